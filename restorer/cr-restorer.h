@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The restorer: a freestanding library with two faces.
+ *
+ *   Run a plan       an interpreter of fixed-width operations, nearly all of them plain system
+ *                    calls, that rebuilds a task from inside itself. `cr restore` compiles one plan
+ *                    for each task; `cr dump` uses the same interpreter to ask a stopped task what
+ *                    only the task can tell.
+ *   Act on myself    for preloaders: read my own mappings, take over another executable's mm fields
+ *                    and /proc/PID/exe link, without ever unmapping the code that runs.
+ *
+ * The library has no libc symbol, no writable data, no relocation and no TLS; its section
+ * `cr_restorer` may be copied to any address and run there. It holds no text: a failure is the
+ * index of an operation and a negative errno value.
+ *
+ * Everything here has a fixed width, sizes are asserted, and no pointer crosses the border: places
+ * inside a plan are offsets from the plan's own header, places in the task are 64-bit addresses.
+ */
+#ifndef CR_RESTORER_H
+#define CR_RESTORER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Changes whenever a struct below or the meaning of an operation changes. */
+#define CR_RST_ABI 1u
+
+/* What an operation does. Arguments that are not named are not looked at. */
+enum cr_rst_code {
+	/* The system call `nr` with arg[0..5]. */
+	CR_RST_CALL = 1,
+	/* pread(arg0 = fd, arg1 = address, arg2 = length, arg3 = file offset) until complete;
+	 * end of file before that is -ENODATA. Result: the length. */
+	CR_RST_READ = 2,
+	/* preadv(arg0 = fd, arg1 = address of an array of struct iovec, arg2 = how many (up to
+	 * 1024), arg3 = file offset) until complete; the array is used up on the way. Result: the number of bytes. */
+	CR_RST_READV = 3,
+	/* Copies arg2 bytes from address arg1 to address arg0. Result: 0. */
+	CR_RST_COPY = 4,
+	/* clone3: arg0 = flags, arg1 = exit signal, arg2 = wanted pid or tid (0: any; it is wanted in
+	 * the innermost pid namespace), arg3 = offset of the child's plan from this plan's header.
+	 * The child goes on in that plan, on that plan's stack. Result: the child's number. */
+	CR_RST_CLONE = 5,
+	/* Waits until the 32-bit word at address arg0 is >= arg1 (unsigned); arg2 != 0: spins, makes
+	 * no system call. -ECANCELED as soon as another task has reported a failure. */
+	CR_RST_WAIT = 6,
+	/* Adds arg1 to the 32-bit word at address arg0 and wakes all who wait there. Result: the new value. */
+	CR_RST_POST = 7,
+	/* PR_SET_MM_MAP with an exe link. arg0 = address of a struct cr_rst_mm_map, arg1 = address of
+	 * an array of struct cr_rst_range (own mappings of the running executable), arg2 = how many,
+	 * arg3 = ways allowed (CR_RST_WAY_*, 0: all), arg4 = a descriptor of the running executable
+	 * opened through a detached mount, or -1. Result: the way taken. See cr_rst_set_mm(). */
+	CR_RST_SET_MM = 8,
+	/* Leaves for good: stack pointer = arg0, then rt_sigreturn with the signal frame there. As
+	 * after a handler's `ret`: on x86-64 arg0 is the address of the frame's struct ucontext. */
+	CR_RST_LEAVE = 9,
+	/* The plan ends here and cr_rst_run() returns 0. */
+	CR_RST_END = 10,
+	/* munmap(arg0 = address, arg1 = length) of memory that holds this very code and stack: the
+	 * task dies at the next instruction, by a SIGSEGV that is arranged to leave neither a core
+	 * file nor a kernel log line (by the operation itself, which sets the action of SIGSEGV and
+	 * RLIMIT_CORE first: the task shares neither signal actions nor a thread group with another
+	 * that lives on). The last act of a helper. */
+	CR_RST_VANISH = 11,
+	/* Stores the low arg2 (4 or 8) bytes of the value arg1 at address arg0. Result: 0. For structs in
+	 * the plan's data that hold addresses or results of earlier operations. */
+	CR_RST_STORE = 12,
+};
+
+/* How `want` is compared with the result. */
+enum cr_rst_want {
+	CR_RST_WANT_EXACT = 0, /* result == want */
+	CR_RST_WANT_OK = 1,    /* result >= 0 */
+	CR_RST_WANT_ANY = 2,   /* never a failure */
+	/* result >= 0, or result == want (a negative errno value that does no harm here) */
+	CR_RST_WANT_OK_OR = 3,
+};
+
+/* What an argument is: two bits each in cr_rst_op.how, argument 0 lowest. */
+enum cr_rst_arg {
+	CR_RST_CONST = 0,  /* the value itself */
+	CR_RST_RESULT = 1, /* the result of the operation with this index in the same plan */
+	CR_RST_DATA = 2,   /* the address of this offset into the plan's own data */
+	CR_RST_REGION = 3, /* the address of this (signed) offset from the plan's header */
+};
+
+struct cr_rst_op {
+	uint8_t code;      /* enum cr_rst_code */
+	uint8_t want_how;  /* enum cr_rst_want */
+	uint16_t how;      /* enum cr_rst_arg of every argument, two bits each */
+	uint32_t nr;       /* CR_RST_CALL: the system call's number */
+	uint64_t arg[6];
+	int64_t want;
+};
+_Static_assert(sizeof(struct cr_rst_op) == 64, "ABI");
+
+/*
+ * The header of a plan. All offsets are in bytes from the header's own address, so that a plan can
+ * be copied as a whole; ops and results are 8-byte aligned, the stack's top is 16-byte aligned.
+ */
+struct cr_rst_plan {
+	uint32_t abi;        /* CR_RST_ABI */
+	uint32_t task;       /* told in the report; the meaning is the caller's (cr: the tid) */
+	uint32_t n_ops;
+	uint32_t reserved;   /* 0 */
+	int64_t ops;         /* struct cr_rst_op [n_ops] */
+	int64_t results;     /* int64_t [n_ops], written by the interpreter */
+	int64_t data;        /* what CR_RST_DATA arguments are relative to */
+	int64_t stack_top;   /* end of the stack for a task that is started into this plan */
+	int64_t report;      /* struct cr_rst_report, shared by all tasks of a restore */
+};
+_Static_assert(sizeof(struct cr_rst_plan) == 56, "ABI");
+
+/* The first failure of a group of tasks. The one who changes `state` from 0 to 1 may fill in the
+ * rest and then sets it to 2 and wakes all waiters (futex, shared). */
+struct cr_rst_report {
+	uint32_t state;
+	uint32_t task;     /* cr_rst_plan.task */
+	uint32_t index;    /* of the operation that failed */
+	uint32_t reserved;
+	int64_t result;    /* what it gave: -errno, or a value that was not the wanted one */
+};
+_Static_assert(sizeof(struct cr_rst_report) == 24, "ABI");
+
+/*
+ * Runs a plan in the calling task, which keeps its stack. Result: 0 at CR_RST_END or after the last
+ * operation; -EINVAL for another ABI or an unknown code; -ECANCELED when the plan failed (the report
+ * tells what). Every operation's result is stored in the plan's results.
+ */
+int64_t cr_rst_run(struct cr_rst_plan *plan);
+
+/*
+ * Entry for a task that has nothing else to run: rdi (first argument) = the plan; switches to the
+ * plan's stack and runs it. If the plan fails the task group exits with status 127; if it ends, it exits with 0
+ * (only the thread, by exit(2)). Not to be called as a C function: it never returns.
+ */
+void cr_rst_enter(struct cr_rst_plan *plan);
+
+/* The library's bytes: copy [cr_rst_begin(), +cr_rst_size()) anywhere executable; a function's new
+ * address is its old one plus the distance. */
+const void *cr_rst_begin(void);
+size_t cr_rst_size(void);
+
+/* --- act on myself --------------------------------------------------------------------------- */
+
+/* Same layout as the kernel's struct prctl_mm_map (<linux/prctl.h>, since 3.18); all addresses are
+ * of the calling task, auxv_size in bytes, exe_fd an open regular executable file or (uint32_t)-1. */
+struct cr_rst_mm_map {
+	uint64_t start_code, end_code, start_data, end_data, start_brk, brk, start_stack;
+	uint64_t arg_start, arg_end, env_start, env_end, auxv;
+	uint32_t auxv_size, exe_fd;
+};
+_Static_assert(sizeof(struct cr_rst_mm_map) == 104, "kernel ABI");
+
+/* One mapping of a task: what /proc/self/maps says. Whole pages. */
+struct cr_rst_range {
+	uint64_t start, end;   /* end: one past the last byte */
+	uint64_t offset;       /* into the file; 0 for anonymous memory */
+	uint32_t prot;         /* PROT_* */
+	uint32_t flags;        /* MAP_PRIVATE or MAP_SHARED */
+};
+_Static_assert(sizeof(struct cr_rst_range) == 32, "ABI");
+
+/* The ways to get around EBUSY, which every released kernel up to 7.2 answers while any mapping has
+ * the path (mount and dentry) of the executable that the link shows now. */
+#define CR_RST_WAY_PLAIN 1u  /* just do it: a kernel without the restriction, or nothing is mapped */
+#define CR_RST_WAY_MOUNT 2u  /* map the same file again through a detached mount, in place: another
+                              * path; needs CAP_SYS_ADMIN (open_tree); writable mappings are copied as below */
+#define CR_RST_WAY_COPY 4u   /* copy each mapping to anonymous memory, move that over the original */
+
+/*
+ * Sets the mm fields and the exe link of the calling process by PR_SET_MM_MAP, replacing the n own
+ * mappings of the running executable in place where that is needed; no page of them is unmapped at
+ * any time, and their contents stay. `ways`: CR_RST_WAY_* that may be tried, in that order; 0 = all.
+ * mount_fd: the running executable opened through open_tree(OPEN_TREE_CLONE), or -1.
+ * Result: the way taken (one CR_RST_WAY_* value) or -errno: EBUSY if no allowed way helped, EPERM
+ * without CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN in the task's user namespace (a map without
+ * exe_fd needs none), EINVAL for fields out of range or order, EACCES for a file that may not be executed.
+ */
+int64_t cr_rst_set_mm(const struct cr_rst_mm_map *map, const struct cr_rst_range *own, size_t n,
+		      uint32_t ways, int mount_fd);
+
+/*
+ * Reads the calling process' own mappings of the file that /proc/self/exe shows, through maps_fd, an
+ * open /proc/self/maps. Fills at most `room` entries; result: how many there are (may be more than
+ * `room`), or -errno. A mapping counts if device and inode are those of exe_dev and exe_ino
+ * (as stat(2) gives them), or if it is the anonymous bss that directly follows such a mapping.
+ */
+int64_t cr_rst_own_ranges(int maps_fd, uint64_t exe_dev, uint64_t exe_ino,
+			  struct cr_rst_range *ranges, size_t room);
+
+/*
+ * Maps a list of ranges of one file (fd) or, with fd = -1, of anonymous memory, at their addresses
+ * (MAP_FIXED_NOREPLACE). Result: 0, or -errno of the first that failed; those before it are unmapped again.
+ */
+int64_t cr_rst_map(int fd, const struct cr_rst_range *ranges, size_t n);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

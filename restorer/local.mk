@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+# The restorer is compiled by a rule of its own: RST_CFLAGS, which take away what does not work
+# without a libc, must come after the user's CFLAGS. Automake puts a target's flags before them.
+
+SUFFIXES += .rst
+# Three flags have no opposite that every compiler takes, so they are left out.
+rst_cflags_1 = $(CFLAGS:--coverage=)
+rst_cflags_2 = $(rst_cflags_1:-fprofile-arcs=)
+rst_cflags_3 = $(rst_cflags_2:-pg=)
+RST_COMPILE = $(CC) $(CPPFLAGS) $(rst_cflags_3) -std=gnu11 $(WARN_CFLAGS) -Os $(RST_CFLAGS) \
+	-I$(srcdir)/restorer
+.c.rst:
+	$(AM_V_CC)$(MKDIR_P) $(@D) && $(RST_COMPILE) -c -o $@ $<
+.S.rst:
+	$(AM_V_CPPAS)$(MKDIR_P) $(@D) && $(RST_COMPILE) -c -o $@ $<
+
+rst_headers = restorer/rst.h restorer/sys.h restorer/sys-x86_64.h
+rst_sources = restorer/plan.c restorer/thread.c restorer/self.c restorer/mem.c
+rst_objects = restorer/plan.rst restorer/thread.rst restorer/self.rst restorer/mem.rst
+if ARCH_X86_64
+rst_objects += restorer/entry-x86_64.rst
+endif
+EXTRA_DIST += $(rst_headers) $(rst_sources) restorer/entry-x86_64.S restorer/restorer.ld
+$(rst_objects): $(rst_headers) restorer/cr-restorer.h
+
+# One object, in which only the interface has names: the host program may have a memset of its own.
+restorer/restorer.$(OBJEXT): $(rst_objects) restorer/restorer.ld
+	$(AM_V_GEN)$(LD) -r -z noexecstack -T $(srcdir)/restorer/restorer.ld -o $@-t \
+		$(rst_objects) && \
+	$(OBJCOPY) --localize-hidden \
+		--set-section-flags cr_restorer=alloc,load,readonly,code $@-t && \
+	mv $@-t $@
+
+lib_LIBRARIES += restorer/libcr-restorer.a
+restorer_libcr_restorer_a_SOURCES =
+restorer_libcr_restorer_a_LIBADD = restorer/restorer.$(OBJEXT)
+
+crincludedir = $(includedir)/cr
+crinclude_HEADERS = restorer/cr-restorer.h
+
+# Filled in here, so that `make install prefix=...` stays true.
+pkgconfig_DATA += restorer/cr-restorer.pc
+EXTRA_DIST += restorer/cr-restorer.pc.in
+restorer/cr-restorer.pc: restorer/cr-restorer.pc.in Makefile
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && \
+	sed -e 's|@prefix[@]|$(prefix)|' -e 's|@includedir[@]|$(includedir)|' \
+		-e 's|@libdir[@]|$(libdir)|' -e 's|@VERSION[@]|$(PACKAGE_VERSION)|' \
+		$(srcdir)/restorer/cr-restorer.pc.in >$@-t && mv $@-t $@
+
+# A program without a libc; not even a libc's start file is linked.
+EXTRA_DIST += test/preloader.c test/unit/restorer-room.h
+test/preloader: test/preloader.c restorer/cr-restorer.h restorer/libcr-restorer.a
+	$(AM_V_CCLD)$(MKDIR_P) $(@D) && \
+	$(RST_COMPILE) -c -o $@-o $(srcdir)/test/preloader.c && \
+	$(LD) -static -z noexecstack -e _start -o $@ $@-o restorer/libcr-restorer.a
+
+AM_TESTS_ENVIRONMENT += \
+	CC='$(CC)'; export CC; LD='$(LD)'; export LD; OBJCOPY='$(OBJCOPY)'; export OBJCOPY; \
+	NM='$(NM)'; export NM; READELF='$(READELF)'; export READELF;
+test/restorer-link.log: restorer/libcr-restorer.a
+test/preloader.log: test/preloader
+
+CLEANFILES += $(rst_objects) restorer/restorer.$(OBJEXT) restorer/restorer.$(OBJEXT)-t \
+	restorer/cr-restorer.pc restorer/cr-restorer.pc-t test/preloader test/preloader-o

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/* Tasks: starting them, entering a plan, waiting for each other, telling a failure, the end. */
+#include <linux/futex.h>
+#include <linux/sched.h>
+#include <linux/time_types.h>
+
+#include "rst.h"
+
+_Static_assert(offsetof(struct cr_rst_plan, stack_top) == 40, "entry-<arch>.S");
+
+#define LOOK_AGAIN_NS (50 * 1000 * 1000)
+#define LOOKS_AT_HALF_A_REPORT 20
+
+static void futex_wait(const uint32_t *word, uint32_t value)
+{
+	struct __kernel_timespec time = { .tv_sec = 0, .tv_nsec = LOOK_AGAIN_NS };
+
+	rst_call(__NR_futex, (uintptr_t)word, FUTEX_WAIT, value, (uintptr_t)&time, 0, 0);
+}
+
+static void futex_wake(const uint32_t *word)
+{
+	rst_call3(__NR_futex, (uintptr_t)word, FUTEX_WAKE, INT32_MAX);
+}
+
+/*
+ * The loser waits until the winner is done: it may be about to end a thread group that the winner
+ * belongs to. Not for ever, since the winner can be killed half way.
+ */
+void rst_tell(struct cr_rst_report *report, uint32_t task, uint32_t index, int64_t result)
+{
+	uint32_t state = 0;
+
+	if (__atomic_compare_exchange_n(&report->state, &state, 1, 0, __ATOMIC_ACQ_REL,
+					__ATOMIC_ACQUIRE)) {
+		report->task = task;
+		report->index = index;
+		report->result = result;
+		__atomic_store_n(&report->state, 2, __ATOMIC_RELEASE);
+		futex_wake(&report->state);
+		return;
+	}
+	for (int i = 0; i < LOOKS_AT_HALF_A_REPORT; i++) {
+		if (__atomic_load_n(&report->state, __ATOMIC_ACQUIRE) != 1)
+			return;
+		futex_wait(&report->state, 1);
+	}
+}
+
+/* A stack is given to a forked child too: the page its parent runs on is shared between them. */
+int64_t rst_op_clone(struct cr_rst_plan *plan, const uint64_t *arg)
+{
+	struct cr_rst_plan *child = (void *)((uintptr_t)plan + arg[3]);
+	int32_t wanted = (int32_t)arg[2];
+	struct clone_args args;
+
+	memset(&args, 0, sizeof(args));
+	args.flags = arg[0];
+	args.exit_signal = arg[1];
+	args.stack = ((uintptr_t)child + (uint64_t)child->stack_top) - 16;
+	args.stack_size = 16;
+	if (wanted) {
+		args.set_tid = (uintptr_t)&wanted;
+		args.set_tid_size = 1;
+	}
+	return rst_clone(&args, sizeof(args), child);
+}
+
+int64_t rst_op_wait(const struct cr_rst_report *report, const uint64_t *arg)
+{
+	const uint32_t *word = (const void *)(uintptr_t)arg[0];
+
+	for (;;) {
+		uint32_t value = __atomic_load_n(word, __ATOMIC_ACQUIRE);
+
+		if (__atomic_load_n(&report->state, __ATOMIC_ACQUIRE))
+			return -ECANCELED;
+		if (value >= (uint32_t)arg[1])
+			return 0;
+		if (arg[2])
+			rst_pause();
+		else
+			futex_wait(word, value);
+	}
+}
+
+int64_t rst_op_post(const uint64_t *arg)
+{
+	uint32_t *word = (void *)(uintptr_t)arg[0];
+	uint32_t value = __atomic_add_fetch(word, (uint32_t)arg[1], __ATOMIC_ACQ_REL);
+
+	futex_wake(word);
+	return value;
+}
+
+/*
+ * With a handler set the kernel writes no line about the fault. The handler is never reached: its
+ * frame would go to the stack that is gone. A limit of 1 keeps core_pattern's pipes quiet as well,
+ * which 0 does not (core(5)).
+ */
+int64_t rst_op_vanish(const uint64_t *arg)
+{
+	struct {
+		uint64_t handler, flags, restorer, mask;
+	} action = { .handler = 2 };
+	struct {
+		uint64_t soft, hard;
+	} limit;
+
+	rst_call(__NR_rt_sigaction, 11, (uintptr_t)&action, 0, sizeof(action.mask), 0, 0);
+	if (rst_call(__NR_prlimit64, 0, 4, 0, (uintptr_t)&limit, 0, 0) == 0) {
+		limit.soft = limit.hard < 1 ? limit.hard : 1;
+		rst_call(__NR_prlimit64, 0, 4, (uintptr_t)&limit, 0, 0, 0);
+	}
+	return rst_vanish(arg[0], arg[1]);
+}
+
+void rst_main(struct cr_rst_plan *plan)
+{
+	if (cr_rst_run(plan) < 0)
+		rst_call3(__NR_exit_group, 127, 0, 0);
+	rst_call3(__NR_exit, 0, 0, 0);
+	__builtin_trap();
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What depends on the architecture, outside the restorer: the order of registers, the signal frame
+ * that takes a thread back into its program, the vDSO. One folder for each architecture. Pure.
+ */
+#ifndef ARCH_ARCH_H
+#define ARCH_ARCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* How many words NT_PRSTATUS gives, and how many bytes. */
+#define ARCH_MAX_REGS 32
+uint32_t arch_n_regs(void);
+
+uint64_t arch_sp(const uint64_t *regs);
+uint64_t arch_ip(const uint64_t *regs);
+void arch_set_ip(uint64_t *regs, uint64_t ip);
+uint64_t arch_fs_base(const uint64_t *regs);
+uint64_t arch_gs_base(const uint64_t *regs);
+/* A task of this architecture's 64-bit mode: what cr can save. */
+bool arch_is_native(const uint64_t *regs);
+
+/*
+ * Folds the restart of an interrupted system call into instruction pointer and result, as the kernel
+ * does itself when it goes back to the program without a handler; after that no restart is pending.
+ * A call whose remaining time only the kernel knows (ERESTART_RESTARTBLOCK) is made anew with its
+ * original arguments.
+ */
+void arch_restart(uint64_t *regs);
+
+/* Bytes that the program may use below its stack pointer (the red zone). */
+#define ARCH_RED_ZONE 128
+
+/* The signal frame: its size, and the highest address of one that ends at or below `below`. */
+size_t arch_frame_size(uint32_t xstate_size);
+uint64_t arch_frame_place(uint64_t below, uint32_t xstate_size);
+/*
+ * Builds the frame that rt_sigreturn takes registers, extended state, signal mask and alternate
+ * stack from. `at`: the address it will have = the stack pointer at rt_sigreturn. Refused: an xstate
+ * that is not what this machine takes.
+ */
+int arch_frame_build(void *out, uint64_t at, const uint64_t *regs, uint32_t n_regs,
+		     const uint8_t *xstate, uint32_t xstate_size, uint64_t sigmask, uint64_t ss_sp,
+		     uint64_t ss_size, uint32_t ss_flags, struct error *e) must_check;
+
+/* The GNU build id in a vDSO's image: its length (at most 32), or 0. */
+uint32_t arch_vdso_build_id(const void *image, size_t size, uint8_t id[32]);
+
+/* XCR0 mask and size that the extended state of NT_X86_XSTATE tells; of this machine by cpuid. */
+uint64_t arch_xsave_mask(const uint8_t *xstate, uint32_t xstate_size);
+void arch_xsave_host(uint64_t *mask, uint32_t *size);
+
+/* Ends of user space: lowest address after the last that mmap can give. */
+uint64_t arch_user_end(void);
+
+/* Segment bases, as operations of a plan: the number of the system call and its first argument. */
+struct plan;
+void arch_emit_bases(struct plan *p, uint64_t fs_base, uint64_t gs_base);
+
+#endif

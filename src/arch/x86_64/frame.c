@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/* The signal frame of x86-64, as rt_sigreturn reads it (arch/x86/kernel/signal_64.c). */
+#include "arch/arch.h"
+
+#include <asm/sigcontext.h>
+#include <string.h>
+#include <sys/user.h>
+
+#define REGS (sizeof(struct user_regs_struct) / 8)
+
+/* Sizes and places of the XSAVE area, from the Intel manual, volume 1, chapter 13. */
+#define XSAVE_LEGACY 512u
+#define XSAVE_HEADER 64u
+#define XSAVE_SW_AT 464u        /* bytes 464..511 are the software's */
+
+/*
+ * What lies at the stack pointer when rt_sigreturn is called: the handler's return address has been
+ * popped, so the stack pointer is at uc itself. struct ucontext of the kernel: flags, link, stack,
+ * sigcontext, mask.
+ */
+struct frame {
+	uint64_t uc_flags;
+	uint64_t uc_link;
+	uint64_t ss_sp;
+	uint32_t ss_flags, ss_pad;
+	uint64_t ss_size;
+	struct sigcontext_64 sc;
+	uint64_t sigmask;
+};
+
+#define UC_FP_XSTATE 1u         /* the extended state is an xsave area with the software's bytes */
+#define UC_SIGCONTEXT_SS 2u
+#define UC_STRICT_RESTORE_SS 4u /* take ss as it is */
+
+static size_t frame_head(void)
+{
+	return (sizeof(struct frame) + 63) & ~63ul;
+}
+
+uint32_t arch_n_regs(void)
+{
+	return REGS;
+}
+
+size_t arch_frame_size(uint32_t xstate_size)
+{
+	return frame_head() + xstate_size + FP_XSTATE_MAGIC2_SIZE;
+}
+
+uint64_t arch_frame_place(uint64_t below, uint32_t xstate_size)
+{
+	/* xrstor wants 64-byte alignment; the frame begins aligned, so its head's end is aligned too. */
+	return (below - arch_frame_size(xstate_size)) & ~63ull;
+}
+
+static const struct user_regs_struct *as_user(const uint64_t *regs)
+{
+	return (const struct user_regs_struct *)regs;
+}
+
+uint64_t arch_sp(const uint64_t *regs)
+{
+	return as_user(regs)->rsp;
+}
+
+uint64_t arch_ip(const uint64_t *regs)
+{
+	return as_user(regs)->rip;
+}
+
+void arch_set_ip(uint64_t *regs, uint64_t ip)
+{
+	((struct user_regs_struct *)regs)->rip = ip;
+}
+
+uint64_t arch_fs_base(const uint64_t *regs)
+{
+	return as_user(regs)->fs_base;
+}
+
+uint64_t arch_gs_base(const uint64_t *regs)
+{
+	return as_user(regs)->gs_base;
+}
+
+bool arch_is_native(const uint64_t *regs)
+{
+	/* 0x33 is __USER_CS, 64-bit mode; 0x23 is compat mode; data selectors other than 0 and
+	 * __USER_DS would point into an LDT or the TLS slots of the GDT. */
+	const struct user_regs_struct *r = as_user(regs);
+	const uint64_t x32_call = 0x40000000;
+
+	if (r->cs != 0x33 || r->ss != 0x2b)
+		return false;
+	if ((r->ds && r->ds != 0x2b) || (r->es && r->es != 0x2b) || r->fs || r->gs)
+		return false;
+	return (int64_t)r->orig_rax < 0 || !(r->orig_rax & x32_call);
+}
+
+void arch_restart(uint64_t *regs)
+{
+	struct user_regs_struct *r = (struct user_regs_struct *)regs;
+
+	if ((int64_t)r->orig_rax < 0)
+		return;
+	switch (-(int64_t)r->rax) {
+	case 512: /* ERESTARTSYS */
+	case 513: /* ERESTARTNOINTR */
+	case 514: /* ERESTARTNOHAND */
+	case 516: /* ERESTART_RESTARTBLOCK */
+		r->rax = r->orig_rax;
+		r->rip -= 2; /* the length of `syscall` */
+		break;
+	default:
+		break;
+	}
+	r->orig_rax = ~0ull;
+}
+
+static void fill_registers(struct sigcontext_64 *sc, const struct user_regs_struct *r)
+{
+	sc->r8 = r->r8;
+	sc->r9 = r->r9;
+	sc->r10 = r->r10;
+	sc->r11 = r->r11;
+	sc->r12 = r->r12;
+	sc->r13 = r->r13;
+	sc->r14 = r->r14;
+	sc->r15 = r->r15;
+	sc->di = r->rdi;
+	sc->si = r->rsi;
+	sc->bp = r->rbp;
+	sc->bx = r->rbx;
+	sc->dx = r->rdx;
+	sc->ax = r->rax;
+	sc->cx = r->rcx;
+	sc->sp = r->rsp;
+	sc->ip = r->rip;
+	sc->flags = r->eflags;
+	sc->cs = (uint16_t)r->cs;
+	sc->ss = (uint16_t)r->ss;
+}
+
+static int check_xstate(uint32_t size, struct error *e)
+{
+	uint64_t mask;
+	uint32_t host;
+
+	if (size < XSAVE_LEGACY + XSAVE_HEADER || size % 8)
+		return fail(e, 0, "the extended state has %u bytes, which no processor makes", size);
+	arch_xsave_host(&mask, &host);
+	if (size > host)
+		return fail(e, 0, "the extended state has %u bytes, this machine's has %u: "
+			    "restore it on a machine with the processor features of the first", size, host);
+	return 0;
+}
+
+int arch_frame_build(void *out, uint64_t at, const uint64_t *regs, uint32_t n_regs,
+		     const uint8_t *xstate, uint32_t xstate_size, uint64_t sigmask, uint64_t ss_sp,
+		     uint64_t ss_size, uint32_t ss_flags, struct error *e)
+{
+	const struct user_regs_struct *r = as_user(regs);
+	struct frame *f = out;
+	uint8_t *fp = (uint8_t *)out + frame_head();
+	struct _fpx_sw_bytes sw = {
+		.magic1 = FP_XSTATE_MAGIC1,
+		.extended_size = xstate_size + FP_XSTATE_MAGIC2_SIZE,
+		.xstate_size = xstate_size,
+	};
+	const uint32_t magic2 = FP_XSTATE_MAGIC2;
+	uint64_t present;
+	int rc = check_xstate(xstate_size, e);
+
+	if (rc < 0)
+		return rc;
+	if (n_regs != REGS)
+		return fail(e, 0, "%u registers in the image, this architecture has %zu", n_regs, REGS);
+	if (!arch_is_native(regs))
+		return fail(e, 0, "the registers are not those of a 64-bit program");
+	memset(f, 0, frame_head());
+	f->uc_flags = UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS;
+	f->ss_sp = ss_sp;
+	f->ss_size = ss_size;
+	f->ss_flags = ss_flags;
+	fill_registers(&f->sc, r);
+	f->sc.fpstate = at + frame_head();
+	f->sigmask = sigmask;
+
+	memcpy(fp, xstate, xstate_size);
+	/* All components that the mask of the area names are taken from it; those that are in their
+	 * initial state say so in xstate_bv, and xrstor initialises them. */
+	memcpy(&sw.xfeatures, xstate + XSAVE_SW_AT, 8);
+	memcpy(&present, xstate + XSAVE_LEGACY, 8);
+	if (present & ~sw.xfeatures)
+		return fail(e, 0, "the extended state holds components %#llx that its mask %#llx lacks",
+			    (unsigned long long)present, (unsigned long long)sw.xfeatures);
+	memcpy(fp + XSAVE_SW_AT, &sw, sizeof(sw));
+	memcpy(fp + xstate_size, &magic2, sizeof(magic2));
+	return 0;
+}

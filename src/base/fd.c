@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/fd.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+/*
+ * Most files of /proc fit at once; the kernel hands out the long ones (maps, smaps) in pieces of
+ * about one page, however large the buffer is.
+ */
+#define FIRST_READ ((size_t)64 * 1024 - 1)
+
+void fd_cleanup(int *fd)
+{
+	int kept = errno;
+
+	if (*fd >= 0)
+		close(*fd); /* once: Linux has let go of the number even when it answers EINTR */
+	errno = kept;
+}
+
+static int read_all(int fd, struct buf *b)
+{
+	for (;;) {
+		size_t old = b->len, spare = b->room - old - 1;
+		size_t n = spare >= 4096 ? spare : old < FIRST_READ ? FIRST_READ : old;
+		char *p = buf_grow(b, n);
+		ssize_t got = read(fd, p, n);
+		int code = errno;
+
+		b->len = old + (got > 0 ? (size_t)got : 0);
+		b->p[b->len] = '\0';
+		if (got < 0 && code != EINTR)
+			return -code;
+		if (got == 0)
+			return 0;
+	}
+}
+
+int fd_read_file(int dir, const char *what, struct buf *b)
+{
+	buf_grow(b, 0);
+	b->len = 0;
+	b->p[0] = '\0';
+
+	auto_fd fd = openat(dir, what, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return -errno;
+	return read_all(fd, b);
+}
+
+int fd_pread_full(int fd, void *p, size_t n, off_t offset)
+{
+	char *at = p;
+
+	while (n > 0) {
+		ssize_t got = pread(fd, at, n, offset);
+
+		if (got < 0 && errno != EINTR)
+			return -errno;
+		if (got == 0)
+			return -ENODATA;
+		if (got > 0) {
+			at += got;
+			offset += got;
+			n -= (size_t)got;
+		}
+	}
+	return 0;
+}
+
+int fd_pwrite_full(int fd, const void *p, size_t n, off_t offset)
+{
+	const char *at = p;
+
+	while (n > 0) {
+		ssize_t put = pwrite(fd, at, n, offset);
+
+		if (put < 0 && errno != EINTR)
+			return -errno;
+		if (put > 0) {
+			at += put;
+			offset += put;
+			n -= (size_t)put;
+		}
+	}
+	return 0;
+}
+
+int fd_write_full(int fd, const void *p, size_t n)
+{
+	const char *at = p;
+
+	while (n > 0) {
+		ssize_t put = write(fd, at, n);
+
+		if (put < 0 && errno != EINTR)
+			return -errno;
+		if (put > 0) {
+			at += put;
+			n -= (size_t)put;
+		}
+	}
+	return 0;
+}
+
+char *fd_readlink(struct arena *a, int dir, const char *path)
+{
+	char text[8192]; /* no link of Linux holds more than 4095 bytes */
+	ssize_t n = readlinkat(dir, path, text, sizeof(text));
+
+	if (n < 0)
+		return NULL;
+	if ((size_t)n == sizeof(text)) {
+		errno = ENAMETOOLONG;
+		return NULL;
+	}
+	return arena_strndup(a, text, (size_t)n);
+}

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* One arena block holds many small things; a thing over a quarter of it gets a block of its own. */
+#define BLOCK_SIZE ((size_t)64 * 1024 - 64)
+
+struct arena_block {
+	struct arena_block *next;
+	size_t used, size;
+	_Alignas(16) char data[];
+};
+
+void mem_exhausted(void)
+{
+	static const char text[] = "cr: out of memory\n";
+	ssize_t n = write(STDERR_FILENO, text, sizeof(text) - 1);
+
+	(void)n; /* there is nobody left to tell */
+	_exit(1);
+}
+
+static size_t add(size_t a, size_t b)
+{
+	size_t sum;
+
+	if (__builtin_add_overflow(a, b, &sum))
+		mem_exhausted();
+	return sum;
+}
+
+void *mem_alloc(size_t n)
+{
+	void *p = calloc(1, n ? n : 1);
+
+	if (!p)
+		mem_exhausted();
+	return p;
+}
+
+void *mem_realloc(void *p, size_t n)
+{
+	void *q = realloc(p, n ? n : 1);
+
+	if (!q)
+		mem_exhausted();
+	return q;
+}
+
+void mem_free_cleanup(void *pp)
+{
+	void *p;
+
+	memcpy(&p, pp, sizeof(p));
+	free(p);
+}
+
+void arena_free(struct arena *a)
+{
+	struct arena_block *next;
+
+	for (struct arena_block *b = a->blocks; b; b = next) {
+		next = b->next;
+		free(b);
+	}
+	a->blocks = NULL;
+}
+
+static struct arena_block *block_new(size_t size)
+{
+	struct arena_block *b = mem_alloc(add(sizeof(*b), size));
+
+	b->size = size;
+	return b;
+}
+
+void *arena_alloc(struct arena *a, size_t n)
+{
+	struct arena_block *b = a->blocks;
+	size_t size = add(n ? n : 1, 15) & ~(size_t)15;
+
+	if (b && b->size - b->used >= size) {
+		b->used += size;
+		return b->data + b->used - size;
+	}
+	if (b && size > BLOCK_SIZE / 4) { /* behind the first, which may have space left */
+		struct arena_block *own = block_new(size);
+
+		own->used = size;
+		own->next = b->next;
+		b->next = own;
+		return own->data;
+	}
+	b = block_new(size > BLOCK_SIZE ? size : BLOCK_SIZE);
+	b->used = size;
+	b->next = a->blocks;
+	a->blocks = b;
+	return b->data;
+}
+
+void *arena_copy(struct arena *a, const void *p, size_t n)
+{
+	void *q = arena_alloc(a, n);
+
+	if (n > 0)
+		memcpy(q, p, n);
+	return q;
+}
+
+char *arena_strndup(struct arena *a, const char *s, size_t n)
+{
+	size_t len = strnlen(s, n);
+	char *q = arena_alloc(a, add(len, 1));
+
+	memcpy(q, s, len);
+	return q;
+}
+
+char *arena_strdup(struct arena *a, const char *s)
+{
+	return arena_copy(a, s, strlen(s) + 1);
+}
+
+char *arena_printf(struct arena *a, const char *fmt, ...)
+{
+	va_list ap;
+	char *q;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		mem_exhausted();
+	q = arena_alloc(a, (size_t)n + 1);
+	va_start(ap, fmt);
+	vsnprintf(q, (size_t)n + 1, fmt, ap);
+	va_end(ap);
+	return q;
+}
+
+void buf_free(struct buf *b)
+{
+	free(b->p);
+	*b = (struct buf){ 0 };
+}
+
+void buf_cleanup(struct buf *b)
+{
+	buf_free(b);
+}
+
+void *buf_grow(struct buf *b, size_t n)
+{
+	size_t end = add(b->len, n), need = add(end, 1);
+	char *p;
+
+	if (need > b->room) {
+		size_t room = b->room < 256 ? 256 : add(b->room, b->room);
+
+		b->room = room > need ? room : need;
+		b->p = mem_realloc(b->p, b->room);
+	}
+	p = b->p + b->len;
+	b->len = end;
+	b->p[end] = '\0';
+	return p;
+}
+
+void buf_add(struct buf *b, const void *p, size_t n)
+{
+	void *q = buf_grow(b, n);
+
+	if (n > 0)
+		memcpy(q, p, n);
+}
+
+void buf_printf(struct buf *b, const char *fmt, ...)
+{
+	va_list ap;
+	char *q;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		mem_exhausted();
+	q = buf_grow(b, (size_t)n);
+	va_start(ap, fmt);
+	vsnprintf(q, (size_t)n + 1, fmt, ap);
+	va_end(ap);
+}
+
+void *vec_reserve(void *v, size_t n, size_t *room, size_t size)
+{
+	size_t bytes;
+
+	if (n >= *room) {
+		*room = n < 8 ? 8 : add(n, n);
+		if (__builtin_mul_overflow(*room, size, &bytes))
+			mem_exhausted();
+		v = mem_realloc(v, bytes);
+	}
+	memset((char *)v + n * size, 0, size);
+	return v;
+}

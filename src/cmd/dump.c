@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/* cr dump: saves a process and its descendants. */
+#include "base/log.h"
+#include "cmd/command.h"
+#include "cmd/options.h"
+#include "dump/dump.h"
+
+#define DEFAULT_DIR "image"
+
+static const struct option_row rows[] = {
+	OPTION_SET_ALONE(struct dump_options, leave_running, "leave-running", "leave-stopped",
+			 "let the process go on as soon as all is read"),
+	OPTION_SET(struct dump_options, leave_stopped, "leave-stopped",
+		   "leave the process stopped, as by SIGSTOP"),
+	OPTION_SET(struct dump_options, force, "force", "replace an image that is there already"),
+	OPTION_CLEAR(struct dump_options, sync, "no-sync", "do not wait for the disk"),
+	OPTION_SECONDS(struct dump_options, timeout, "timeout",
+		       "give up after SECONDS (else 10 for each wait)"),
+};
+
+static int run(int argc, char **argv, const struct common *common, struct error *e)
+{
+	struct dump_options o = { .sync = true };
+	struct operands operands;
+	int rc = options_parse(&command_dump, argc, argv, common, &o, &operands, e);
+
+	if (rc <= 0)
+		return rc;
+	rc = operand_pid(&command_dump, operands.v[0], &o.pid, e);
+	if (rc < 0)
+		return rc;
+	o.dir = operands.n > 1 ? operands.v[1] : DEFAULT_DIR;
+	rc = dump_run(&o, e);
+	if (rc < 0)
+		return rc;
+	inform("process %d is saved in %s", o.pid, o.dir);
+	return STATUS_DONE;
+}
+
+const struct command command_dump = {
+	.name = "dump",
+	.synopsis = "PID [DIR]",
+	.summary = "save a process and its descendants to DIR (default ./" DEFAULT_DIR "), and end them",
+	.status = "1 refused or failed, nothing happened, 3 saved, but the process did not end",
+	.OPTIONS(rows),
+	.run = run,
+};

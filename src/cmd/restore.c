@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "cmd/command.h"
+#include "cmd/options.h"
+#include "restore/restore.h"
+
+static const struct option_row rows[] = {
+	OPTION_SET(struct restore_options, detach, "detach", "return when the tree runs"),
+	OPTION_TEXT(struct restore_options, pidfile, "pidfile", "FILE", "write the root's pid to FILE"),
+	OPTION_SET(struct restore_options, explain, "explain", "print the plan, run nothing"),
+	OPTION_SECONDS(struct restore_options, timeout, "timeout", "give up after SECONDS (default 10)"),
+	OPTION_TEXT(struct restore_options, exe_way, "exe-way", "WAY", NULL),
+};
+
+static int run(int argc, char **argv, const struct common *common, struct error *e)
+{
+	struct restore_options o = { 0 };
+	struct operands operands;
+	int status, rc = options_parse(&command_restore, argc, argv, common, &o, &operands, e);
+
+	if (rc <= 0)
+		return rc;
+	o.dir = operands.v[0];
+	rc = restore_run(&o, &status, e);
+	if (rc < 0)
+		return rc;
+	return WIFSIGNALED(status) ? COMMAND_KILLED(WTERMSIG(status)) : WEXITSTATUS(status);
+}
+
+const struct command command_restore = {
+	.name = "restore",
+	.synopsis = "DIR",
+	.summary = "bring the process tree of an image back to life",
+	.status = "without --detach: that of the restored root task",
+	.OPTIONS(rows),
+	.run = run,
+};

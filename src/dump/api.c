@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#include "dump/api.h"
+
+#include "dump/internal.h"
+
+struct arena *dump_arena(struct dump *d)
+{
+	return &d->arena;
+}
+
+uint32_t dump_description(struct dump *d, int pid, int fd)
+{
+	vec_each(p, &d->processes) {
+		size_t low = 0, high = (*p)->fds.n;
+
+		if ((*p)->pid != pid)
+			continue;
+		while (low < high) {
+			size_t mid = (low + high) / 2;
+			const struct fd_view *v = &(*p)->fds.v[mid].view;
+
+			if (v->fd == fd)
+				return v->id;
+			if (v->fd < fd)
+				low = mid + 1;
+			else
+				high = mid;
+		}
+	}
+	return 0;
+}
+
+uint32_t dump_shared(struct dump *d, const struct kind *k, uint64_t key, uint32_t id)
+{
+	struct shared_object *new;
+
+	vec_each(s, &d->shared)
+		if (s->kind == k && s->key == key)
+			return s->id;
+	new = vec_add(&d->shared);
+	*new = (struct shared_object){ .kind = k, .key = key, .id = id };
+	return id;
+}
+
+int dump_each_description(struct dump *d, int (*each)(void *arg, const struct fd_view *v), void *arg)
+{
+	for (size_t i = 0; i < d->descriptions.n; i++) {
+		int rc = each(arg, &d->descriptions.v[i]->view);
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/* What only the threads themselves can tell: one plan for each, written here, run by the holder. */
+#include <errno.h>
+#include <string.h>
+#include <sys/time.h>
+
+#include "arch/remote.h"
+#include "base/log.h"
+#include "dump/internal.h"
+#include "remote/memory.h"
+
+#define PAGE 4096u
+
+/* The engine's own questions, the first operations of a leader's plan. */
+enum { ASK_BRK, ASK_ITIMER, N_ITIMERS = 3 };
+#define ITIMER_ROOM 32u
+
+static void ask_engine(struct plan *batch)
+{
+	plan_call_any(batch, SYS_brk, arg_num(0));
+	for (unsigned int i = 0; i < N_ITIMERS; i++)
+		plan_call_any(batch, SYS_getitimer, arg_num(i),
+			      arg_data(plan_data(batch, NULL, ITIMER_ROOM)));
+}
+
+static void ask_kind(struct dump_thread *t, const struct kind *k, struct asked *asked)
+{
+	struct task_view v;
+	struct plan *batch = &t->batch;
+
+	view_of_thread(t, k, &v);
+	asked->first_op = (uint32_t)batch->ops.n;
+	asked->data_at = (batch->data.len + 15) & ~15ull;
+	k->task->ask(batch, &v);
+	asked->n_ops = (uint32_t)batch->ops.n - asked->first_op;
+	asked->n_data = batch->data.len > asked->data_at ? batch->data.len - asked->data_at : 0;
+}
+
+static void write_questions(struct dump *d, struct dump_thread *t)
+{
+	struct asked *asked = arena_alloc(&d->arena, n_kinds * sizeof(*asked));
+
+	plan_init(&t->batch, &d->arena, (uint32_t)t->tid);
+	if (t == leader_of(t->process))
+		ask_engine(&t->batch);
+	for (size_t i = 0; i < n_kinds; i++)
+		if (kind_is_of_thread(kinds[i], t) && kinds[i]->task->ask)
+			ask_kind(t, kinds[i], &asked[i]);
+	t->asked = asked;
+}
+
+/* --- where a system call can be made --------------------------------------------------------------- */
+
+static bool is_call_at(const struct dump_process *p, uint64_t place)
+{
+	uint8_t bytes[16];
+
+	return place && memory_read(p->pid, place, bytes, arch_call_size) == 0 &&
+	       !memcmp(bytes, arch_call_bytes, arch_call_size);
+}
+
+static uint64_t find_in_mappings(const struct dump_process *p, bool vdso)
+{
+	for (size_t i = 0; i < p->maps.list.n; i++) {
+		const struct vma *v = &p->maps.list.v[i];
+		uint64_t at;
+
+		if (!(v->flags & VMF(ex)) || !(v->flags & VMF(rd)))
+			continue;
+		if ((mapping_sort(v) == MAPPING_VDSO) != vdso || mapping_sort(v) == MAPPING_NONE)
+			continue;
+		at = memory_find(p->pid, v->start, v->end, arch_call_bytes, arch_call_size);
+		if (at)
+			return at;
+	}
+	return 0;
+}
+
+static int find_call(const struct dump_process *p, uint64_t *call, struct error *e)
+{
+	vec_each(t, &p->threads) {
+		*call = arch_call_place((*t)->held->regs);
+		if (is_call_at(p, *call))
+			return 0;
+	}
+	*call = find_in_mappings(p, true);
+	if (!*call)
+		*call = find_in_mappings(p, false);
+	if (!*call)
+		return fail(e, 0, "has no instruction in its memory that makes a system call");
+	return 0;
+}
+
+/* --- the batch --------------------------------------------------------------------------------------- */
+
+static int lay_out(struct dump *d, struct dump_process *p, struct batch *b, struct error *e)
+{
+	uint64_t size = BATCH_PLANS_AT;
+
+	vec_each(t, &p->threads) {
+		(*t)->plan_at = size;
+		size += plan_size(&(*t)->batch, BATCH_STACK);
+	}
+	size = (size + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+	b->pid = p->pid;
+	b->size = size;
+	b->n = p->threads.n;
+	b->image = holder_scratch(d->holder, size + b->n * sizeof(*b->threads));
+	if (!b->image)
+		return fail(e, 0, "too many threads to ask");
+	b->threads = (struct batch_thread *)(b->image + size);
+	for (size_t i = 0; i < b->n; i++) {
+		struct dump_thread *t = p->threads.v[i];
+
+		b->threads[i] = (struct batch_thread){ t->held, t->plan_at };
+		plan_write(&t->batch, b->image, t->plan_at, BATCH_STACK, 0);
+	}
+	return 0;
+}
+
+static int check_report(const struct dump_process *p, struct error *e)
+{
+	const struct cr_rst_report *r = (const void *)p->answers;
+	auto_buf text = { 0 };
+
+	if (!r->state)
+		return 0;
+	vec_each(t, &p->threads)
+		if ((uint32_t)(*t)->tid == r->task && r->index < (*t)->batch.ops.n)
+			plan_explain_op(&(*t)->batch, r->index, &text);
+	return fail(e, r->result < 0 ? (int)-r->result : 0, "thread %u: %s", r->task,
+		    text.p ? text.p : "a call");
+}
+
+static int take_engine(struct dump_process *p, struct error *e)
+{
+	const struct dump_thread *t = leader_of(p);
+	const int64_t *results = (const void *)(p->answers + plan_results_at(&t->batch, t->plan_at));
+	const uint8_t *data = p->answers + plan_data_at(&t->batch, t->plan_at);
+	static const char *const names[N_ITIMERS] = { "ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF" };
+
+	p->brk = (uint64_t)results[ASK_BRK];
+	for (unsigned int i = 0; i < N_ITIMERS; i++) {
+		const struct itimerval *it = (const void *)(data + i * ITIMER_ROOM);
+
+		if (results[ASK_ITIMER + i] < 0)
+			return fail(e, (int)-results[ASK_ITIMER + i], "getitimer");
+		if (it->it_value.tv_sec || it->it_value.tv_usec)
+			return fail(e, 0, "has an armed interval timer (%s), which cannot be saved yet",
+				    names[i]);
+	}
+	return 0;
+}
+
+int ask_process(struct dump *d, struct dump_process *p, struct error *e)
+{
+	struct batch *b = &d->holder->page->batch;
+	int rc;
+
+	vec_each(t, &p->threads)
+		write_questions(d, *t);
+	rc = lay_out(d, p, b, e);
+	if (rc >= 0)
+		rc = find_call(p, &b->call, e);
+	if (rc >= 0)
+		rc = holder_batch(d->holder, e);
+	if (rc >= 0) {
+		debug(DUMP, "process %d: %zu threads answered, %zu bytes", p->pid, b->n, b->size);
+		p->answers = arena_copy(&d->arena, b->image, b->size);
+		rc = check_report(p, e);
+	}
+	if (rc >= 0)
+		rc = take_engine(p, e);
+	return within(e, rc, "task %d", p->pid);
+}

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+/* The tree: processes and threads, from /proc before the freeze, from the holder's list after it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/compat.h"
+#include "base/fd.h"
+#include "dump/internal.h"
+
+static void thread_close(struct dump_thread *t)
+{
+	fd_cleanup(&t->dir);
+	plan_free(&t->batch);
+}
+
+static void process_close(struct dump_process *p)
+{
+	vec_each(t, &p->threads)
+		thread_close(*t);
+	vec_free(&p->threads);
+	vec_free(&p->fds);
+	maps_free(&p->maps);
+	fd_cleanup(&p->dir);
+	fd_cleanup(&p->pidfd);
+}
+
+void discover_free(struct dump *d)
+{
+	vec_each(p, &d->processes)
+		process_close(*p);
+	vec_free(&d->processes);
+	vec_free(&d->descriptions);
+	vec_free(&d->shared);
+	vec_free(&d->tags);
+}
+
+int thread_read(struct dump *d, struct dump_thread *t, struct error *e)
+{
+	int rc = proc_stat_read(t->dir, &t->stat, e);
+
+	return rc < 0 ? rc : proc_status_read(t->dir, &d->arena, &t->status, e);
+}
+
+/* -ESRCH: there is no such thread (any more). */
+static int thread_add(struct dump *d, struct dump_process *p, int tid, struct dump_thread **out,
+		      struct error *e)
+{
+	struct dump_thread *t;
+	char path[32];
+
+	snprintf(path, sizeof(path), "task/%d", tid);
+	auto_fd dir = openat(p->dir, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return fail(e, errno == ENOENT ? ESRCH : errno, "thread %d", tid);
+	t = arena_alloc(&d->arena, sizeof(*t));
+	*t = (struct dump_thread){ .process = p, .tid = tid, .dir = take_fd(&dir) };
+	*vec_add(&p->threads) = t;
+	*out = t;
+	return 0;
+}
+
+static int open_process(struct dump_process *p, struct error *e)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d", p->pid);
+	p->dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (p->dir < 0 && errno == ENOENT)
+		return fail(e, ESRCH, "process %d", p->pid);
+	if (p->dir < 0)
+		return fail(e, errno, "open %s", path);
+	return 0;
+}
+
+/* /proc/TID is there for every thread, though it is not listed. */
+static int check_is_process(struct dump_process *p, struct error *e)
+{
+	const struct dump_thread *t = leader_of(p);
+
+	if (t->status.tgid != p->pid)
+		return fail(e, 0, "%d is a thread of process %d; a process is saved as a whole", p->pid,
+			    t->status.tgid);
+	if (t->stat.flags & 0x00200000)
+		return fail(e, 0, "%d (%s) is a kernel thread", p->pid, t->stat.comm);
+	if (p->pid == getpid())
+		return fail(e, 0, "%d is this cr itself; run it outside the tree that is to be saved",
+			    p->pid);
+	return 0;
+}
+
+static int open_pidfd(struct dump_process *p, struct error *e)
+{
+	p->pidfd = sys_pidfd_open(p->pid, 0);
+	if (p->pidfd < 0)
+		return fail(e, -p->pidfd, "open a pidfd of process %d", p->pid);
+	return 0;
+}
+
+static int process_add(struct dump *d, int pid, struct dump_process *parent,
+		       struct dump_process **out, struct error *e)
+{
+	struct dump_process *p = arena_alloc(&d->arena, sizeof(*p));
+	struct dump_thread *leader;
+	int rc;
+
+	*p = (struct dump_process){ .pid = pid, .parent = parent, .dir = -1, .pidfd = -1 };
+	rc = open_process(p, e);
+	if (rc < 0)
+		return rc;
+	rc = thread_add(d, p, pid, &leader, e);
+	if (rc == -ESRCH) /* /proc/TID/task has the threads, under their own numbers */
+		rc = fail(e, ESRCH, "process %d", pid);
+	if (rc >= 0)
+		rc = thread_read(d, leader, e);
+	if (rc >= 0)
+		rc = check_is_process(p, e);
+	if (rc >= 0)
+		rc = open_pidfd(p, e);
+	if (rc < 0) {
+		process_close(p);
+		return rc;
+	}
+	*vec_add(&d->processes) = p;
+	*out = p;
+	return 0;
+}
+
+static int add_threads(struct dump *d, struct dump_process *p, struct error *e)
+{
+	struct pids tids = { 0 };
+	struct dump_thread *t;
+	int rc;
+
+	if (leader_of(p)->status.threads <= 1)
+		return 0;
+	rc = proc_threads(p->dir, &tids, e);
+	for (size_t i = 0; i < tids.list.n && rc >= 0; i++) {
+		if (tids.list.v[i] == p->pid)
+			continue;
+		rc = thread_add(d, p, tids.list.v[i], &t, e);
+		if (rc == -ESRCH)
+			rc = 0;
+	}
+	vec_free(&tids.list);
+	return rc;
+}
+
+static int add_children(struct dump *d, struct dump_process *p, struct error *e)
+{
+	struct pids children = { 0 };
+	struct dump_process *child;
+	int rc = proc_children(p->dir, &children, e);
+
+	for (size_t i = 0; i < children.list.n && rc >= 0; i++) {
+		rc = process_add(d, children.list.v[i], p, &child, e);
+		if (rc == -ESRCH)
+			rc = 0;
+	}
+	vec_free(&children.list);
+	return rc;
+}
+
+int discover_tree(struct dump *d, int pid, struct error *e)
+{
+	struct dump_process *root;
+	int rc = process_add(d, pid, NULL, &root, e);
+
+	for (size_t i = 0; i < d->processes.n && rc >= 0; i++) {
+		struct dump_process *p = d->processes.v[i];
+
+		rc = add_threads(d, p, e);
+		if (rc >= 0)
+			rc = add_children(d, p, e);
+		if (rc == -ESRCH && p != root)
+			rc = 0;
+	}
+	return rc;
+}
+
+/* --- after the freeze -------------------------------------------------------------------------- */
+
+static struct dump_process *find_process(const struct dump *d, int pid)
+{
+	vec_each(p, &d->processes)
+		if ((*p)->pid == pid)
+			return *p;
+	return NULL;
+}
+
+static struct dump_thread *find_thread(const struct dump_process *p, int tid)
+{
+	vec_each(t, &p->threads)
+		if ((*t)->tid == tid)
+			return *t;
+	return NULL;
+}
+
+/* A number can have changed hands between the discovery and the freeze. */
+static int check_same(struct dump_process *p, struct error *e)
+{
+	int rc = sys_pidfd_send_signal(p->pidfd, 0, NULL, 0);
+
+	if (rc < 0)
+		return fail(e, -rc, "process %d", p->pid);
+	return 0;
+}
+
+static int take_held(struct dump *d, const struct held *h, struct error *e)
+{
+	struct dump_process *p = find_process(d, h->pid);
+	struct dump_thread *t;
+	int rc = 0;
+
+	if (!p)
+		rc = process_add(d, h->pid, NULL, &p, e);
+	if (rc < 0)
+		return rc;
+	t = find_thread(p, h->thread.tid);
+	if (!t)
+		rc = thread_add(d, p, h->thread.tid, &t, e);
+	if (rc >= 0)
+		t->held = &h->thread;
+	return rc;
+}
+
+static void drop_threads(struct dump_process *p)
+{
+	size_t n = 0;
+
+	vec_each(t, &p->threads) {
+		if ((*t)->held)
+			p->threads.v[n++] = *t;
+		else
+			thread_close(*t);
+	}
+	p->threads.n = n;
+}
+
+static void drop_processes(struct dump *d)
+{
+	size_t n = 0;
+
+	vec_each(p, &d->processes) {
+		if (leader_of(*p)->held)
+			d->processes.v[n++] = *p;
+		else
+			process_close(*p);
+	}
+	d->processes.n = n;
+}
+
+/* Orphans have got another parent meanwhile, and a process can be found before its parent. */
+static int set_parents(struct dump *d, struct error *e)
+{
+	for (size_t i = 0; i < d->processes.n; i++) {
+		struct dump_process *p = d->processes.v[i];
+		int rc = check_same(p, e);
+
+		if (rc >= 0)
+			rc = proc_stat_read(leader_of(p)->dir, &leader_of(p)->stat, e);
+		if (rc < 0)
+			return rc;
+		if (i)
+			p->parent = find_process(d, leader_of(p)->stat.ppid);
+		if (i && !p->parent)
+			return fail(e, 0, "process %d has left the tree; try again", p->pid);
+	}
+	return 0;
+}
+
+static size_t depth(const struct dump_process *p)
+{
+	size_t n = 0;
+
+	for (; p->parent; p = p->parent)
+		n++;
+	return n;
+}
+
+/* Insertion sort: nearly always in order already. */
+static void sort_by_depth(struct dump *d)
+{
+	struct dump_process **v = d->processes.v;
+
+	for (size_t i = 1; i < d->processes.n; i++) {
+		for (size_t k = i; k && depth(v[k - 1]) > depth(v[k]); k--) {
+			struct dump_process *p = v[k];
+
+			v[k] = v[k - 1];
+			v[k - 1] = p;
+		}
+	}
+}
+
+int discover_held(struct dump *d, struct error *e)
+{
+	const struct holder_page *page = d->holder->page;
+	int rc = 0;
+
+	for (uint32_t i = 0; i < page->n_held && rc >= 0; i++)
+		if (!page->held[i].is_gone)
+			rc = take_held(d, &page->held[i], e);
+	if (rc < 0)
+		return rc;
+	drop_processes(d);
+	vec_each(p, &d->processes)
+		drop_threads(*p);
+	rc = set_parents(d, e);
+	sort_by_depth(d);
+	return rc;
+}

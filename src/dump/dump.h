@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Saving a process and its descendants to an image:
+ *
+ *   discover -> probe -> freeze -> identify -> ask -> save pages -> let go -> publish
+ *
+ *   discover.c   the tree, from /proc; once more after the freeze
+ *   probe*.c     everything matched to what can be saved, or refused by name; before the freeze and
+ *                once more after it; what `cr check` runs alone
+ *   holder.c     the process that holds the subject, and how this one talks to it; freeze.c: its work
+ *   identify.c   which descriptors are the same open file description
+ *   ask.c        the batches that each thread runs
+ *   memory.c     mappings; pages.c: their contents
+ *   records.c    everything else into records
+ *   manifest.c   what the image says of itself and of this machine
+ *   run.c        the phases, one behind the other
+ *
+ * A dump that fails at any point leaves the subject as it was and no image.
+ */
+#ifndef DUMP_DUMP_H
+#define DUMP_DUMP_H
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+
+struct dump_options {
+	int pid;
+	const char *dir;
+	bool leave_running;       /* the subject goes on as soon as everything is read */
+	bool leave_stopped;       /* the subject stays stopped, as by SIGSTOP */
+	bool force;               /* an image that is there is replaced */
+	bool sync;                /* wait for the disk before the image gets its name */
+	double timeout;           /* seconds for the whole; 0: ten for each wait for the subject */
+};
+
+int dump_run(const struct dump_options *o, struct error *e) must_check;
+
+/* --- check: discover and probe alone ---------------------------------------------------------- */
+
+struct check_object {
+	int pid, tid;             /* tid: 0 for what a whole process has */
+	const char *sort;         /* "task", "mapping", "descriptor", or the name of a kind */
+	const char *what;         /* "fd 3: /tmp/x" */
+	const char *refusal;      /* a sentence, NULL: can be saved */
+};
+struct check_report {
+	struct arena arena;
+	vec(struct check_object) objects;
+	size_t n_refused;
+};
+int check_run(int pid, struct check_report *report, struct error *e) must_check;
+void check_free(struct check_report *report);
+
+#endif

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+/* In the holder: stopping the whole tree, and what ptrace tells of each thread. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "arch/arch.h"
+#include "arch/remote.h"
+#include "base/fd.h"
+#include "base/str.h"
+#include "dump/holder.h"
+#include "proc/task.h"
+#include "remote/memory.h"
+
+struct freezer {
+	struct holder_page *page;
+	const struct trace_watch *watch;
+};
+
+/* --- the list of threads; those of one process stand together, as they are found ---------------- */
+
+static bool is_known(const struct holder_page *page, int tid)
+{
+	for (uint32_t i = 0; i < page->n_held; i++)
+		if (page->held[i].thread.tid == tid && !page->held[i].is_gone)
+			return true;
+	return false;
+}
+
+/* 1: it is new. */
+static int add(struct holder_page *page, int pid, int tid, struct error *e)
+{
+	struct held *h;
+
+	if (is_known(page, tid))
+		return 0;
+	if (page->n_held == HOLDER_MAX_THREADS)
+		return fail(e, 0, "more than %u threads", HOLDER_MAX_THREADS);
+	h = &page->held[page->n_held++];
+	memset(h, 0, sizeof(*h));
+	h->pid = pid;
+	h->thread.tid = tid;
+	return 1;
+}
+
+/* --- stopping ------------------------------------------------------------------------------------ */
+
+static char state_of(const struct held *h)
+{
+	char path[64];
+	struct proc_stat stat;
+	struct error ignored;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d", h->pid, h->thread.tid);
+	auto_fd dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0 || proc_stat_read(dir, &stat, &ignored) < 0)
+		return 0;
+	return stat.state;
+}
+
+/* A leader is missed; that another thread has ended meanwhile is nothing. */
+static int gone(const struct freezer *f, struct held *h, struct error *e)
+{
+	char state = state_of(h);
+
+	h->is_gone = true;
+	if (h->thread.tid != h->pid)
+		return 0;
+	if (state == 'Z')
+		return fail(e, 0, "process %d is a zombie now, or only its first thread has exited; "
+				  "neither can be saved yet", h->pid);
+	if (h->pid == f->page->root)
+		return fail(e, ESRCH, "process %d ended before it could be stopped", h->pid);
+	return 0;
+}
+
+static int seize(const struct freezer *f, struct held *h, struct error *e)
+{
+	int rc = trace_seize(h->thread.tid);
+
+	if (rc == -ESRCH || (rc == -EPERM && state_of(h) == 'Z'))
+		return gone(f, h, e);
+	if (rc == -EPERM)
+		return fail(e, EPERM,
+			    "trace thread %d (somebody else traces it, it is another user's, or "
+			    "kernel.yama.ptrace_scope forbids it)", h->thread.tid);
+	if (rc < 0)
+		return fail(e, -rc, "trace thread %d", h->thread.tid);
+	h->is_seized = true;
+	rc = trace_interrupt(h->thread.tid);
+	if (rc < 0 && rc != -ESRCH)
+		return fail(e, -rc, "stop thread %d", h->thread.tid);
+	return 0;
+}
+
+/* Within a restartable sequence: the kernel would abort it now, but cannot tell any more once the
+ * thread has been elsewhere (rseq(2)). */
+static int abort_sequence(struct held *h, struct error *e)
+{
+	struct held_thread *t = &h->thread;
+	struct {
+		uint32_t version, flags;
+		uint64_t start, length, abort_ip;
+	} cs;
+	uint64_t at = 0;
+	int rc;
+
+	if (!t->rseq_address)
+		return 0;
+	rc = memory_read(h->pid, t->rseq_address + 8, &at, sizeof(at));
+	if (rc >= 0 && at)
+		rc = memory_read(h->pid, at, &cs, sizeof(cs));
+	if (rc < 0)
+		return fail(e, -rc, "read the rseq area of thread %d", t->tid);
+	if (at && arch_ip(t->regs) - cs.start < cs.length)
+		arch_set_ip(t->regs, cs.abort_ip);
+	return 0;
+}
+
+static int read_thread(const struct freezer *f, struct held *h, struct error *e)
+{
+	struct holder_page *page = f->page;
+	uint64_t left = HOLDER_BYTES - page->used;
+	int rc;
+
+	if (left < 2 * HOLDER_XSTATE_ROOM)
+		return fail(e, 0, "too many threads");
+	h->thread.xstate = (uint8_t *)page + page->used;
+	rc = trace_read_thread(&h->thread, HOLDER_XSTATE_ROOM, e);
+	if (rc < 0)
+		return rc;
+	page->used += (h->thread.xstate_size + 63) & ~63u;
+	h->is_read = true;
+	return abort_sequence(h, e);
+}
+
+/* A signal on its way is delivered first. */
+static int await_stop(const struct freezer *f, struct held *h, struct error *e)
+{
+	int tid = h->thread.tid, signal, rc;
+
+	for (;;) {
+		rc = trace_wait(tid, f->watch, &signal, e);
+		if (rc < 0)
+			return rc;
+		if (rc == TRACE_GONE)
+			return gone(f, h, e);
+		if (rc == TRACE_STOP || rc == TRACE_GROUP_STOP)
+			break;
+		rc = trace_run(tid, false, signal, e);
+		if (rc < 0)
+			return rc;
+	}
+	h->thread.group_stopped = rc == TRACE_GROUP_STOP;
+	return read_thread(f, h, e);
+}
+
+static bool is_new(const struct held *h)
+{
+	return !h->is_gone && !h->is_read;
+}
+
+/* All new threads of one process, from held[i] on; a parent before its children, since one that waits
+ * for the child of its vfork stops only when that child has run on. */
+static int stop_process(const struct freezer *f, uint32_t i, struct error *e)
+{
+	struct holder_page *page = f->page;
+	int pid = page->held[i].pid, rc = 0;
+
+	for (uint32_t k = i; k < page->n_held && rc >= 0; k++)
+		if (page->held[k].pid == pid && is_new(&page->held[k]))
+			rc = seize(f, &page->held[k], e);
+	for (uint32_t k = i; k < page->n_held && rc >= 0; k++)
+		if (page->held[k].pid == pid && is_new(&page->held[k]))
+			rc = await_stop(f, &page->held[k], e);
+	return rc;
+}
+
+static int stop_new(const struct freezer *f, struct error *e)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; i < f->page->n_held && rc >= 0; i++)
+		if (is_new(&f->page->held[i]))
+			rc = stop_process(f, i, e);
+	return rc;
+}
+
+/* --- looking for more ------------------------------------------------------------------------------ */
+
+/* The number of threads is the link count of the folder `task` less 2: one call in place of a listing. */
+static int find_threads(struct holder_page *page, int pid, struct error *e)
+{
+	uint32_t n = 0;
+	char path[32];
+	struct stat st;
+	struct pids tids = { 0 };
+	int rc, more = 0;
+
+	for (uint32_t i = 0; i < page->n_held; i++)
+		n += page->held[i].pid == pid && !page->held[i].is_gone;
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	if (stat(path, &st) == 0 && st.st_nlink == n + 2)
+		return 0;
+	path[strlen(path) - strlen("/task")] = '\0';
+	auto_fd dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return 0;
+	rc = proc_threads(dir, &tids, e);
+	for (size_t i = 0; i < tids.list.n && rc >= 0; i++) {
+		rc = add(page, pid, tids.list.v[i], e);
+		more |= rc > 0;
+	}
+	vec_free(&tids.list);
+	if (rc == -ESRCH)
+		return 0;
+	return rc < 0 ? rc : more;
+}
+
+static int find_children(struct holder_page *page, const struct held *h, struct error *e)
+{
+	char path[64];
+	auto_buf text = { 0 };
+	const char *p;
+	uint64_t pid;
+	int rc, more = 0;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", h->pid, h->thread.tid);
+	rc = fd_read_file(AT_FDCWD, path, &text);
+	if (rc == -ESRCH || rc == -ENOENT)
+		return 0;
+	if (rc < 0)
+		return fail(e, -rc, "read %s", path);
+	for (p = text.p; str_take_u64(&p, 10, &pid); p++) {
+		rc = add(page, (int)pid, (int)pid, e);
+		if (rc < 0)
+			return rc;
+		more |= rc > 0;
+		if (*p != ' ')
+			break;
+	}
+	return more;
+}
+
+static int find_more(struct holder_page *page, struct error *e)
+{
+	uint32_t n = page->n_held;
+	int more = 0, rc;
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct held *h = &page->held[i];
+
+		if (h->is_gone)
+			continue;
+		rc = h->thread.tid == h->pid ? find_threads(page, h->pid, e) : 0;
+		more |= rc > 0;
+		if (rc >= 0)
+			rc = find_children(page, h, e);
+		if (rc < 0)
+			return rc;
+		more |= rc > 0;
+	}
+	return more;
+}
+
+/* A pass that finds nothing new, when all that is known stands still, ends it. */
+int freeze_tree(struct holder_page *page, const struct trace_watch *w, struct error *e)
+{
+	struct freezer f = { page, w };
+	int rc;
+
+	do {
+		rc = stop_new(&f, e);
+		if (rc >= 0)
+			rc = find_more(page, e);
+	} while (rc > 0);
+	return rc;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The holder: a process that is the tracer of the subject and outlives `cr dump`. It lets go of the
+ * subject, as it found it, when it is told so or when `cr dump` dies, by SIGKILL too; and it is the
+ * one that gives the finished image its name and then ends the subject, so that these two happen
+ * together whatever happens to `cr dump`.
+ *
+ * Orders and replies go over a socket, one at a time; everything else lies in memory that both share,
+ * at the same address.
+ */
+#ifndef DUMP_HOLDER_H
+#define DUMP_HOLDER_H
+
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "image/image.h"
+#include "remote/batch.h"
+#include "remote/held.h"
+
+/* One thread of the subject. Before the freeze cr fills in what it knows, after it this is what is held. */
+struct held {
+	struct held_thread thread;
+	int pid;
+	bool is_seized;
+	bool is_gone;
+	bool is_read;                 /* stopped, and thread is filled in */
+};
+
+#define HOLDER_MAX_THREADS 32768u
+#define HOLDER_BYTES (768ull << 20)   /* of shared memory; taken only as far as it is used */
+#define HOLDER_XSTATE_ROOM 16384u     /* largest xstate that is taken: AMX needs 11008 bytes */
+
+/* What becomes of the subject. */
+enum holder_end { HOLDER_KILL, HOLDER_STOP, HOLDER_RUN };
+
+/* At the begin of the shared memory. */
+struct holder_page {
+	struct error error;           /* of the last order */
+	int root;
+	double seconds;               /* freeze: for how long; 0: the usual ten */
+	uint32_t n_held;
+	struct batch batch;           /* of one process; all in the shared memory */
+	enum holder_end end;
+	bool published;               /* the image has its name */
+	uint64_t used;                /* bytes of the shared memory that are given away for good */
+	struct held held[HOLDER_MAX_THREADS];
+};
+
+struct holder {
+	struct holder_page *page;
+	int socket;
+	int pid;
+	bool is_lost;                 /* it was killed in the middle of an order */
+};
+
+/* Starts it. w: the image that it may publish; forked early, while there is little to copy. */
+int holder_start(struct holder *h, struct image_writer *w, struct error *e) must_check;
+/* Stops all threads of the tree at h->page->root; held[0..n_held) says what to begin with. */
+int holder_freeze(struct holder *h, struct error *e) must_check;
+/* Runs h->page->batch. */
+int holder_batch(struct holder *h, struct error *e) must_check;
+/* Lets the subject go; HOLDER_RUN or HOLDER_STOP. The holder ends. */
+int holder_release(struct holder *h, enum holder_end end, struct error *e) must_check;
+/*
+ * Publishes the image and then ends the subject, stops it or lets it run. The holder ends. *published:
+ * the image has its name (also when the error is that the subject did not end in time).
+ */
+int holder_publish(struct holder *h, enum holder_end end, bool *published, struct error *e) must_check;
+/* Whatever is left is rolled back. Waits until the holder is gone. */
+void holder_close(struct holder *h);
+
+/* Shared memory for plans, in one piece, zeroed; the same piece every time. NULL: too much. */
+void *holder_scratch(struct holder *h, uint64_t size);
+
+/* --- in the holder (freeze.c) ------------------------------------------------------------------ */
+
+int freeze_tree(struct holder_page *page, const struct trace_watch *w, struct error *e) must_check;
+
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which descriptors are the same open file description. Only what no process outside the tree can
+ * change meanwhile makes the key that they are sorted by (a position can move at any time); kcmp's
+ * order decides among equal keys.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/compat.h"
+#include "base/str.h"
+#include "dump/internal.h"
+
+struct sorting {
+	struct dump_fd **fds;
+	size_t n;
+	int rc;                       /* of the first kcmp that failed */
+};
+
+static int by_number(uint64_t a, uint64_t b)
+{
+	return a < b ? -1 : a > b;
+}
+
+/* All anonymous descriptors share one inode; their texts are fixed, those of files are not. */
+static int by_sort(const char *a, const char *b)
+{
+	return str_starts(a, "anon_inode:") && str_starts(b, "anon_inode:") ? strcmp(a, b) : 0;
+}
+
+static int by_key(const struct fd_view *a, const struct fd_view *b)
+{
+	const uint32_t fixed = O_ACCMODE | O_PATH;
+	int c = by_number(a->st.st_dev, b->st.st_dev);
+
+	if (!c)
+		c = by_number(a->st.st_ino, b->st.st_ino);
+	if (!c)
+		c = by_number(a->info.mnt_id, b->info.mnt_id);
+	if (!c)
+		c = by_number(a->info.flags & fixed, b->info.flags & fixed);
+	return c ? c : by_sort(a->link, b->link);
+}
+
+/* 1 less and 2 greater, by the kernel's own order of descriptions. */
+static int compare(const void *pa, const void *pb, void *arg)
+{
+	const struct dump_fd *a = *(struct dump_fd *const *)pa, *b = *(struct dump_fd *const *)pb;
+	struct sorting *s = arg;
+	int c = by_key(&a->view, &b->view);
+
+	if (c || a == b || s->rc < 0)
+		return c;
+	c = sys_kcmp(a->view.pid, b->view.pid, KCMP_FILE, (unsigned long)a->view.fd,
+		     (unsigned long)b->view.fd);
+	if (c < 0 || c > 2)
+		s->rc = c < 0 ? c : -EINVAL;
+	return c == 0 ? 0 : c == 1 ? -1 : 1;
+}
+
+static int sort_fds(struct dump *d, struct sorting *s, struct error *e)
+{
+	size_t n = 0;
+
+	vec_each(p, &d->processes)
+		n += (*p)->fds.n;
+	s->fds = arena_alloc(&d->arena, (n + 1) * sizeof(*s->fds));
+	vec_each(p, &d->processes)
+		vec_each(f, &(*p)->fds)
+			s->fds[s->n++] = f;
+	qsort_r(s->fds, s->n, sizeof(*s->fds), compare, s);
+	if (s->rc < 0)
+		return fail(e, -s->rc, "compare descriptors (kcmp)");
+	return 0;
+}
+
+/* --- descriptions -------------------------------------------------------------------------------- */
+
+/* A mark for all descriptors of a description; it becomes one when its number is known. */
+static void group(struct dump *d, struct sorting *s)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		if (i && compare(&s->fds[i - 1], &s->fds[i], s) == 0)
+			s->fds[i]->description = s->fds[i - 1]->description;
+		else
+			s->fds[i]->description = arena_alloc(&d->arena, sizeof(struct description));
+	}
+}
+
+/* In the order in which the processes and their descriptors come. */
+static void number(struct dump *d)
+{
+	vec_each(p, &d->processes) {
+		vec_each(f, &(*p)->fds) {
+			struct description *desc = f->description;
+
+			if (!desc->view.id) {
+				*vec_add(&d->descriptions) = desc;
+				desc->view = f->view;
+				desc->view.id = (uint32_t)d->descriptions.n;
+				desc->kind = f->kind;
+				desc->process = f->process;
+			}
+			f->view.id = desc->view.id;
+		}
+	}
+}
+
+static int duplicate(struct description *desc, struct error *e)
+{
+	struct fd_view *v = &desc->view;
+
+	v->dup = sys_pidfd_getfd(desc->process->pidfd, v->fd);
+	if (v->dup < 0)
+		return fail(e, -v->dup, "task %d: fd %d: duplicate (pidfd_getfd)", v->pid, v->fd);
+	return 0;
+}
+
+int identify_descriptions(struct dump *d, struct error *e)
+{
+	struct sorting s = { 0 };
+	int rc = sort_fds(d, &s, e);
+
+	if (rc < 0)
+		return rc;
+	group(d, &s);
+	number(d);
+	for (size_t i = 0; i < d->descriptions.n && rc >= 0; i++)
+		rc = duplicate(d->descriptions.v[i], e);
+	return rc;
+}
+
+/* Before the subject runs on: a duplicate would keep the other end of a pipe from seeing the end. */
+void identify_close(struct dump *d)
+{
+	vec_each(p, &d->descriptions) {
+		if ((*p)->view.dup >= 0)
+			close((*p)->view.dup);
+		(*p)->view.dup = -1;
+	}
+}

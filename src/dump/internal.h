@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the dump engine share. */
+#ifndef DUMP_INTERNAL_H
+#define DUMP_INTERNAL_H
+
+#include "base/clock.h"
+#include "dump/api.h"
+#include "dump/dump.h"
+#include "dump/holder.h"
+#include "image/image.h"
+#include "kind.h"
+#include "plan/plan.h"
+#include "proc/maps.h"
+#include "proc/task.h"
+
+struct dump_process;
+struct description;
+
+/* Where in a thread's batch the questions of one kind stand. */
+struct asked {
+	uint32_t first_op, n_ops;
+	uint64_t data_at, n_data;
+};
+
+struct dump_thread {
+	struct dump_process *process;
+	int tid;
+	int dir;                      /* /proc/PID/task/TID */
+	struct proc_stat stat;
+	struct proc_status status;
+	const struct held_thread *held; /* NULL before the freeze */
+	struct plan batch;
+	struct asked *asked;          /* one for each kind */
+	uint64_t plan_at;             /* of its plan in the process' image of plans */
+};
+
+struct dump_fd {
+	struct fd_view view;
+	const struct kind *kind;
+	struct dump_process *process;
+	struct description *description;
+};
+
+struct dump_process {
+	int pid;
+	struct dump_process *parent;  /* NULL: the root */
+	int dir;                      /* /proc/PID */
+	int pidfd;
+	vec(struct dump_thread *) threads; /* the leader first */
+	struct maps maps;             /* as smaps tells */
+	vec(struct dump_fd) fds;      /* ascending */
+	uint64_t brk;                 /* told by the batch */
+	uint8_t *answers;             /* image of the plans with their results */
+	bool gone;                    /* has ended before the freeze */
+};
+
+struct description {
+	struct fd_view view;
+	const struct kind *kind;
+	struct dump_process *process;
+};
+
+struct shared_object {
+	const struct kind *kind;
+	uint64_t key;
+	uint32_t id;
+};
+
+#define N_NAMESPACES 10
+
+struct dump {
+	const struct dump_options *opt;
+	struct check_report *report;  /* of `cr check`; NULL in a dump */
+	struct arena arena;
+	struct deadline deadline;
+	char *namespaces[N_NAMESPACES]; /* of cr itself */
+	vec(struct dump_process *) processes; /* parents before their children; [0]: the root */
+	vec(struct description *) descriptions; /* [i]: id i + 1 */
+	vec(struct shared_object) shared;
+	struct image_writer *writer;
+	vec(char *) tags;             /* of records that have been put */
+	int64_t realtime, monotonic, boottime; /* at the freeze, nanoseconds */
+	struct holder *holder;        /* NULL: there is none (any more) */
+	uint64_t stored;              /* bytes in page store 0 */
+	bool frozen;
+};
+
+static inline struct dump_thread *leader_of(const struct dump_process *p)
+{
+	return p->threads.v[0];
+}
+
+/* --- discover.c -------------------------------------------------------------------------------- */
+
+int discover_tree(struct dump *d, int pid, struct error *e) must_check;
+/* After the freeze: exactly what the holder holds. */
+int discover_held(struct dump *d, struct error *e) must_check;
+void discover_free(struct dump *d);
+/* Reads stat and status of the thread. */
+int thread_read(struct dump *d, struct dump_thread *t, struct error *e) must_check;
+
+/* --- probe*.c ---------------------------------------------------------------------------------- */
+
+/* The verdict on one object of a thread (tid 0: of the process), rc: what was found. For `cr check` it
+ * is written down and 0 is given; else rc, with the object in front of the text. */
+struct object {
+	const char *sort;
+	int pid, tid;
+};
+int verdict(struct dump *d, struct object o, int rc, struct error *e, const char *fmt, ...)
+	must_check format_printf(5, 6);
+
+/* Everything, of every process. */
+int probe_tree(struct dump *d, struct error *e) must_check;
+int probe_task(struct dump *d, struct dump_thread *t, struct error *e) must_check;
+int probe_mappings(struct dump *d, struct dump_process *p, struct error *e) must_check;
+int probe_fds(struct dump *d, struct dump_process *p, struct error *e) must_check;
+void probe_read_namespaces(struct dump *d);
+
+/* What a kind of task state sees. */
+void view_of_thread(const struct dump_thread *t, const struct kind *k, struct task_view *v);
+/* Whether there is one of this scope for this thread, seen as an object of its own; its record's id. */
+bool kind_is_of_thread(const struct kind *k, const struct dump_thread *t);
+
+/* --- after the freeze -------------------------------------------------------------------------- */
+
+int identify_descriptions(struct dump *d, struct error *e) must_check;
+void identify_close(struct dump *d);
+int ask_process(struct dump *d, struct dump_process *p, struct error *e) must_check;
+/* MMSP with its pages. */
+int memory_save(struct dump *d, struct dump_process *p, struct error *e) must_check;
+enum mapping_sort { MAPPING_ANON, MAPPING_FILE, MAPPING_VDSO, MAPPING_VVAR, MAPPING_NONE };
+enum mapping_sort mapping_sort(const struct vma *v);
+/* image_put, and a note of the tag for the manifest. */
+int records_put(struct dump *d, const struct record_type *type, const ProtobufCMessage *msg,
+		struct error *e) must_check;
+int records_save(struct dump *d, struct error *e) must_check;
+/* All but the list of files; strings are in the arena. The subject must still be held. */
+int manifest_fill(struct dump *d, Manifest *m, struct error *e) must_check;
+
+#endif

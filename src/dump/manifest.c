@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/* What the image says of itself, of the machine and of the subject's vDSO. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "arch/arch.h"
+#include "arch/remote.h"
+#include "base/fd.h"
+#include "dump/internal.h"
+#include "remote/memory.h"
+
+#define FORMAT 1
+#define MAX_VDSO (1u << 20)
+
+static int fill_machine(struct dump *d, Manifest *m, struct error *e)
+{
+	struct utsname u;
+	auto_buf boot_id = { 0 };
+	char cpu[64];
+	int rc;
+
+	if (uname(&u))
+		return fail(e, errno, "uname");
+	rc = fd_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", &boot_id);
+	if (rc < 0)
+		return fail(e, -rc, "read the boot id");
+	arch_cpu_model(cpu);
+	m->arch = arena_strdup(&d->arena, u.machine);
+	m->kernel = arena_strdup(&d->arena, u.release);
+	m->kernel_version = arena_strdup(&d->arena, u.version);
+	m->host = arena_strdup(&d->arena, u.nodename);
+	m->boot_id = arena_strndup(&d->arena, boot_id.p, strcspn(boot_id.p, "\n"));
+	m->cpu = arena_strdup(&d->arena, cpu);
+	return 0;
+}
+
+static int fill_vdso(struct dump *d, const struct dump_process *p, const struct vma *v, Manifest *m,
+		     struct error *e)
+{
+	size_t size = v->end - v->start;
+	auto_free void *image = NULL;
+	uint8_t id[32];
+	int rc;
+
+	if (size > MAX_VDSO)
+		return fail(e, 0, "a vDSO of %zu bytes", size);
+	image = mem_alloc(size);
+	rc = memory_read(p->pid, v->start, image, size);
+	if (rc < 0)
+		return fail(e, -rc, "task %d: read the vDSO", p->pid);
+	m->has_vdso_size = m->has_vdso_build_id = true;
+	m->vdso_size = size;
+	m->vdso_build_id.len = arch_vdso_build_id(image, size, id);
+	m->vdso_build_id.data = arena_copy(&d->arena, id, sizeof(id));
+	return 0;
+}
+
+static int fill_kernel_mappings(struct dump *d, const struct dump_process *p, Manifest *m,
+				struct error *e)
+{
+	uint64_t vvar = 0;
+	int rc = 0;
+
+	for (size_t i = 0; i < p->maps.list.n && rc >= 0; i++) {
+		const struct vma *v = &p->maps.list.v[i];
+
+		if (mapping_sort(v) == MAPPING_VDSO)
+			rc = fill_vdso(d, p, v, m, e);
+		else if (mapping_sort(v) == MAPPING_VVAR)
+			vvar += v->end - v->start;
+	}
+	m->has_vvar_size = vvar > 0;
+	m->vvar_size = vvar;
+	return rc;
+}
+
+int manifest_fill(struct dump *d, Manifest *m, struct error *e)
+{
+	const struct dump_process *root = d->processes.v[0];
+	const struct held_thread *held = leader_of(root)->held;
+	int rc;
+
+	m->format = FORMAT;
+	m->tool = arena_strdup(&d->arena, PACKAGE_STRING);
+	m->realtime_ns = d->realtime;
+	m->monotonic_ns = d->monotonic;
+	m->boottime_ns = d->boottime;
+	m->xsave_mask = arch_xsave_mask(held->xstate, held->xstate_size);
+	m->xsave_size = held->xstate_size;
+	m->root = (uint32_t)root->pid;
+	m->tags = d->tags.v;
+	m->n_tags = d->tags.n;
+	rc = fill_machine(d, m, e);
+	return rc < 0 ? rc : fill_kernel_mappings(d, root, m, e);
+}

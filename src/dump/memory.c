@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/* MMSP: an address space as a record. */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/fd.h"
+#include "base/str.h"
+#include "dump/pages.h"
+#include "mm.pb-c.h"
+
+#define ANON_NAME "[anon:"
+
+static int identify(struct dump *d, const char *path, FileIdentity *f, struct error *e)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return fail(e, errno, "stat %s", path);
+	file_identity__init(f);
+	f->path = arena_strdup(&d->arena, path);
+	f->size = (uint64_t)st.st_size;
+	f->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+	f->inode = st.st_ino;
+	f->dev = st.st_dev;
+	return 0;
+}
+
+/* --- mappings ---------------------------------------------------------------------------------- */
+
+/* Most often the file is that of the mapping before. */
+static int find_file(struct dump *d, Mm *mm, const struct vma *v, uint32_t *index, struct error *e)
+{
+	for (size_t i = mm->n_files; i-- > 0;) {
+		if (!strcmp(mm->files[i]->path, v->name)) {
+			*index = (uint32_t)i;
+			return 0;
+		}
+	}
+	mm->files[mm->n_files] = arena_alloc(&d->arena, sizeof(FileIdentity));
+	*index = (uint32_t)mm->n_files;
+	return identify(d, v->name, mm->files[mm->n_files++], e);
+}
+
+static char *anon_name(struct dump *d, const char *name)
+{
+	size_t n = strlen(name);
+
+	if (!str_starts(name, ANON_NAME))
+		return NULL;
+	return arena_strndup(&d->arena, name + strlen(ANON_NAME), n - strlen(ANON_NAME) - 1);
+}
+
+static int fill_mapping(struct dump *d, Mm *mm, const struct vma *v, Mapping *m, struct error *e)
+{
+	mapping__init(m);
+	m->start = v->start;
+	m->end = v->end;
+	m->prot = v->prot;
+	m->flags = v->flags;
+	switch (mapping_sort(v)) {
+	case MAPPING_VDSO:
+		m->sort = MAPPING__SORT__VDSO;
+		return 0;
+	case MAPPING_VVAR:
+		m->sort = MAPPING__SORT__VVAR;
+		return 0;
+	case MAPPING_FILE:
+		m->sort = v->shared ? MAPPING__SORT__FILE_SHARED : MAPPING__SORT__FILE_PRIVATE;
+		m->has_file = m->has_offset = true;
+		m->offset = v->offset;
+		return find_file(d, mm, v, &m->file, e);
+	default:
+		m->sort = MAPPING__SORT__ANON;
+		m->name = anon_name(d, v->name);
+		return 0;
+	}
+}
+
+static int fill_mappings(struct dump *d, const struct dump_process *p, Mm *mm, struct error *e)
+{
+	size_t n = p->maps.list.n;
+	int rc = 0;
+
+	mm->mappings = arena_alloc(&d->arena, (n + 1) * sizeof(*mm->mappings));
+	mm->files = arena_alloc(&d->arena, (n + 1) * sizeof(*mm->files));
+	for (size_t i = 0; i < n && rc >= 0; i++) {
+		const struct vma *v = &p->maps.list.v[i];
+
+		if (mapping_sort(v) == MAPPING_NONE)
+			continue;
+		mm->mappings[mm->n_mappings] = arena_alloc(&d->arena, sizeof(Mapping));
+		rc = fill_mapping(d, mm, v, mm->mappings[mm->n_mappings++], e);
+	}
+	return rc;
+}
+
+static void fill_extents(struct dump *d, const struct page_list *pages, Mm *mm)
+{
+	size_t n = pages->list.n;
+	Extent *x = arena_alloc(&d->arena, (n + 1) * sizeof(*x));
+
+	mm->extents = arena_alloc(&d->arena, (n + 1) * sizeof(*mm->extents));
+	mm->n_extents = n;
+	for (size_t i = 0; i < n; i++, x++) {
+		const struct page_extent *from = &pages->list.v[i];
+
+		extent__init(x);
+		x->start = from->start;
+		x->length = from->length;
+		x->sort = from->is_data ? EXTENT__SORT__DATA : EXTENT__SORT__ZERO;
+		x->has_store = x->has_offset = from->is_data;
+		x->offset = from->offset;
+		mm->extents[i] = x;
+	}
+}
+
+/* --- fields ------------------------------------------------------------------------------------ */
+
+static int fill_fields(struct dump *d, const struct dump_process *p, Mm *mm, struct error *e)
+{
+	const struct proc_stat *s = &leader_of(p)->stat;
+	auto_buf auxv = { 0 };
+	int rc = fd_read_file(p->dir, "auxv", &auxv);
+
+	if (rc < 0)
+		return fail(e, -rc, "read auxv");
+	mm->start_code = s->start_code;
+	mm->end_code = s->end_code;
+	mm->start_data = s->start_data;
+	mm->end_data = s->end_data;
+	mm->start_brk = s->start_brk;
+	mm->brk = p->brk;
+	mm->start_stack = s->start_stack;
+	mm->arg_start = s->arg_start;
+	mm->arg_end = s->arg_end;
+	mm->env_start = s->env_start;
+	mm->env_end = s->env_end;
+	mm->auxv.len = auxv.len;
+	mm->auxv.data = arena_copy(&d->arena, auxv.p, auxv.len);
+	return 0;
+}
+
+static int fill_exe(struct dump *d, const struct dump_process *p, Mm *mm, struct error *e)
+{
+	char *path = fd_readlink(&d->arena, p->dir, "exe");
+
+	if (!path)
+		return fail(e, errno, "read the link exe");
+	mm->exe = arena_alloc(&d->arena, sizeof(*mm->exe));
+	return identify(d, path, mm->exe, e);
+}
+
+int memory_save(struct dump *d, struct dump_process *p, struct error *e)
+{
+	struct page_list pages = { 0 };
+	Mm mm = MM__INIT;
+	int rc;
+
+	mm.id = (uint32_t)p->pid;
+	rc = pages_save(d, p, &pages, e);
+	if (rc >= 0)
+		fill_extents(d, &pages, &mm);
+	vec_free(&pages.list);
+	if (rc >= 0)
+		rc = fill_fields(d, p, &mm, e);
+	if (rc >= 0)
+		rc = fill_exe(d, p, &mm, e);
+	if (rc >= 0)
+		rc = fill_mappings(d, p, &mm, e);
+	if (rc >= 0)
+		rc = records_put(d, &record_mm, &mm.base, e);
+	return within(e, rc, "task %d", p->pid);
+}

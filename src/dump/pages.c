@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/* Contents of memory: only pages that carry information, in large reads and large writes. */
+#include "dump/pages.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "proc/pagemap.h"
+#include "remote/memory.h"
+
+#define PAGE 4096u
+#define CHUNK (512u << 10)
+#define MAX_RUNS 1024u          /* UIO_MAXIOV */
+
+struct reader {
+	struct dump *d;
+	struct page_list *out;
+	int pid, mem;
+	char *buffer;
+	struct iovec runs[MAX_RUNS];
+	size_t n_runs, bytes;         /* gathered, not read yet */
+	uint32_t mapping;             /* all runs are of this one */
+	bool is_file;
+};
+
+static bool is_zero(const char *page)
+{
+	static const char zeros[64];
+
+	return !memcmp(page, zeros, sizeof(zeros)) && !memcmp(page, page + 64, PAGE - 64);
+}
+
+static void add_extent(struct reader *r, uint64_t start, bool is_data, uint64_t offset)
+{
+	struct page_extent *last = r->out->list.n ? &r->out->list.v[r->out->list.n - 1] : NULL;
+
+	if (last && last->mapping == r->mapping && last->start + last->length == start &&
+	    last->is_data == is_data && (!is_data || last->offset + last->length == offset)) {
+		last->length += PAGE;
+		return;
+	}
+	*vec_add(&r->out->list) = (struct page_extent){
+		.start = start,
+		.length = PAGE,
+		.offset = offset,
+		.mapping = r->mapping,
+		.is_data = is_data,
+	};
+}
+
+/* Pages of zeros are left out, what stays moves together. Gives how many bytes stay. A new page of
+ * anonymous memory is zero anyway; one of a file has the file's contents. */
+static size_t sift(struct reader *r)
+{
+	char *from = r->buffer, *to = r->buffer;
+
+	for (size_t i = 0; i < r->n_runs; i++) {
+		uint64_t at = (uint64_t)(uintptr_t)r->runs[i].iov_base;
+
+		for (size_t k = 0; k < r->runs[i].iov_len; k += PAGE, from += PAGE) {
+			if (!is_zero(from)) {
+				if (to != from)
+					memcpy(to, from, PAGE);
+				add_extent(r, at + k, true,
+					   r->d->stored + (uint64_t)(to - r->buffer));
+				to += PAGE;
+			} else if (r->is_file) {
+				add_extent(r, at + k, false, 0);
+			}
+		}
+	}
+	return (size_t)(to - r->buffer);
+}
+
+static int flush(struct reader *r, struct error *e)
+{
+	uint64_t offset;
+	size_t kept;
+	int64_t rc;
+
+	if (!r->n_runs)
+		return 0;
+	if (deadline_is_over(r->d->deadline))
+		return fail(e, ETIMEDOUT, "save the memory of process %d", r->pid);
+	rc = memory_read_runs(r->pid, r->mem, r->runs, r->n_runs, r->buffer, e);
+	if (rc < 0)
+		return (int)rc;
+	kept = sift(r);
+	r->n_runs = r->bytes = 0;
+	if (!kept)
+		return 0;
+	rc = image_put_pages(r->d->writer, 0, r->buffer, kept, &offset, e);
+	if (rc >= 0 && offset != r->d->stored)
+		return fail(e, 0, "the page store has grown by itself");
+	r->d->stored += kept;
+	return (int)rc;
+}
+
+struct found {
+	struct reader *reader;
+	struct error *error;
+};
+
+static int found(void *arg, uint64_t start, uint64_t end)
+{
+	struct reader *r = ((struct found *)arg)->reader;
+
+	while (start < end) {
+		size_t n = end - start < CHUNK - r->bytes ? end - start : CHUNK - r->bytes;
+
+		r->runs[r->n_runs++] = (struct iovec){ (void *)(uintptr_t)start, n };
+		r->bytes += n;
+		start += n;
+		if (r->bytes == CHUNK || r->n_runs == MAX_RUNS) {
+			int rc = flush(r, ((struct found *)arg)->error);
+
+			if (rc < 0)
+				return rc;
+		}
+	}
+	return 0;
+}
+
+static int open_in(const struct dump_process *p, const char *name, struct error *e)
+{
+	int fd = openat(p->dir, name, O_RDONLY | O_CLOEXEC);
+
+	return fd < 0 ? fail(e, errno, "open %s", name) : fd;
+}
+
+int pages_save(struct dump *d, struct dump_process *p, struct page_list *out, struct error *e)
+{
+	auto_free struct reader *r = mem_alloc(sizeof(*r));
+	auto_free char *buffer = mem_alloc(CHUNK);
+	auto_fd map = open_in(p, "pagemap", e);
+	auto_fd mem = map < 0 ? -1 : open_in(p, "mem", e);
+	struct pagemap pagemap = { .fd = map };
+	struct found f = { r, e };
+	int rc = 0;
+
+	if (map < 0 || mem < 0)
+		return map < 0 ? map : mem;
+	*r = (struct reader){ .d = d, .out = out, .pid = p->pid, .mem = mem, .buffer = buffer };
+	for (size_t i = 0; i < p->maps.list.n && rc >= 0; i++) {
+		const struct vma *v = &p->maps.list.v[i];
+		enum mapping_sort sort = mapping_sort(v);
+
+		if (v->shared || (sort != MAPPING_ANON && sort != MAPPING_FILE))
+			continue;
+		r->mapping = (uint32_t)i;
+		r->is_file = sort == MAPPING_FILE;
+		rc = pagemap_walk(&pagemap, v->start, v->end, r->is_file, found, &f, e);
+		if (rc >= 0)
+			rc = flush(r, e);
+	}
+	return rc;
+}

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/* Going through all objects, and what becomes of a verdict. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/compat.h"
+#include "dump/internal.h"
+
+int verdict(struct dump *d, struct object o, int rc, struct error *e, const char *fmt, ...)
+{
+	struct check_object *c;
+	char what[512];
+	va_list ap;
+
+	if (!d->report && rc >= 0)
+		return rc;
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	if (!d->report)
+		return within(e, rc, "task %d%s%s", o.tid ? o.tid : o.pid, *what ? ": " : "", what);
+	c = vec_add(&d->report->objects);
+	c->pid = o.pid;
+	c->tid = o.tid;
+	c->sort = o.sort;
+	c->what = arena_strdup(&d->report->arena, what);
+	if (rc < 0) {
+		c->refusal = arena_strdup(&d->report->arena, e->text);
+		d->report->n_refused++;
+	}
+	return 0;
+}
+
+/* --- kinds of task state ------------------------------------------------------------------------- */
+
+bool kind_is_of_thread(const struct kind *k, const struct dump_thread *t)
+{
+	return k->task && (k->task->scope == SCOPE_THREAD || t == leader_of(t->process));
+}
+
+/* Nothing of these is shared between processes (that is refused), so each has the number of its process. */
+void view_of_thread(const struct dump_thread *t, const struct kind *k, struct task_view *v)
+{
+	const struct asked *asked = t->asked ? &t->asked[0] : NULL;
+	int pid = t->process->pid;
+
+	for (size_t i = 0; asked && kinds[i] != k; i++)
+		asked++;
+	*v = (struct task_view){
+		.pid = pid,
+		.tid = t->tid,
+		.proc = t->dir,
+		.stat = &t->stat,
+		.status = &t->status,
+		.id = (uint32_t)(k->task->scope == SCOPE_THREAD ? t->tid : pid),
+		.held = t->held,
+	};
+	if (!asked)
+		return;
+	v->batch = &t->batch;
+	v->first_op = asked->first_op;
+	v->n_ops = asked->n_ops;
+	v->data_at = asked->data_at;
+	v->n_data = asked->n_data;
+	v->results = (const void *)(t->process->answers + plan_results_at(&t->batch, t->plan_at));
+	v->data = t->process->answers + plan_data_at(&t->batch, t->plan_at);
+}
+
+static int probe_kinds(struct dump *d, struct dump_thread *t, struct error *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < n_kinds && rc >= 0; i++) {
+		const struct kind *k = kinds[i];
+		struct object o = { k->name, t->process->pid, t->tid };
+		struct task_view v;
+
+		if (!kind_is_of_thread(k, t))
+			continue;
+		view_of_thread(t, k, &v);
+		if (k->task->probe)
+			rc = k->task->probe(&v, e);
+		if (rc == -ESRCH)
+			return rc;
+		rc = verdict(d, o, rc, e, "%s", k->name);
+	}
+	return rc;
+}
+
+/* --- the tree ------------------------------------------------------------------------------------ */
+
+static int probe_threads(struct dump *d, struct dump_process *p, struct error *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < p->threads.n && rc >= 0; i++) {
+		struct dump_thread *t = p->threads.v[i];
+
+		rc = probe_task(d, t, e);
+		if (rc >= 0)
+			rc = probe_kinds(d, t, e);
+		if (rc == -ESRCH && i && !d->frozen)
+			rc = 0;
+	}
+	return rc;
+}
+
+static int probe_process(struct dump *d, struct dump_process *p, struct error *e)
+{
+	int rc = probe_threads(d, p, e);
+
+	/* A zombie has nothing else. */
+	if (rc < 0 || leader_of(p)->stat.state == 'Z')
+		return rc;
+	rc = probe_mappings(d, p, e);
+	return rc < 0 ? rc : probe_fds(d, p, e);
+}
+
+/* What CLONE_VM, CLONE_FILES, CLONE_FS and CLONE_SIGHAND share; each pair once. */
+static int check_shared(struct dump *d, const struct dump_process *a, const struct dump_process *b,
+			struct error *e)
+{
+	static const struct {
+		int type;
+		const char *name;
+	} parts[] = {
+		{ KCMP_VM, "memory" },
+		{ KCMP_FILES, "descriptor table" },
+		{ KCMP_FS, "working folder" },
+		{ KCMP_SIGHAND, "table of signal actions" },
+	};
+	struct object o = { "task", b->pid, b->pid };
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		int rc = sys_kcmp(a->pid, b->pid, parts[i].type, 0, 0);
+
+		if (rc == -ESRCH)
+			return rc;
+		if (rc < 0)
+			rc = fail(e, -rc, "compare with process %d", a->pid);
+		else if (rc == 0)
+			rc = fail(e, 0, "shares its %s with process %d, which cannot be saved yet",
+				  parts[i].name, a->pid);
+		if (rc < 0)
+			return verdict(d, o, rc, e, "shared with %d", a->pid);
+	}
+	return 0;
+}
+
+static int check_all_shared(struct dump *d, struct error *e)
+{
+	int rc = 0;
+
+	for (size_t i = 1; i < d->processes.n && rc >= 0; i++)
+		for (size_t k = 0; k < i && rc >= 0; k++) {
+			const struct dump_process *a = d->processes.v[k], *b = d->processes.v[i];
+
+			if (leader_of(a)->stat.state != 'Z' && leader_of(b)->stat.state != 'Z')
+				rc = check_shared(d, a, b, e);
+			if (rc == -ESRCH && !d->frozen)
+				rc = 0;
+		}
+	return rc;
+}
+
+int probe_tree(struct dump *d, struct error *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < d->processes.n && rc >= 0; i++) {
+		rc = probe_process(d, d->processes.v[i], e);
+		if (rc == -ESRCH && i && !d->frozen)
+			rc = 0;
+	}
+	return rc < 0 ? rc : check_all_shared(d, e);
+}

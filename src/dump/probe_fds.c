@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/* Descriptors: which kind each is of. Only links, stat and fdinfo: a duplicate of a running process'
+ * descriptor would delay ends of file and the release of locks. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "dump/internal.h"
+
+static bool in_tree(const struct dump *d, int pid)
+{
+	vec_each(p, &d->processes)
+		if ((*p)->pid == pid)
+			return true;
+	return false;
+}
+
+/* 0: the descriptor was closed meanwhile. */
+static int read_view(struct dump *d, struct dump_process *p, int fd, struct fd_view *v,
+		     struct error *e)
+{
+	char path[32];
+	int dir = leader_of(p)->dir, rc;
+
+	snprintf(path, sizeof(path), "fd/%d", fd);
+	*v = (struct fd_view){ .pid = p->pid, .fd = fd, .proc = dir, .dup = -1 };
+	v->in_tree = in_tree;
+	v->engine = d;
+	v->link = fd_readlink(&d->arena, dir, path);
+	if (!v->link)
+		return errno == ENOENT ? 0 : fail(e, errno, "read the link");
+	if (fstatat(dir, path, &v->st, 0) < 0)
+		return errno == ENOENT ? 0 : fail(e, errno, "stat %s", v->link);
+	rc = fdinfo_read(dir, fd, &d->arena, &v->info, e);
+	if (rc == -ENOENT)
+		return 0;
+	return rc < 0 ? rc : 1;
+}
+
+static const char *sort_name(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFREG:
+		return "a file";
+	case S_IFDIR:
+		return "a folder";
+	case S_IFCHR:
+		return "a character device";
+	case S_IFBLK:
+		return "a block device";
+	case S_IFIFO:
+		return "a pipe";
+	case S_IFSOCK:
+		return "a socket";
+	case S_IFLNK:
+		return "a symbolic link";
+	}
+	return "an object";
+}
+
+static int find_kind(const struct fd_view *v, const struct kind **k, struct error *e)
+{
+	const struct kind *second;
+
+	*k = kind_of_fd(v, &second);
+	if (!*k)
+		return fail(e, 0, "%s of a sort that cannot be saved yet; have the program close it",
+			    sort_name(v->st.st_mode));
+	if (second)
+		return fail(e, 0, "is both of kind %s and of kind %s, an error in cr", (*k)->name,
+			    second->name);
+	return 0;
+}
+
+static int check_locks(const struct fd_view *v, struct error *e)
+{
+	for (size_t i = 0; i < v->info.n_lines; i++)
+		if (!strcmp(v->info.lines[i].key, "lock"))
+			return fail(e, 0, "holds a lock or lease (%s), and locks cannot be saved yet",
+				    v->info.lines[i].value);
+	return 0;
+}
+
+static int probe_fd(const struct fd_view *v, const struct kind **k, struct error *e)
+{
+	int rc = find_kind(v, k, e);
+
+	if (rc >= 0)
+		rc = check_locks(v, e);
+	if (rc >= 0 && (*k)->fd->probe)
+		rc = (*k)->fd->probe(v, e);
+	return rc;
+}
+
+static int add_fd(struct dump *d, struct dump_process *p, int fd, struct error *e)
+{
+	struct object o = { "descriptor", p->pid, 0 };
+	struct dump_fd f = { .process = p };
+	int rc = read_view(d, p, fd, &f.view, e);
+
+	if (rc == -ESRCH || rc == 0)
+		return rc;
+	if (rc >= 0)
+		rc = probe_fd(&f.view, &f.kind, e);
+	if (rc >= 0)
+		*vec_add(&p->fds) = f;
+	return verdict(d, o, rc, e, "fd %d: %s", fd, f.view.link ? f.view.link : "?");
+}
+
+int probe_fds(struct dump *d, struct dump_process *p, struct error *e)
+{
+	struct pids list = { 0 };
+	int rc = proc_fds(leader_of(p)->dir, &list, e);
+
+	p->fds.n = 0;
+	for (size_t i = 0; i < list.list.n && rc >= 0; i++)
+		rc = add_fd(d, p, list.list.v[i], e);
+	vec_free(&list.list);
+	return rc;
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/* Mappings: which sort each is, and what cannot be saved. */
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/fd.h"
+#include "base/str.h"
+#include "dump/internal.h"
+#include "proc/link.h"
+#include "remote/memory.h"
+
+/* Flags that the restore brings back, or that mean nothing for it. */
+#define GOOD_FLAGS \
+	(VMF(rd) | VMF(wr) | VMF(ex) | VMF(sh) | VMF(mr) | VMF(mw) | VMF(me) | VMF(ms) | VMF(gd) | \
+	 VMF(lo) | VMF(lf) | VMF(sr) | VMF(rr) | VMF(dc) | VMF(ac) | VMF(nr) | VMF(wf) | VMF(dd) | \
+	 VMF(sd) | VMF(hg) | VMF(nh) | VMF(mg))
+
+static const struct {
+	uint64_t flag;
+	const char *why;
+} bad_flags[] = {
+	{ VMF(ht), "huge pages of hugetlbfs (MAP_HUGETLB) cannot be saved yet" },
+	{ VMF(um) | VMF(uw) | VMF(ui), "memory that is registered with a userfaultfd cannot be saved yet" },
+	{ VMF(ss), "a shadow stack cannot be saved yet" },
+	{ VMF(sl), "sealed memory (mseal) cannot be saved yet" },
+	{ VMF(dp), "droppable memory (MAP_DROPPABLE) cannot be saved yet" },
+	{ VMF(gu), "guard regions (MADV_GUARD_INSTALL) cannot be saved yet" },
+	{ VMF(io) | VMF(pf) | VMF(mm) | VMF(de), "a mapping of a device or of a driver's memory cannot be saved" },
+	{ VMF(mt), "memory with tags (PROT_MTE) cannot be saved yet" },
+	{ VMF(sf), "MAP_SYNC cannot be saved yet" },
+};
+
+enum mapping_sort mapping_sort(const struct vma *v)
+{
+	if (!strcmp(v->name, "[vsyscall]"))
+		return MAPPING_NONE;
+	if (!strcmp(v->name, "[vdso]"))
+		return MAPPING_VDSO;
+	if (str_starts(v->name, "[vvar"))
+		return MAPPING_VVAR;
+	return v->inode ? MAPPING_FILE : MAPPING_ANON;
+}
+
+static int check_flags(const struct vma *v, struct error *e)
+{
+	for (size_t i = 0; i < sizeof(bad_flags) / sizeof(bad_flags[0]); i++)
+		if (v->flags & bad_flags[i].flag)
+			return fail(e, 0, "%s", bad_flags[i].why);
+	if (v->flags & VMF(UNKNOWN))
+		return fail(e, 0, "has the flag '%s', which this cr does not know", v->unknown);
+	if (v->flags & ~GOOD_FLAGS)
+		return fail(e, 0, "has a flag that cannot be saved (VmFlags 0x%llx)",
+			    (unsigned long long)(v->flags & ~GOOD_FLAGS));
+	return 0;
+}
+
+static const char *shared_without_name(const char *name)
+{
+	if (str_starts(name, "/memfd:"))
+		return "a memory file (memfd_create)";
+	if (str_starts(name, "/SYSV"))
+		return "System V shared memory";
+	if (str_starts(name, "/dev/zero"))
+		return "shared anonymous memory";
+	if (str_starts(name, "/[aio]"))
+		return "a ring of asynchronous I/O (io_setup)";
+	return NULL;
+}
+
+/* Some file systems (overlay, btrfs) show another device in maps than stat(2) gives. */
+static int stat_mapped(const struct dump_process *p, const struct vma *v, struct stat *st,
+		       struct error *e)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "map_files/%llx-%llx", (unsigned long long)v->start,
+		 (unsigned long long)v->end);
+	if (fstatat(p->dir, path, st, 0) == 0)
+		return 0;
+	if (errno == ENOENT)
+		return fail(e, 0, "has changed while it was looked at; try again");
+	return fail(e, errno, "compare the mapped file with %s (%s)", v->name, path);
+}
+
+static int check_file(const struct dump_process *p, const struct vma *v, struct error *e)
+{
+	const char *what = shared_without_name(v->name);
+	struct stat st = { 0 };
+	int rc = 0;
+
+	if (v->name[0] != '/')
+		return fail(e, 0, "a mapping of %s cannot be saved", v->name);
+	if (stat(v->name, &st) < 0 && what)
+		return fail(e, 0, "%s cannot be saved yet", what);
+	if (st.st_dev != v->dev || st.st_ino != v->inode)
+		rc = stat_mapped(p, v, &st, e);
+	if (rc >= 0 && (st.st_dev != v->dev || st.st_ino != v->inode))
+		rc = link_check(v->name, &st, true, e);
+	if (rc >= 0 && !S_ISREG(st.st_mode))
+		return fail(e, 0, "a mapping of something that is not a regular file cannot be saved");
+	return rc;
+}
+
+static int check_mapping(const struct dump_process *p, const struct vma *v, bool same_file,
+			 struct error *e)
+{
+	enum mapping_sort sort = mapping_sort(v);
+	int rc = 0;
+
+	if (sort == MAPPING_VDSO || sort == MAPPING_VVAR || sort == MAPPING_NONE)
+		return 0;
+	if (!strcmp(v->name, "[uprobes]"))
+		return fail(e, 0, "uprobes are set in the process; remove them");
+	if (sort == MAPPING_FILE && !same_file)
+		rc = check_file(p, v, e);
+	if (rc >= 0)
+		rc = check_flags(v, e);
+	if (rc >= 0 && sort == MAPPING_ANON && v->shared)
+		rc = fail(e, 0, "shared memory of a driver cannot be saved");
+	return rc;
+}
+
+/* --- all of a process ------------------------------------------------------------------------------ */
+
+/* A 64-bit program or one of another sort? Registers tell after the freeze. */
+static int check_class(const struct dump_process *p, const char *exe, struct error *e)
+{
+	unsigned char ident[EI_NIDENT];
+
+	for (size_t i = 0; i < p->maps.list.n; i++) {
+		const struct vma *v = &p->maps.list.v[i];
+
+		if (v->offset || strcmp(v->name, exe) || !(v->prot & 1))
+			continue;
+		if (memory_read(p->pid, v->start, ident, sizeof(ident)) < 0)
+			return 0;
+		if (!memcmp(ident, ELFMAG, SELFMAG) && ident[EI_CLASS] != ELFCLASS64)
+			return fail(e, 0, "is a 32-bit program; only 64-bit ones can be saved");
+		return 0;
+	}
+	return 0;
+}
+
+static int check_exe(struct dump *d, const struct dump_process *p, struct error *e)
+{
+	char *exe = fd_readlink(&d->arena, p->dir, "exe");
+	struct stat st;
+	int rc;
+
+	if (!exe)
+		return fail(e, errno, "read the link exe");
+	if (fstatat(p->dir, "exe", &st, 0) < 0)
+		return fail(e, errno, "stat exe");
+	rc = link_check(exe, &st, true, e);
+	return rc < 0 ? rc : check_class(p, exe, e);
+}
+
+static bool is_same_group(const struct vma *a, const struct vma *b)
+{
+	return a->dev == b->dev && a->inode == b->inode && !strcmp(a->name, b->name);
+}
+
+static const char *name_of(const struct vma *v)
+{
+	return *v->name ? v->name : "anonymous memory";
+}
+
+/* Neighbours of one name and verdict make one object of a report. */
+static int probe_group(struct dump *d, struct dump_process *p, size_t *at, struct error *e)
+{
+	const struct vma *first = &p->maps.list.v[*at], *last = first;
+	struct object o = { "mapping", p->pid, 0 };
+	size_t end = p->maps.list.n, n = 0;
+	int rc = 0;
+
+	while (*at < end && rc >= 0 && is_same_group(first, &p->maps.list.v[*at])) {
+		last = &p->maps.list.v[*at];
+		rc = check_mapping(p, last, n > 0, e);
+		n++;
+		++*at;
+	}
+	if (rc < 0)
+		first = last;
+	return verdict(d, o, rc, e, "memory at %llx-%llx, %s", (unsigned long long)first->start,
+		       (unsigned long long)last->end, name_of(first));
+}
+
+int probe_mappings(struct dump *d, struct dump_process *p, struct error *e)
+{
+	struct object o = { "mapping", p->pid, 0 };
+	int rc;
+
+	maps_free(&p->maps);
+	rc = smaps_read(p->dir, &d->arena, &p->maps, e);
+	if (rc == -ESRCH)
+		return rc;
+	if (rc >= 0)
+		rc = check_exe(d, p, e);
+	rc = verdict(d, o, rc, e, "executable");
+	for (size_t i = 0; i < p->maps.list.n && rc >= 0;)
+		rc = probe_group(d, p, &i, e);
+	return rc;
+}

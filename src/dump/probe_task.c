@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/* What about a task itself cannot be saved: one function for each reason. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/compat.h"
+#include "base/fd.h"
+#include "dump/internal.h"
+
+static int check_state(const struct dump *d, struct dump_thread *t, struct error *e)
+{
+	bool is_leader = t == leader_of(t->process);
+
+	if (t->stat.state == 'Z' || t->stat.state == 'X') {
+		if (!is_leader)
+			return fail(e, ESRCH, "has exited");
+		if (t->status.threads > 1)
+			return fail(e, 0, "its first thread has exited while others run, which cannot be "
+					  "saved yet");
+		return fail(e, 0, "is a zombie: its parent (%d) has not waited for it yet, and zombies "
+				  "cannot be saved yet", t->stat.ppid);
+	}
+	if (t->stat.state == 'T' || (t->held && t->held->group_stopped))
+		return fail(e, 0, "is stopped by job control, which cannot be saved yet; continue it "
+				  "(kill -CONT %d) first", t->process->pid);
+	if (!d->frozen && t->stat.state == 't' && !t->status.tracer)
+		return fail(e, 0, "is stopped by a tracer");
+	return 0;
+}
+
+static int check_tracer(const struct dump *d, struct dump_thread *t, struct error *e)
+{
+	char path[32];
+	auto_buf comm = { 0 };
+
+	if (!t->status.tracer || (d->frozen && t->status.tracer == d->holder->pid))
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/comm", t->status.tracer);
+	if (fd_read_file(AT_FDCWD, path, &comm) < 0)
+		return fail(e, 0, "is traced by process %d; end that first", t->status.tracer);
+	return fail(e, 0, "is traced by process %d (%.*s); end that first", t->status.tracer,
+		    (int)strcspn(comm.p, "\n"), comm.p);
+}
+
+static int check_seccomp(const struct dump *d, struct dump_thread *t, struct error *e)
+{
+	(void)d;
+	if (t->status.seccomp)
+		return fail(e, 0, "is under seccomp (%s), which cannot be saved yet",
+			    t->status.seccomp == 1 ? "strict mode" : "a filter");
+	return 0;
+}
+
+static int check_pending(const struct dump *d, struct dump_thread *t, struct error *e)
+{
+	uint64_t set = t->status.sig_pending | t->status.shared_pending;
+
+	(void)d;
+	if (set)
+		return fail(e, 0, "signal %d is pending, and pending signals cannot be saved yet; try again "
+				  "when it has been taken", __builtin_ctzll(set) + 1);
+	return 0;
+}
+
+/* Listed since 3.10; there only with CONFIG_CHECKPOINT_RESTORE. */
+static int check_timers(const struct dump *d, struct dump_thread *t, struct error *e)
+{
+	auto_buf text = { 0 };
+	int rc;
+
+	(void)d;
+	if (t != leader_of(t->process))
+		return 0;
+	rc = fd_read_file(t->process->dir, "timers", &text);
+	if (rc == -ENOENT)
+		return fail(e, 0, "this kernel does not tell POSIX timers (/proc/PID/timers: "
+				  "CONFIG_CHECKPOINT_RESTORE)");
+	if (rc < 0)
+		return fail(e, -rc, "read timers");
+	if (text.len)
+		return fail(e, 0, "has POSIX timers (timer_create), which cannot be saved yet");
+	return 0;
+}
+
+/* --- namespaces ---------------------------------------------------------------------------------- */
+
+/* Threads of one process cannot differ in the last four. */
+static const char *const ns_names[N_NAMESPACES] = {
+	"ns/mnt", "ns/net", "ns/ipc", "ns/uts", "ns/cgroup", "ns/pid_for_children", "ns/pid", "ns/user",
+	"ns/time", "ns/time_for_children",
+};
+#define N_OF_THREAD 6
+
+void probe_read_namespaces(struct dump *d)
+{
+	auto_fd self = open("/proc/thread-self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	for (size_t i = 0; i < N_NAMESPACES; i++)
+		d->namespaces[i] = fd_readlink(&d->arena, self, ns_names[i]);
+}
+
+static int check_namespaces(const struct dump *d, struct dump_thread *t, struct error *e)
+{
+	size_t n = t == leader_of(t->process) ? N_NAMESPACES : N_OF_THREAD;
+	char text[64];
+
+	for (size_t i = 0; i < n; i++) {
+		ssize_t len = readlinkat(t->dir, ns_names[i], text, sizeof(text) - 1);
+
+		if (len < 0 && errno == ENOENT && !d->namespaces[i])
+			continue;
+		if (len < 0)
+			return fail(e, errno == ENOENT ? ESRCH : errno, "read the link %s", ns_names[i]);
+		text[len] = '\0';
+		if (!d->namespaces[i] || strcmp(text, d->namespaces[i]))
+			return fail(e, 0, "is in another %s namespace than cr, which cannot be saved yet; "
+					  "run cr in there (nsenter --target %d --all)",
+				    ns_names[i] + 3, t->process->pid);
+	}
+	return 0;
+}
+
+/* --- what threads share --------------------------------------------------------------------------- */
+
+/* Memory and signal actions they share always. */
+static int check_shared(const struct dump *d, struct dump_thread *t, struct error *e)
+{
+	int files, fs;
+
+	(void)d;
+	if (t == leader_of(t->process))
+		return 0;
+	files = sys_kcmp(t->process->pid, t->tid, KCMP_FILES, 0, 0);
+	fs = sys_kcmp(t->process->pid, t->tid, KCMP_FS, 0, 0);
+	if (files == -ENOSYS)
+		return fail(e, ENOSYS, "kcmp (CONFIG_KCMP)");
+	if (files < 0 || fs < 0)
+		return fail(e, files < 0 ? -files : -fs, "compare with thread %d", t->process->pid);
+	if (files)
+		return fail(e, 0, "has a descriptor table of its own within its process (CLONE_FILES "
+				  "was not set, or unshare), which cannot be saved yet");
+	if (fs)
+		return fail(e, 0, "has a working folder of its own within its process (CLONE_FS was not "
+				  "set, or unshare), which cannot be saved yet");
+	return 0;
+}
+
+/* --- all ------------------------------------------------------------------------------------------- */
+
+static int (*const checks[])(const struct dump *, struct dump_thread *, struct error *) = {
+	check_state, check_tracer, check_seccomp, check_namespaces, check_shared, check_pending,
+	check_timers,
+};
+
+int probe_task(struct dump *d, struct dump_thread *t, struct error *e)
+{
+	struct object o = { "task", t->process->pid, t->tid };
+	int rc = thread_read(d, t, e);
+
+	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]) && rc >= 0; i++)
+		rc = checks[i](d, t, e);
+	if (rc == -ESRCH)
+		return rc;
+	return verdict(d, o, rc, e, "%s", d->report ? t->stat.comm : "");
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/* Everything but memory into records: the tree, the state of tasks, descriptions, descriptor tables. */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/compat.h"
+#include "dump/internal.h"
+#include "files.pb-c.h"
+#include "process.pb-c.h"
+
+/* Field 1 of every message is `required uint32 id`. */
+static void *new_record(struct dump *d, const struct record_type *type, uint32_t id)
+{
+	const ProtobufCFieldDescriptor *f = &type->desc->fields[0];
+	char *msg = arena_alloc(&d->arena, type->desc->sizeof_message);
+
+	assert(f->id == 1 && f->type == PROTOBUF_C_TYPE_UINT32);
+	protobuf_c_message_init(type->desc, msg);
+	*(uint32_t *)(msg + f->offset) = id;
+	return msg;
+}
+
+int records_put(struct dump *d, const struct record_type *type, const ProtobufCMessage *msg,
+		struct error *e)
+{
+	bool is_known = false;
+
+	vec_each(tag, &d->tags)
+		is_known |= !strcmp(*tag, type->tag);
+	if (!is_known)
+		*vec_add(&d->tags) = arena_strdup(&d->arena, type->tag);
+	return image_put(d->writer, type, msg, e);
+}
+
+/* --- the tree ------------------------------------------------------------------------------------- */
+
+static int put_process(struct dump *d, const struct dump_process *p, struct error *e)
+{
+	const struct proc_stat *s = &leader_of(p)->stat;
+	Process m = PROCESS__INIT;
+
+	m.id = (uint32_t)p->pid;
+	m.parent = p->parent ? (uint32_t)p->parent->pid : 0;
+	m.group = (uint32_t)s->pgid;
+	m.session = (uint32_t)s->sid;
+	m.exit_signal = (uint32_t)s->exit_signal;
+	m.threads = arena_alloc(&d->arena, p->threads.n * sizeof(*m.threads));
+	vec_each(t, &p->threads)
+		m.threads[m.n_threads++] = (uint32_t)(*t)->tid;
+	return records_put(d, &record_process, &m.base, e);
+}
+
+/* What threads of a process do not share, and what processes do, is refused: each group is a process. */
+static int put_thread(struct dump *d, const struct dump_thread *t, struct error *e)
+{
+	uint32_t pid = (uint32_t)t->process->pid;
+	Thread m = THREAD__INIT;
+
+	m.id = (uint32_t)t->tid;
+	m.process = m.mm = m.files = m.fs = m.sighand = pid;
+	return records_put(d, &record_thread, &m.base, e);
+}
+
+/* --- state of tasks -------------------------------------------------------------------------------- */
+
+static int put_state(struct dump *d, const struct dump_thread *t, const struct kind *k, struct error *e)
+{
+	struct task_view v;
+	void *record;
+	int rc;
+
+	view_of_thread(t, k, &v);
+	record = new_record(d, &k->record, v.id);
+	rc = k->task->dump(d, &v, record, e);
+	if (rc > 0)
+		rc = records_put(d, &k->record, record, e);
+	return within(e, rc, "task %d: %s", t->tid, k->name);
+}
+
+static int put_task(struct dump *d, const struct dump_thread *t, struct error *e)
+{
+	int rc = put_thread(d, t, e);
+
+	for (size_t i = 0; i < n_kinds && rc >= 0; i++)
+		if (kind_is_of_thread(kinds[i], t))
+			rc = put_state(d, t, kinds[i], e);
+	return rc;
+}
+
+/* --- descriptors ------------------------------------------------------------------------------------ */
+
+/* Who gets SIGIO; a descriptor opened with O_PATH has nobody. */
+static int fill_owner(struct dump *d, const struct fd_view *v, Description *m, struct error *e)
+{
+	struct f_owner_ex owner = { 0 };
+
+	if (v->info.flags & O_PATH)
+		return 0;
+	if (fcntl(v->dup, F_GETOWN_EX, &owner) < 0)
+		return fail(e, errno, "F_GETOWN_EX");
+	if (!owner.pid)
+		return 0;
+	m->owner = arena_alloc(&d->arena, sizeof(*m->owner));
+	owner__init(m->owner);
+	m->owner->type = (int)owner.type;
+	m->owner->pid = (uint32_t)owner.pid;
+	m->owner->signal = (uint32_t)fcntl(v->dup, F_GETSIG);
+	return 0;
+}
+
+static int put_description(struct dump *d, const struct description *desc, struct error *e)
+{
+	const struct fd_view *v = &desc->view;
+	const struct kind *k = desc->kind;
+	Description m = DESCRIPTION__INIT;
+	void *record = new_record(d, &k->record, v->id);
+	int rc;
+
+	m.id = v->id;
+	m.kind = arena_strdup(&d->arena, k->record.tag);
+	m.flags = v->info.flags & ~(uint32_t)O_CLOEXEC;
+	rc = fill_owner(d, v, &m, e);
+	if (rc >= 0)
+		rc = records_put(d, &record_description, &m.base, e);
+	if (rc >= 0)
+		rc = k->fd->dump(d, v, record, e);
+	if (rc >= 0)
+		rc = records_put(d, &k->record, record, e);
+	return within(e, rc, "task %d: fd %d: %s", v->pid, v->fd, v->link);
+}
+
+static int put_table(struct dump *d, const struct dump_process *p, struct error *e)
+{
+	Descriptor *one = arena_alloc(&d->arena, (p->fds.n + 1) * sizeof(*one));
+	FdTable m = FD_TABLE__INIT;
+
+	m.id = (uint32_t)p->pid;
+	m.fds = arena_alloc(&d->arena, (p->fds.n + 1) * sizeof(*m.fds));
+	vec_each(f, &p->fds) {
+		descriptor__init(one);
+		one->fd = (uint32_t)f->view.fd;
+		one->description = f->view.id;
+		one->cloexec = f->view.info.flags & O_CLOEXEC;
+		m.fds[m.n_fds++] = one++;
+	}
+	return records_put(d, &record_fdtable, &m.base, e);
+}
+
+/* --- all -------------------------------------------------------------------------------------------- */
+
+static int put_of_process(struct dump *d, const struct dump_process *p, struct error *e)
+{
+	int rc = put_process(d, p, e);
+
+	for (size_t i = 0; i < p->threads.n && rc >= 0; i++)
+		rc = put_task(d, p->threads.v[i], e);
+	return rc < 0 ? rc : put_table(d, p, e);
+}
+
+int records_save(struct dump *d, struct error *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < d->processes.n && rc >= 0; i++)
+		rc = put_of_process(d, d->processes.v[i], e);
+	for (size_t i = 0; i < d->descriptions.n && rc >= 0; i++)
+		rc = put_description(d, d->descriptions.v[i], e);
+	return rc;
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/* The phases of a dump. */
+#include <errno.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "arch/arch.h"
+#include "base/log.h"
+#include "dump/internal.h"
+
+#define STATUS_NOT_ENDED 3      /* cmd/command.h */
+
+/* Directories of threads and duplicates of descriptors are many. */
+static void raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int check_time(const struct dump *d, const char *phase, struct error *e)
+{
+	if (deadline_is_over(d->deadline))
+		return fail(e, ETIMEDOUT, "%s", phase);
+	debug(DUMP, "%s", phase);
+	return 0;
+}
+
+/* How long the holder may wait. */
+static void set_seconds(struct dump *d)
+{
+	uint64_t now = clock_now();
+
+	if (!d->deadline.at)
+		return;
+	d->holder->page->seconds = d->deadline.at > now ? (double)(d->deadline.at - now) / 1e9 : 1e-3;
+}
+
+static int64_t read_clock(clockid_t clock)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* --- phases ---------------------------------------------------------------------------------------- */
+
+static int look(struct dump *d, int pid, struct error *e)
+{
+	int rc;
+
+	probe_read_namespaces(d);
+	rc = discover_tree(d, pid, e);
+	return rc < 0 ? rc : probe_tree(d, e);
+}
+
+static int tell_holder(struct dump *d, struct error *e)
+{
+	struct holder_page *page = d->holder->page;
+
+	page->root = d->opt->pid;
+	vec_each(p, &d->processes) {
+		vec_each(t, &(*p)->threads) {
+			if (page->n_held == HOLDER_MAX_THREADS)
+				return fail(e, 0, "more than %u threads", HOLDER_MAX_THREADS);
+			page->held[page->n_held].pid = (*p)->pid;
+			page->held[page->n_held++].thread.tid = (*t)->tid;
+		}
+	}
+	return 0;
+}
+
+static int check_native(const struct dump *d, struct error *e)
+{
+	vec_each(p, &d->processes)
+		vec_each(t, &(*p)->threads)
+			if (!arch_is_native((*t)->held->regs))
+				return fail(e, 0, "task %d: runs 32-bit code; only 64-bit programs can "
+						  "be saved", (*t)->tid);
+	return 0;
+}
+
+static int freeze(struct dump *d, struct error *e)
+{
+	int rc = tell_holder(d, e);
+
+	set_seconds(d);
+	if (rc >= 0)
+		rc = holder_freeze(d->holder, e);
+	if (rc < 0)
+		return rc;
+	d->frozen = true;
+	d->realtime = read_clock(CLOCK_REALTIME);
+	d->monotonic = read_clock(CLOCK_MONOTONIC);
+	d->boottime = read_clock(CLOCK_BOOTTIME);
+	rc = discover_held(d, e);
+	if (rc >= 0)
+		rc = probe_tree(d, e);
+	return rc < 0 ? rc : check_native(d, e);
+}
+
+static int ask(struct dump *d, struct error *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < d->processes.n && rc >= 0; i++) {
+		set_seconds(d);
+		rc = ask_process(d, d->processes.v[i], e);
+	}
+	return rc;
+}
+
+static int save(struct dump *d, Manifest *m, struct error *e)
+{
+	int rc = records_save(d, e);
+
+	for (size_t i = 0; i < d->processes.n && rc >= 0; i++)
+		rc = memory_save(d, d->processes.v[i], e);
+	if (rc >= 0)
+		rc = manifest_fill(d, m, e);
+	identify_close(d);
+	return rc;
+}
+
+static int read_all(struct dump *d, Manifest *m, struct error *e)
+{
+	int rc = check_time(d, "discover and probe", e);
+
+	if (rc >= 0)
+		rc = look(d, d->opt->pid, e);
+	if (rc >= 0)
+		rc = check_time(d, "freeze", e);
+	if (rc >= 0)
+		rc = freeze(d, e);
+	if (rc >= 0)
+		rc = check_time(d, "identify descriptions", e);
+	if (rc >= 0)
+		rc = identify_descriptions(d, e);
+	if (rc >= 0)
+		rc = check_time(d, "ask the threads", e);
+	if (rc >= 0)
+		rc = ask(d, e);
+	if (rc >= 0)
+		rc = check_time(d, "save", e);
+	return rc < 0 ? rc : save(d, m, e);
+}
+
+/* From here on the image is whole but for its name. */
+static int publish(struct dump *d, Manifest *m, bool *published, struct error *e)
+{
+	const struct dump_options *o = d->opt;
+	int rc = 0;
+
+	if (o->leave_running)
+		rc = holder_release(d->holder, HOLDER_RUN, e);
+	if (rc >= 0)
+		rc = image_finish(d->writer, m, e);
+	if (rc >= 0)
+		rc = check_time(d, "publish", e);
+	if (rc < 0)
+		return rc;
+	if (!o->leave_running)
+		return holder_publish(d->holder, o->leave_stopped ? HOLDER_STOP : HOLDER_KILL,
+				      published, e);
+	rc = image_publish(d->writer, e);
+	*published = rc >= 0;
+	return rc;
+}
+
+/* --- the whole --------------------------------------------------------------------------------------- */
+
+static void close_all(struct dump *d)
+{
+	identify_close(d);
+	discover_free(d);
+	arena_free(&d->arena);
+}
+
+static int run(struct dump *d, struct error *e)
+{
+	struct holder holder = { .socket = -1 };
+	Manifest m = MANIFEST__INIT;
+	bool published = false;
+	int rc = holder_start(&holder, d->writer, e);
+
+	d->holder = &holder;
+	if (rc >= 0)
+		rc = read_all(d, &m, e);
+	if (rc >= 0)
+		rc = publish(d, &m, &published, e);
+	if (published && rc < 0)
+		e->exit_status = STATUS_NOT_ENDED;
+	identify_close(d);
+	holder_close(&holder);
+	image_close(d->writer, published || holder.is_lost);
+	return rc;
+}
+
+int dump_run(const struct dump_options *o, struct error *e)
+{
+	struct dump d = { .opt = o, .deadline = deadline_in(o->timeout) };
+	int rc;
+
+	raise_limit();
+	rc = image_create(&d.writer, o->dir, o->force, o->sync, e);
+	if (rc >= 0)
+		rc = run(&d, e);
+	close_all(&d);
+	return rc;
+}
+
+int check_run(int pid, struct check_report *report, struct error *e)
+{
+	struct dump d = { .report = report };
+	int rc;
+
+	*report = (struct check_report){ 0 };
+	raise_limit();
+	rc = look(&d, pid, e);
+	close_all(&d);
+	return rc;
+}
+
+void check_free(struct check_report *report)
+{
+	vec_free(&report->objects);
+	arena_free(&report->arena);
+}

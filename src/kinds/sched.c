@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/* Scheduling of a thread: policy, nice, affinity, priority of input and output, timer slack. */
+#include "kind.h"
+
+#include <errno.h>
+#include <linux/ioprio.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "dump/api.h"
+#include "restore/api.h"
+#include "restore/host.h"
+#include "sched.pb-c.h"
+
+#define AFFINITY_MAX 128u        /* bytes, as struct host has room for */
+
+/* struct sched_attr of <linux/sched/types.h> as of 3.14, which cannot be included beside <sched.h> */
+struct attributes {
+	uint32_t size, policy;
+	uint64_t flags;
+	int32_t nice;
+	uint32_t priority;
+	uint64_t runtime, deadline, period;
+};
+_Static_assert(sizeof(struct attributes) == 48, "kernel ABI");
+#define RESET_ON_FORK 1u         /* SCHED_FLAG_RESET_ON_FORK */
+
+/* Priorities from 1 on; a nice value means nothing to them. */
+static bool is_realtime(uint32_t policy)
+{
+	return policy == SCHED_FIFO || policy == SCHED_RR;
+}
+
+static int probe(const struct task_view *v, struct error *e)
+{
+	if (v->stat->policy == SCHED_DEADLINE)
+		return fail(e, 0, "deadline scheduling (SCHED_DEADLINE) cannot be saved yet; give it another "
+				  "policy, with chrt");
+	return 0;
+}
+
+static void ask(struct plan *batch, const struct task_view *v)
+{
+	(void)v;
+	plan_call_any(batch, SYS_prctl, arg_num(PR_GET_TIMERSLACK));
+}
+
+static int dump_affinity(struct arena *a, int tid, Sched *m, struct error *e)
+{
+	uint8_t bits[AFFINITY_MAX];
+	long n = syscall(SYS_sched_getaffinity, tid, sizeof(bits), bits);
+
+	if (n < 0)
+		return fail(e, errno, "sched_getaffinity");
+	m->affinity.len = (size_t)n;
+	m->affinity.data = arena_copy(a, bits, (size_t)n);
+	return 0;
+}
+
+static int dump(struct dump *d, const struct task_view *v, void *record, struct error *e)
+{
+	struct attributes attr = { .size = sizeof(attr) };
+	Sched *m = record;
+	int64_t slack = task_answer(v, 0);
+	long io;
+	int rc;
+
+	if (syscall(SYS_sched_getattr, v->tid, &attr, sizeof(attr), 0) < 0)
+		return fail(e, errno, "sched_getattr");
+	io = syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, v->tid);
+	if (io < 0)
+		return fail(e, errno, "ioprio_get");
+	if (slack < 0)
+		return fail(e, (int)-slack, "PR_GET_TIMERSLACK");
+	m->policy = attr.policy;
+	m->flags = attr.flags & RESET_ON_FORK;
+	m->priority = attr.priority;
+	m->nice = (int32_t)v->stat->nice;
+	m->io_priority = (uint32_t)io;
+	m->timer_slack_ns = (uint64_t)slack;
+	rc = dump_affinity(dump_arena(d), v->tid, m, e);
+	return rc < 0 ? rc : 1;
+}
+
+static void emit_policy(struct plan *p, const Sched *m, const struct host *h)
+{
+	bool realtime = is_realtime(m->policy);
+	struct attributes attr = {
+		.size = sizeof(attr),
+		.policy = m->policy,
+		.flags = m->flags,
+		.nice = realtime ? 0 : m->nice,
+		.priority = m->priority,
+	};
+
+	plan_note(p, "nice %d (to lower it needs CAP_SYS_NICE)", m->nice);
+	if (realtime && m->nice != h->nice)
+		plan_call_is(p, 0, SYS_setpriority, arg_num(PRIO_PROCESS), arg_num(0),
+			     arg_num((uint64_t)(int64_t)m->nice));
+	if (m->policy == h->policy && m->flags == (h->sched_flags & RESET_ON_FORK) && m->priority == h->priority &&
+	    (realtime || m->nice == h->nice))
+		return;
+	plan_note(p, "scheduling policy %u, priority %u, nice %d (to raise them needs CAP_SYS_NICE)",
+		  m->policy, m->priority, m->nice);
+	plan_call_is(p, 0, SYS_sched_setattr, arg_num(0),
+		     arg_data(plan_data(p, &attr, sizeof(attr))), arg_num(0));
+}
+
+static bool is_same_affinity(const Sched *m, const struct host *h)
+{
+	size_t n = m->affinity.len < h->affinity_size ? m->affinity.len : h->affinity_size;
+	bool same = !memcmp(m->affinity.data, h->affinity, n);
+
+	for (size_t i = n; i < m->affinity.len; i++)
+		same = same && !m->affinity.data[i];
+	for (size_t i = n; i < h->affinity_size; i++)
+		same = same && !h->affinity[i];
+	return same;
+}
+
+static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid, struct error *e)
+{
+	const struct host *h = restore_host(r);
+	const Sched *m = record;
+
+	(void)tid;
+	if (m->affinity.len > AFFINITY_MAX || m->policy == SCHED_DEADLINE || m->nice < -20 || m->nice > 19)
+		return fail(e, 0, "policy %u, nice %d, %zu bytes of affinity", m->policy, m->nice,
+			    m->affinity.len);
+	plan_note(p, "affinity (of the processors it had, one must be there)");
+	if (!is_same_affinity(m, h))
+		plan_call_is(p, 0, SYS_sched_setaffinity, arg_num(0), arg_num(m->affinity.len),
+			     arg_data(plan_data(p, m->affinity.data, m->affinity.len)));
+	plan_note(p, "input and output priority");
+	if (m->io_priority != h->io_priority)
+		plan_call_is(p, 0, SYS_ioprio_set, arg_num(IOPRIO_WHO_PROCESS), arg_num(0),
+			     arg_num(m->io_priority));
+	/* With a real-time policy the slack is 0, and since 6.13 it cannot be set. */
+	plan_note(p, "timer slack");
+	if (!is_realtime(m->policy) && m->timer_slack_ns != h->timer_slack_ns)
+		plan_call_is(p, 0, SYS_prctl, arg_num(PR_SET_TIMERSLACK), arg_num(m->timer_slack_ns));
+	emit_policy(p, m, h);
+	return 0;
+}
+
+static const struct task_ops ops = {
+	.scope = SCOPE_THREAD,
+	/* before the change of credentials takes the right away */
+	.stage = STAGE_LIMITS,
+	.probe = probe,
+	.ask = ask,
+	.dump = dump,
+	.emit = emit,
+};
+
+const struct kind kind_sched = {
+	.name = "sched",
+	.record = { "SCHD", 1, &sched__descriptor },
+	.task = &ops,
+};

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: MIT */
+#include "proc/maps.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sysmacros.h>
+
+#include "base/fd.h"
+#include "base/str.h"
+
+static const char vm_flags[][3] = {
+	"rd", "wr", "ex", "sh", "mr", "mw", "me", "ms", "gd", "pf", "dw", "lo", "io", "sr",
+	"rr", "dc", "de", "ac", "nr", "ht", "sf", "nl", "ar", "wf", "dd", "sd", "mm", "hg",
+	"nh", "mg", "bt", "mt", "um", "uw", "ui", "ss", "sl", "lf", "dp", "gu",
+};
+_Static_assert(sizeof(vm_flags) / sizeof(vm_flags[0]) == VMF_UNKNOWN, "one name for each VMF_*");
+
+/* How often a list that changed under the reader is read anew. */
+#define TRIES 4
+
+/* The kernel writes a newline in a path as \012, and nothing else differently: a backslash stays, so
+ * a path that really holds the four characters \012 cannot be told from one with a newline. */
+static char *unescape(struct arena *a, const char *p, size_t n)
+{
+	char *name = arena_alloc(a, n + 1), *out = name;
+
+	for (const char *end = p + n; p < end;) {
+		if (end - p >= 4 && memcmp(p, "\\012", 4) == 0) {
+			*out++ = '\n';
+			p += 4;
+		} else {
+			*out++ = *p++;
+		}
+	}
+	return name;
+}
+
+/* Neighbours are often of the same file: one copy of the name does for them. */
+static const char *keep_name(struct arena *a, const char *p, size_t n, const char *previous)
+{
+	if (n == 0)
+		return "";
+	if (memchr(p, '\\', n))
+		return unescape(a, p, n);
+	if (previous && strncmp(previous, p, n) == 0 && previous[n] == '\0')
+		return previous;
+	return arena_strndup(a, p, n);
+}
+
+static bool take(const char **p, char c)
+{
+	if (**p != c)
+		return false;
+	++*p;
+	return true;
+}
+
+static bool take_perms(const char **p, struct vma *v)
+{
+	const char *s = *p;
+
+	for (int i = 0; i < 3; i++)
+		if (s[i] != "rwx"[i] && s[i] != '-')
+			return false;
+	if (s[3] != 'p' && s[3] != 's')
+		return false;
+	v->prot = (s[0] == 'r' ? PROT_READ : 0) | (s[1] == 'w' ? PROT_WRITE : 0) |
+		  (s[2] == 'x' ? PROT_EXEC : 0);
+	v->shared = s[3] == 's';
+	*p += 4;
+	return true;
+}
+
+/* "start-end perms offset major:minor inode", all numbers but the inode hexadecimal. */
+static bool take_head(const char **p, struct vma *v)
+{
+	uint64_t major, minor;
+
+	if (!str_take_u64(p, 16, &v->start) || !take(p, '-') || !str_take_u64(p, 16, &v->end) ||
+	    !take(p, ' ') || !take_perms(p, v) || !take(p, ' ') ||
+	    !str_take_u64(p, 16, &v->offset) || !take(p, ' ') || !str_take_u64(p, 16, &major) ||
+	    !take(p, ':') || !str_take_u64(p, 16, &minor) || !take(p, ' ') ||
+	    !str_take_u64(p, 10, &v->inode))
+		return false;
+	if (major > UINT32_MAX || minor > UINT32_MAX || v->start >= v->end)
+		return false;
+	v->dev = makedev((unsigned int)major, (unsigned int)minor);
+	while (**p == ' ')
+		++*p;
+	return true;
+}
+
+static void set_flag(struct vma *v, const char *two)
+{
+	for (unsigned int i = 0; i < VMF_UNKNOWN; i++) {
+		if (memcmp(vm_flags[i], two, 2) == 0) {
+			v->flags |= 1ull << i;
+			return;
+		}
+	}
+	v->flags |= VMF(UNKNOWN);
+	memcpy(v->unknown, two, 2);
+}
+
+static bool parse_flags(const char *p, const char *end, struct vma *v)
+{
+	while (p < end) {
+		if (*p == ' ') {
+			p++;
+			continue;
+		}
+		if (end - p < 2 || p[1] == ' ' || (end - p > 2 && p[2] != ' '))
+			return false;
+		set_flag(v, p);
+		p += 2;
+	}
+	return true;
+}
+
+static bool parse_kilobytes(const char *p, const char *end, uint64_t *bytes)
+{
+	uint64_t n;
+
+	while (*p == ' ' || *p == '\t')
+		p++;
+	if (!str_take_u64(&p, 10, &n) || end - p != 3 || memcmp(p, " kB", 3) != 0)
+		return false;
+	return !__builtin_mul_overflow(n, (uint64_t)1024, bytes);
+}
+
+/* A line "Key: value" of smaps. done: VmFlags, the last line of each mapping, was there. */
+static bool parse_detail(const char *p, const char *end, struct vma *v, bool *done)
+{
+	if (str_starts(p, "Rss:"))
+		return parse_kilobytes(p + 4, end, &v->rss);
+	if (str_starts(p, "VmFlags:")) {
+		*done = true;
+		return parse_flags(p + 8, end, v);
+	}
+	return memchr(p, ':', (size_t)(end - p)) != NULL;
+}
+
+static struct vma *parse_mapping(const char *p, const char *end, struct arena *a, struct maps *out)
+{
+	const char *previous = out->list.n > 0 ? out->list.v[out->list.n - 1].name : NULL;
+	struct vma v = { 0 }, *kept;
+
+	if (!take_head(&p, &v) || p > end)
+		return NULL;
+	v.name = keep_name(a, p, (size_t)(end - p), previous);
+	kept = vec_add(&out->list);
+	*kept = v;
+	return kept;
+}
+
+/* A line that is no mapping: a detail of the last one. */
+static bool is_detail(const char *line)
+{
+	return *line >= 'A' && *line <= 'Z';
+}
+
+static int parse(const char *text, bool smaps, struct arena *a, struct maps *out, struct error *e)
+{
+	const char *what = smaps ? "smaps" : "maps";
+	struct vma *v = NULL;
+	uint64_t before = 0;
+	bool done = true;
+	size_t n = 0;
+
+	for (const char *end; *text; text = end + 1) {
+		n++;
+		end = strchr(text, '\n');
+		if (!end)
+			return fail(e, 0, "%s: line %zu is cut off", what, n);
+		if (smaps && v && is_detail(text)) {
+			if (!parse_detail(text, end, v, &done))
+				return fail(e, 0, "%s: line %zu is not understood", what, n);
+			continue;
+		}
+		if (!done)
+			return fail(e, 0, "%s: no VmFlags before line %zu", what, n);
+		v = parse_mapping(text, end, a, out);
+		if (!v)
+			return fail(e, 0, "%s: line %zu is not understood", what, n);
+		if (v->start < before)
+			return fail(e, EAGAIN, "%s: line %zu: mappings overlap", what, n);
+		before = v->end;
+		done = !smaps;
+	}
+	return done ? 0 : fail(e, 0, "%s: no VmFlags at the end", what);
+}
+
+int maps_parse(const char *text, bool smaps, struct arena *a, struct maps *out, struct error *e)
+{
+	out->list.n = 0;
+	return parse(text, smaps, a, out, e);
+}
+
+static int read_list(int proc, bool smaps, struct arena *a, struct maps *out, struct error *e)
+{
+	const char *what = smaps ? "smaps" : "maps";
+	auto_buf text = { 0 };
+	int rc = -EAGAIN;
+
+	/* A running task may merge mappings between two reads; the kernel then shows one from its new
+	 * beginning on, which lies before what it has shown already. */
+	for (int i = 0; i < TRIES && rc == -EAGAIN; i++) {
+		rc = fd_read_file(proc, what, &text);
+		if (rc == -ENOENT || rc == -ESRCH)
+			return fail(e, ESRCH, "read %s", what);
+		if (rc < 0)
+			return fail(e, -rc, "read %s", what);
+		if (text.len == 0)
+			return fail(e, ESRCH, "%s is empty (exited, or a kernel thread)", what);
+		rc = maps_parse(text.p, smaps, a, out, e);
+	}
+	return rc;
+}
+
+int maps_read(int proc, struct arena *a, struct maps *out, struct error *e)
+{
+	return read_list(proc, false, a, out, e);
+}
+
+int smaps_read(int proc, struct arena *a, struct maps *out, struct error *e)
+{
+	return read_list(proc, true, a, out, e);
+}
+
+void maps_free(struct maps *m)
+{
+	vec_free(&m->list);
+}
+
+const struct vma *maps_find(const struct maps *m, uint64_t address)
+{
+	size_t low = 0, high = m->list.n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct vma *v = &m->list.v[middle];
+
+		if (address < v->start)
+			high = middle;
+		else if (address >= v->end)
+			low = middle + 1;
+		else
+			return v;
+	}
+	return NULL;
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * System calls in a stopped process: one at an instruction that is there anyway, and batches, plans
+ * that each thread runs by the restorer's interpreter.
+ *
+ * The interpreter goes into a private r-x mapping, written through /proc/PID/mem, with the plans
+ * behind it; the first thread maps the writable end of that area itself and copies the plans there,
+ * so that nothing is ever writable and executable. Meanwhile every signal but one is blocked; the
+ * batch ends by sending this one to its own thread, and the tracer swallows it. A standard signal,
+ * since one of those can be sent even when RLIMIT_SIGPENDING is used up. No breakpoint and no single
+ * step: both end in a forced SIGTRAP, which sets a blocked or ignored action back to the default.
+ */
+#ifndef REMOTE_BATCH_H
+#define REMOTE_BATCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "remote/trace.h"
+
+/* Must not be pending anywhere. */
+#define BATCH_SIGNAL SIGSTKFLT
+/* The interpreter needs a few hundred bytes. */
+#define BATCH_STACK 2048u
+/* The first bytes of an image hold the report of the plans. */
+#define BATCH_PLANS_AT 64u
+
+struct batch_thread {
+	const struct held_thread *held;
+	uint64_t plan_at;         /* offset of its plan in the image */
+};
+struct batch {
+	int pid;
+	uint64_t call;            /* an instruction that makes a system call, in this process */
+	uint8_t *image;           /* the plans; afterwards with results and data */
+	size_t size;              /* whole pages */
+	struct batch_thread *threads; /* the leader first */
+	size_t n;
+};
+
+/*
+ * Runs the plans, one thread after the other. Whatever comes out, the threads have their registers
+ * and masks back and the area is unmapped. `mem` and registers of the threads are as trace_wait
+ * left them; b->threads[].held says what they were.
+ */
+int batch_run(const struct batch *b, const struct trace_watch *w, struct error *e) must_check;
+
+#endif

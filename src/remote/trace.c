@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+#include "remote/trace.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+#include "arch/arch.h"
+#include "base/compat.h"
+#include "base/fd.h"
+
+#define TICK_US 20000
+
+static void on_tick(int signal)
+{
+	(void)signal;
+}
+
+/* Without SA_RESTART: that it interrupts is all that the signal is for. */
+int trace_start_ticks(struct error *e)
+{
+	struct sigaction action = { .sa_handler = on_tick };
+	struct itimerval tick = { { 0, TICK_US }, { 0, TICK_US } };
+
+	if (sigaction(SIGALRM, &action, NULL) || setitimer(ITIMER_REAL, &tick, NULL))
+		return fail(e, errno, "timer");
+	return 0;
+}
+
+int trace_seize(int tid)
+{
+	return ptrace(PTRACE_SEIZE, tid, NULL, PTRACE_O_TRACESYSGOOD) ? -errno : 0;
+}
+
+int trace_interrupt(int tid)
+{
+	return ptrace(PTRACE_INTERRUPT, tid, NULL, NULL) ? -errno : 0;
+}
+
+static bool is_peer_gone(int peer)
+{
+	char byte;
+
+	return peer >= 0 && recv(peer, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+/* A leader that exits before its threads is not reported to its tracer until they are gone. */
+static bool is_dead(int tid)
+{
+	char path[32];
+	auto_buf text = { 0 };
+	const char *p;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
+	if (fd_read_file(AT_FDCWD, path, &text) < 0)
+		return false;
+	p = strrchr(text.p, ')');
+	return p && p[1] && (p[2] == 'Z' || p[2] == 'X');
+}
+
+static int give_up(int tid, const struct trace_watch *w, struct error *e)
+{
+	if (is_peer_gone(w->peer))
+		return fail(e, ECANCELED, "the dump was ended");
+	if (deadline_is_over(w->deadline))
+		return fail(e, ETIMEDOUT,
+			    "thread %d does not stop; a process that waits for the child of its "
+			    "vfork, or for a device, cannot be stopped before that is over",
+			    tid);
+	return 0;
+}
+
+static int event_of(int status, int *signal)
+{
+	*signal = 0;
+	if (!WIFSTOPPED(status))
+		return TRACE_GONE;
+	*signal = WSTOPSIG(status);
+	if (status >> 16 == PTRACE_EVENT_STOP)
+		return *signal == SIGTRAP ? TRACE_STOP : TRACE_GROUP_STOP;
+	if (*signal == (SIGTRAP | 0x80))
+		return TRACE_CALL;
+	return TRACE_SIGNAL;
+}
+
+int trace_wait(int tid, const struct trace_watch *w, int *signal, struct error *e)
+{
+	int status, rc;
+
+	while (waitpid(tid, &status, __WALL) < 0) {
+		if (errno == ECHILD)
+			return TRACE_GONE;
+		if (errno != EINTR)
+			return fail(e, errno, "wait for thread %d", tid);
+		if (is_dead(tid)) {
+			*signal = 0;
+			return TRACE_GONE;
+		}
+		rc = give_up(tid, w, e);
+		if (rc < 0)
+			return rc;
+	}
+	return event_of(status, signal);
+}
+
+bool trace_wait_all(const struct trace_watch *w)
+{
+	for (;;) {
+		if (waitpid(-1, NULL, __WALL) >= 0)
+			continue;
+		if (errno != EINTR)
+			return true;
+		if (deadline_is_over(w->deadline))
+			return false;
+	}
+}
+
+int trace_run(int tid, bool calls, int signal, struct error *e)
+{
+	if (ptrace(calls ? PTRACE_SYSCALL : PTRACE_CONT, tid, NULL, (long)signal))
+		return fail(e, errno, "continue thread %d", tid);
+	return 0;
+}
+
+void trace_detach(int tid)
+{
+	(void)ptrace(PTRACE_DETACH, tid, NULL, NULL);
+}
+
+int trace_set_exitkill(int tid)
+{
+	return ptrace(PTRACE_SETOPTIONS, tid, NULL, PTRACE_O_EXITKILL) ? -errno : 0;
+}
+
+/* --- state of a stopped thread --------------------------------------------------------------- */
+
+int trace_get_regs(int tid, uint64_t *regs, uint32_t *n, struct error *e)
+{
+	struct iovec iov = { regs, ARCH_MAX_REGS * sizeof(*regs) };
+
+	if (ptrace(PTRACE_GETREGSET, tid, NT_PRSTATUS, &iov))
+		return fail(e, errno, "read the registers of thread %d", tid);
+	*n = (uint32_t)(iov.iov_len / sizeof(*regs));
+	return 0;
+}
+
+int trace_set_regs(int tid, const uint64_t *regs, uint32_t n, struct error *e)
+{
+	struct iovec iov = { (void *)(uintptr_t)regs, n * sizeof(*regs) };
+
+	if (ptrace(PTRACE_SETREGSET, tid, NT_PRSTATUS, &iov))
+		return fail(e, errno, "set the registers of thread %d", tid);
+	return 0;
+}
+
+int trace_set_mask(int tid, uint64_t mask, struct error *e)
+{
+	if (ptrace(PTRACE_SETSIGMASK, tid, sizeof(mask), &mask))
+		return fail(e, errno, "set the signal mask of thread %d", tid);
+	return 0;
+}
+
+static int read_xstate(struct held_thread *t, uint32_t room, struct error *e)
+{
+	struct iovec iov = { t->xstate, room };
+
+	if (ptrace(PTRACE_GETREGSET, t->tid, NT_X86_XSTATE, &iov))
+		return fail(e, errno, "read the extended registers of thread %d", t->tid);
+	if (iov.iov_len >= room)
+		return fail(e, 0, "thread %d has more extended registers than this cr knows", t->tid);
+	t->xstate_size = (uint32_t)iov.iov_len;
+	return 0;
+}
+
+/* A kernel without rseq (EIO) has registered none. */
+static int read_rseq(struct held_thread *t, struct error *e)
+{
+	struct rseq_configuration rseq = { 0 };
+
+	if (ptrace(PTRACE_GET_RSEQ_CONFIGURATION, t->tid, sizeof(rseq), &rseq) < 0 && errno != EIO)
+		return fail(e, errno, "read the rseq area of thread %d", t->tid);
+	t->rseq_address = rseq.rseq_abi_pointer;
+	t->rseq_size = rseq.rseq_abi_pointer ? rseq.rseq_abi_size : 0;
+	t->rseq_signature = rseq.signature;
+	t->rseq_flags = rseq.flags;
+	return 0;
+}
+
+/* Since 6.4; with it a call from outside a range of the program raises SIGSYS. */
+static int refuse_dispatch(int tid, struct error *e)
+{
+	struct sud_configuration config = { 0 };
+
+	if (ptrace((enum __ptrace_request)PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, tid,
+		   sizeof(config), &config) < 0)
+		return 0;
+	if (config.mode)
+		return fail(e, 0,
+			    "thread %d has its system calls dispatched to itself "
+			    "(PR_SET_SYSCALL_USER_DISPATCH), which cannot be saved yet",
+			    tid);
+	return 0;
+}
+
+int trace_read_thread(struct held_thread *t, uint32_t room, struct error *e)
+{
+	int rc = trace_get_regs(t->tid, t->regs, &t->n_regs, e);
+
+	if (rc >= 0)
+		rc = read_xstate(t, room, e);
+	if (rc >= 0 && ptrace(PTRACE_GETSIGMASK, t->tid, sizeof(t->sigmask), &t->sigmask))
+		rc = fail(e, errno, "read the signal mask of thread %d", t->tid);
+	if (rc >= 0)
+		rc = read_rseq(t, e);
+	if (rc >= 0)
+		rc = refuse_dispatch(t->tid, e);
+	return rc;
+}

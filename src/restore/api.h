@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/* The calls of the restore engine that a kind may make. */
+#ifndef RESTORE_API_H
+#define RESTORE_API_H
+
+#include "kind.h"
+
+/* The record of this kind and id, or NULL. Pure. */
+const void *restore_record(struct restore *r, const char *tag, uint32_t id);
+/* How the description is to be opened (access mode, status flags); an error if there is none. Pure. */
+int restore_flags(struct restore *r, uint32_t description, uint32_t *flags, struct error *e) must_check;
+/* What the plan may know of the machine and of cr itself. */
+const struct host *restore_host(struct restore *r);
+/*
+ * A place for a descriptor that several descriptions of one object share while they are opened
+ * (key: id of the object): -1 at first; closed by the engine when all are open.
+ */
+int *restore_shared_fd(struct restore *r, const struct kind *k, uint64_t key, unsigned int which);
+/* Opens a path as O_PATH or otherwise, beginning at the root of cr; gives the descriptor. */
+int restore_open(struct restore *r, const char *path, int flags, struct error *e) must_check;
+/* A slot (see arg_slot) for a descriptor that cr opens before the plan runs: this path. Pure. */
+uint32_t restore_path_slot(struct restore *r, const char *path, int flags);
+/* Emits the operations that bring a slot's descriptor into the task; gives the operation whose
+ * result is the number there, and one that closes it. Pure. */
+uint32_t restore_emit_fetch(struct restore *r, struct plan *p, uint32_t slot);
+void restore_emit_close(struct restore *r, struct plan *p, uint32_t fetch);
+
+#endif

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: MIT */
+#include "restore/check.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/compat.h"
+#include "files.pb-c.h"
+#include "kind.h"
+#include "process.pb-c.h"
+#include "restore/order.h"
+
+struct check {
+	const struct image *img;
+	struct ids {
+		vec(uint32_t) list; /* ascending once sorted */
+	} fs, sighand;
+	size_t n_processes, n_threads, n_listed;
+};
+
+static const void *find(const struct check *c, const char *tag, uint32_t id)
+{
+	const struct record *r = image_find(c->img, tag, id);
+
+	return r ? r->msg : NULL;
+}
+
+static bool is_a(const struct record *r, const struct record_type *type)
+{
+	return !strcmp(r->type->tag, type->tag);
+}
+
+static int by_number(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static void ids_sort(struct ids *s)
+{
+	if (s->list.n)
+		qsort(s->list.v, s->list.n, sizeof(*s->list.v), by_number);
+}
+
+static bool ids_has(const struct ids *s, uint32_t id)
+{
+	return s->list.n && bsearch(&id, s->list.v, s->list.n, sizeof(id), by_number);
+}
+
+/* --- the tree -------------------------------------------------------------------------------- */
+
+static int check_number(const char *what, uint32_t n, struct error *e)
+{
+	if (n == 0 || n >= CHECK_MAX_TASK)
+		return fail(e, 0, "%s %u is out of range", what, n);
+	return 0;
+}
+
+static bool has_twice(const uint32_t *v, size_t n)
+{
+	uint32_t *sorted = mem_alloc((n + 1) * sizeof(*sorted));
+	bool found = false;
+
+	memcpy(sorted, v, n * sizeof(*v));
+	qsort(sorted, n, sizeof(*sorted), by_number);
+	for (size_t i = 1; i < n; i++)
+		found |= sorted[i] == sorted[i - 1];
+	free(sorted);
+	return found;
+}
+
+static int check_threads(struct check *c, const Process *p, struct error *e)
+{
+	const Thread *leader = NULL;
+
+	if (!p->n_threads || p->threads[0] != p->id)
+		return fail(e, 0, "its first thread is not the leader");
+	if (has_twice(p->threads, p->n_threads))
+		return fail(e, 0, "a thread is listed twice");
+	for (size_t i = 0; i < p->n_threads; i++) {
+		const Thread *t = find(c, record_thread.tag, p->threads[i]);
+
+		if (!t)
+			return fail(e, 0, "there is no record of its thread %u", p->threads[i]);
+		if (t->process != p->id)
+			return fail(e, 0, "its thread %u names process %u", t->id, t->process);
+		leader = leader ? leader : t;
+		/* clone(2): CLONE_THREAD asks for CLONE_SIGHAND, and that for CLONE_VM */
+		if (t->mm != leader->mm || t->sighand != leader->sighand)
+			return fail(e, 0, "its thread %u has other memory or signal actions",
+				    t->id);
+	}
+	c->n_listed += p->n_threads;
+	return 0;
+}
+
+static int check_process(struct check *c, const Process *p, struct error *e)
+{
+	bool root = p->id == c->img->manifest->root;
+	int rc = check_number("pid", p->id, e);
+
+	if (rc == 0)
+		rc = check_number("process group", p->group, e);
+	if (rc == 0)
+		rc = check_number("session", p->session, e);
+	if (rc < 0)
+		return rc;
+	if (root && p->parent)
+		return fail(e, 0, "the root task has a parent, %u", p->parent);
+	if (!root && !p->parent)
+		return fail(e, 0, "it has no parent, but %u is the root task",
+			    c->img->manifest->root);
+	if (!root && !find(c, record_process.tag, p->parent))
+		return fail(e, 0, "there is no record of its parent %u", p->parent);
+	if (p->exit_signal > 64)
+		return fail(e, 0, "exit signal %u is out of range", p->exit_signal);
+	c->n_processes++;
+	return check_threads(c, p, e);
+}
+
+/* Whether some kind of this scope has a record of the object. */
+static bool has_state(const struct check *c, enum scope scope, uint32_t id)
+{
+	for (size_t i = 0; i < n_kinds; i++) {
+		if (kinds[i]->task && kinds[i]->task->scope == scope &&
+		    find(c, kinds[i]->record.tag, id))
+			return true;
+	}
+	return false;
+}
+
+static int check_thread(struct check *c, const Thread *t, struct error *e)
+{
+	int rc = check_number("tid", t->id, e);
+
+	if (rc < 0)
+		return rc;
+	if (!find(c, record_process.tag, t->process))
+		return fail(e, 0, "there is no record of its process %u", t->process);
+	if (!find(c, record_mm.tag, t->mm))
+		return fail(e, 0, "there is no record of its memory %u", t->mm);
+	if (!find(c, record_fdtable.tag, t->files))
+		return fail(e, 0, "there is no record of its descriptors %u", t->files);
+	if (!has_state(c, SCOPE_FS, t->fs))
+		return fail(e, 0, "there is no record of its folders %u", t->fs);
+	if (!has_state(c, SCOPE_SIGHAND, t->sighand))
+		return fail(e, 0, "there is no record of its signal actions %u", t->sighand);
+	*vec_add(&c->fs.list) = t->fs;
+	*vec_add(&c->sighand.list) = t->sighand;
+	c->n_threads++;
+	return 0;
+}
+
+/* Every process but the root has a parent: what the root does not reach is a circle. */
+static int check_whole(const struct check *c, struct error *e)
+{
+	struct order order;
+	size_t reached;
+
+	order_read(c->img, &order);
+	reached = order.list.n;
+	order_free(&order);
+	if (!reached)
+		return fail(e, 0, "there is no record of the root task %u", c->img->manifest->root);
+	if (reached != c->n_processes)
+		return fail(e, 0, "%zu processes do not descend from the root task",
+			    c->n_processes - reached);
+	if (c->n_listed != c->n_threads)
+		return fail(e, 0, "%zu threads are not in the list of their process",
+			    c->n_threads - c->n_listed);
+	return 0;
+}
+
+/* --- descriptors ----------------------------------------------------------------------------- */
+
+static int check_fdtable(const struct check *c, const FdTable *t, struct error *e)
+{
+	int64_t before = -1;
+
+	for (size_t i = 0; i < t->n_fds; i++) {
+		const Descriptor *d = t->fds[i];
+
+		if (d->fd >= CHECK_MAX_FD)
+			return fail(e, 0, "fd %u is out of range", d->fd);
+		if (d->fd <= before)
+			return fail(e, 0, "fd %u comes twice or out of order", d->fd);
+		if (!find(c, record_description.tag, d->description))
+			return fail(e, 0, "fd %u: there is no record of description %u", d->fd,
+				    d->description);
+		before = d->fd;
+	}
+	return 0;
+}
+
+static int check_owner(const Owner *o, struct error *e)
+{
+	if (o->type != F_OWNER_TID && o->type != F_OWNER_PID && o->type != F_OWNER_PGRP)
+		return fail(e, 0, "owner type %d is unknown", o->type);
+	if (o->pid >= CHECK_MAX_TASK)
+		return fail(e, 0, "owner %u is out of range", o->pid);
+	if (o->signal > 64)
+		return fail(e, 0, "signal %u is out of range", o->signal);
+	return 0;
+}
+
+static int check_description(const struct check *c, const Description *d, struct error *e)
+{
+	const struct kind *k = kind_by_tag(d->kind);
+
+	if (!d->id)
+		return fail(e, 0, "a description cannot have this id");
+	if (!k || !k->fd)
+		return fail(e, 0, "'%s' is not a kind of descriptor", d->kind);
+	if (!find(c, d->kind, d->id))
+		return fail(e, 0, "there is no %s record of it", d->kind);
+	return d->owner ? check_owner(d->owner, e) : 0;
+}
+
+/* --- records of kinds ------------------------------------------------------------------------ */
+
+static bool has_owner(const struct check *c, const struct task_ops *ops, uint32_t id)
+{
+	switch (ops->scope) {
+	case SCOPE_THREAD:
+		return find(c, record_thread.tag, id);
+	case SCOPE_PROCESS:
+		return find(c, record_process.tag, id);
+	case SCOPE_MM:
+		return find(c, record_mm.tag, id);
+	case SCOPE_FS:
+		return ids_has(&c->fs, id);
+	case SCOPE_SIGHAND:
+		return ids_has(&c->sighand, id);
+	}
+	return false;
+}
+
+/* A record that nothing leads to would be dropped in silence. */
+static int check_of_kind(const struct check *c, const struct record *r, struct error *e)
+{
+	const struct kind *k = kind_by_tag(r->type->tag);
+	const Description *d;
+
+	if (!k)
+		return 0;
+	if (k->task)
+		return has_owner(c, k->task, r->id) ? 0 : fail(e, 0, "it belongs to nothing");
+	d = find(c, record_description.tag, r->id);
+	if (!d || strcmp(d->kind, r->type->tag))
+		return fail(e, 0, "it belongs to no description");
+	return 0;
+}
+
+/* Without its last operation a task cannot get back into the program. */
+static int check_can_leave(const struct check *c, const Thread *t, struct error *e)
+{
+	for (size_t i = 0; i < n_kinds; i++) {
+		const struct task_ops *ops = kinds[i]->task;
+
+		if (ops && ops->stage == STAGE_LEAVE && ops->scope == SCOPE_THREAD &&
+		    !find(c, kinds[i]->record.tag, t->id))
+			return fail(e, 0, "there is no %s record of it", kinds[i]->record.tag);
+	}
+	return 0;
+}
+
+/* --- all ------------------------------------------------------------------------------------- */
+
+static int check_engine(struct check *c, const struct record *r, struct error *e)
+{
+	if (is_a(r, &record_process))
+		return check_process(c, (const Process *)r->msg, e);
+	if (is_a(r, &record_thread))
+		return check_thread(c, (const Thread *)r->msg, e);
+	if (is_a(r, &record_description))
+		return check_description(c, (const Description *)r->msg, e);
+	if (is_a(r, &record_fdtable))
+		return check_fdtable(c, (const FdTable *)r->msg, e);
+	if (is_a(r, &record_mm))
+		return check_mm(c->img, (const Mm *)r->msg, e);
+	return 0;
+}
+
+static int check_records(struct check *c, struct error *e)
+{
+	vec_each(r, &c->img->records) {
+		int rc = check_values(r->msg, e);
+
+		if (rc == 0)
+			rc = check_engine(c, r, e);
+		if (rc < 0)
+			return within(e, rc, "%s %u", r->type->tag, r->id);
+	}
+	return 0;
+}
+
+static int check_owners(struct check *c, struct error *e)
+{
+	ids_sort(&c->fs);
+	ids_sort(&c->sighand);
+	vec_each(r, &c->img->records) {
+		int rc = check_of_kind(c, r, e);
+
+		if (rc == 0 && is_a(r, &record_thread))
+			rc = check_can_leave(c, (const Thread *)r->msg, e);
+		if (rc < 0)
+			return within(e, rc, "%s %u", r->type->tag, r->id);
+	}
+	return 0;
+}
+
+int restore_check(const struct image *img, struct error *e)
+{
+	struct check c = { .img = img };
+	int rc = check_values(&img->manifest->base, e);
+
+	rc = within(e, rc, "manifest");
+	if (rc == 0)
+		rc = check_records(&c, e);
+	if (rc == 0)
+		rc = check_whole(&c, e);
+	if (rc == 0)
+		rc = check_owners(&c, e);
+	vec_free(&c.fs.list);
+	vec_free(&c.sighand.list);
+	return within(e, rc, "the image is broken");
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+#include "restore/check.h"
+
+#include <stdio.h>
+#include <sys/mman.h>
+
+#include "proc/maps.h"
+
+typedef unsigned long long ull;
+
+#define MAX_AUXV 1024u /* the kernel's saved_auxv has less than half of it */
+
+static int check_range(uint64_t start, uint64_t end, struct error *e)
+{
+	if (start % CHECK_PAGE || end % CHECK_PAGE)
+		return fail(e, 0, "it does not begin and end at a page");
+	if (start >= end)
+		return fail(e, 0, "it ends at or before its begin");
+	if (end > CHECK_MAX_ADDRESS)
+		return fail(e, 0, "it is not in user space");
+	return 0;
+}
+
+/* --- mappings -------------------------------------------------------------------------------- */
+
+static bool has_file(const Mapping *m)
+{
+	return m->sort == MAPPING__SORT__FILE_PRIVATE || m->sort == MAPPING__SORT__FILE_SHARED;
+}
+
+static int check_file(const Mm *mm, const Mapping *m, struct error *e)
+{
+	if (!has_file(m)) {
+		if (m->has_file || m->has_offset)
+			return fail(e, 0, "it has a file, which its sort cannot have");
+		return 0;
+	}
+	if (!m->has_file || m->file >= mm->n_files)
+		return fail(e, 0, "its file is not in the list");
+	if (!m->has_offset || m->offset % CHECK_PAGE)
+		return fail(e, 0, "its offset is missing or not of a page");
+	if (m->offset > INT64_MAX - (m->end - m->start))
+		return fail(e, 0, "its offset is too large");
+	return 0;
+}
+
+static int check_mapping(const Mm *mm, const Mapping *m, uint64_t after, struct error *e)
+{
+	int rc = check_range(m->start, m->end, e);
+
+	if (rc < 0)
+		return rc;
+	if (m->start < after)
+		return fail(e, 0, "it overlaps the one before it, or is out of order");
+	if (m->prot & ~(uint32_t)(PROT_READ | PROT_WRITE | PROT_EXEC))
+		return fail(e, 0, "protection 0x%x is unknown", m->prot);
+	if (m->flags >= VMF(UNKNOWN))
+		return fail(e, 0, "flags 0x%llx are unknown", (ull)m->flags);
+	if (m->name && m->sort != MAPPING__SORT__ANON)
+		return fail(e, 0, "it has a name, which its sort cannot have");
+	return check_file(mm, m, e);
+}
+
+static int check_mappings(const Mm *mm, struct error *e)
+{
+	unsigned int n_vdso = 0, n_vvar = 0;
+	uint64_t after = 0;
+
+	for (size_t i = 0; i < mm->n_mappings; i++) {
+		const Mapping *m = mm->mappings[i];
+		int rc = check_mapping(mm, m, after, e);
+
+		if (rc < 0)
+			return within(e, rc, "mapping %llx-%llx", (ull)m->start, (ull)m->end);
+		n_vdso += m->sort == MAPPING__SORT__VDSO;
+		n_vvar += m->sort == MAPPING__SORT__VVAR;
+		after = m->end;
+	}
+	if (n_vdso > 1)
+		return fail(e, 0, "there are %u vDSOs", n_vdso);
+	if (n_vvar && !n_vdso)
+		return fail(e, 0, "there is a vvar area without a vDSO");
+	return 0;
+}
+
+/* --- extents --------------------------------------------------------------------------------- */
+
+static int check_stored(const struct image *img, const Extent *x, struct error *e)
+{
+	if (!x->has_store || !x->has_offset)
+		return fail(e, 0, "it does not say where its pages lie");
+	if (x->store >= img->n_stores)
+		return fail(e, 0, "there is no page store %u", x->store);
+	if (x->offset % CHECK_PAGE)
+		return fail(e, 0, "its offset is not of a page");
+	if (x->offset > img->store_sizes[x->store] ||
+	    x->length > img->store_sizes[x->store] - x->offset)
+		return fail(e, 0, "it lies beyond the end of pages-%u", x->store);
+	return 0;
+}
+
+/* The mapping that the extent begins in; *at moves on, both lists ascend. */
+static const Mapping *mapping_at(const Mm *mm, uint64_t address, size_t *at)
+{
+	while (*at < mm->n_mappings && mm->mappings[*at]->end <= address)
+		++*at;
+	if (*at == mm->n_mappings || mm->mappings[*at]->start > address)
+		return NULL;
+	return mm->mappings[*at];
+}
+
+static int check_extent(const struct image *img, const Mm *mm, const Extent *x, uint64_t after,
+			size_t *at, struct error *e)
+{
+	const Mapping *m;
+	int rc;
+
+	if (x->length > CHECK_MAX_ADDRESS || x->start > CHECK_MAX_ADDRESS)
+		return fail(e, 0, "it is not in user space");
+	rc = check_range(x->start, x->start + x->length, e);
+	if (rc < 0)
+		return rc;
+	if (x->start < after)
+		return fail(e, 0, "it overlaps the one before it, or is out of order");
+	m = mapping_at(mm, x->start, at);
+	if (!m || x->start + x->length > m->end)
+		return fail(e, 0, "it does not lie in one mapping");
+	if (m->sort != MAPPING__SORT__ANON && m->sort != MAPPING__SORT__FILE_PRIVATE)
+		return fail(e, 0, "it lies in a mapping that has no pages of its own");
+	if (x->sort == EXTENT__SORT__DATA)
+		return check_stored(img, x, e);
+	if (x->has_store || x->has_offset)
+		return fail(e, 0, "it has no data, but a place for it");
+	return 0;
+}
+
+static int check_extents(const struct image *img, const Mm *mm, struct error *e)
+{
+	uint64_t after = 0;
+	size_t at = 0;
+
+	for (size_t i = 0; i < mm->n_extents; i++) {
+		const Extent *x = mm->extents[i];
+		int rc = check_extent(img, mm, x, after, &at, e);
+
+		if (rc < 0)
+			return within(e, rc, "extent %llx+%llx", (ull)x->start, (ull)x->length);
+		after = x->start + x->length;
+	}
+	return 0;
+}
+
+/* --- what PR_SET_MM_MAP takes ---------------------------------------------------------------- */
+
+static int check_fields(const Mm *mm, struct error *e)
+{
+	const uint64_t all[] = {
+		mm->start_code, mm->end_code,  mm->start_data,  mm->end_data,
+		mm->start_brk,  mm->brk,       mm->start_stack, mm->arg_start,
+		mm->arg_end,    mm->env_start, mm->env_end,
+	};
+
+	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+		if (all[i] >= CHECK_MAX_ADDRESS)
+			return fail(e, 0, "address %llx is not in user space", (ull)all[i]);
+	}
+	if (mm->start_code > mm->end_code || mm->start_data > mm->end_data ||
+	    mm->start_brk > mm->brk || mm->arg_start > mm->arg_end || mm->env_start > mm->env_end)
+		return fail(e, 0,
+			    "code, data, heap, arguments or environment end before they begin");
+	if (!mm->auxv.len || mm->auxv.len % 16 || mm->auxv.len > MAX_AUXV)
+		return fail(e, 0, "an auxiliary vector of %zu bytes", mm->auxv.len);
+	return 0;
+}
+
+static int check_identity(const FileIdentity *f, struct error *e)
+{
+	if (f->size > INT64_MAX)
+		return fail(e, 0, "file %s: a size of %llu bytes", f->path, (ull)f->size);
+	return 0;
+}
+
+int check_mm(const struct image *img, const Mm *mm, struct error *e)
+{
+	int rc = check_fields(mm, e);
+
+	if (rc == 0)
+		rc = check_identity(mm->exe, e);
+	for (size_t i = 0; i < mm->n_files && rc == 0; i++)
+		rc = check_identity(mm->files[i], e);
+	if (rc == 0)
+		rc = check_mappings(mm, e);
+	if (rc == 0)
+		rc = check_extents(img, mm, e);
+	return rc;
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the restore engine share. */
+#ifndef RESTORE_INTERNAL_H
+#define RESTORE_INTERNAL_H
+
+#include "base/clock.h"
+#include "files.pb-c.h"
+#include "image/image.h"
+#include "kind.h"
+#include "mm.pb-c.h"
+#include "plan/plan.h"
+#include "process.pb-c.h"
+#include "restore/api.h"
+#include "restore/host.h"
+#include "restore/restore.h"
+
+/* The first page of the region that cr and all tasks of a restore share. */
+struct region_head {
+	struct cr_rst_report report;
+	uint32_t opened;          /* 1: every slot is open, its number is in the plans */
+	uint32_t reaped;          /* processes that have reaped the intermediate of their helper */
+	uint32_t ready;           /* tasks and helpers that wait for the commit */
+	uint32_t go;              /* 1: committed */
+	uint32_t gone;            /* 1: every thread has left the restorer */
+};
+#define WORD_AT(name) offsetof(struct region_head, name)
+
+/* Room for a task's stack in the region: the interpreter needs a few hundred bytes. */
+#define TASK_STACK 2048u
+#define CODE_AT 4096u             /* of the restorer in the region */
+
+/* --- the tree (tree.c) ------------------------------------------------------------------------ */
+
+struct rthread {
+	const Thread *rec;
+	struct rprocess *process;
+};
+
+struct rprocess {
+	const Process *rec;
+	struct rprocess *parent;      /* NULL: the root */
+	const Mm *mm;
+	const FdTable *files;
+	struct rthread *threads;      /* the leader first */
+	size_t n_threads;
+	struct rprocess **children;
+	size_t n_children;
+};
+
+/* --- slots (slots.c) --------------------------------------------------------------------------- */
+
+enum slot_sort { SLOT_PATH, SLOT_FILE, SLOT_DESCRIPTION, SLOT_STORE, SLOT_OWN_EXE };
+
+/* A descriptor that cr opens and tasks fetch by pidfd_getfd. */
+struct slot {
+	enum slot_sort sort;
+	const char *path;             /* SLOT_PATH */
+	const FileIdentity *file;     /* SLOT_FILE */
+	uint32_t id;                  /* SLOT_DESCRIPTION: of it; SLOT_STORE: its number */
+	int flags;                    /* for open */
+	int fd;                       /* -1 until opened */
+};
+
+/* --- plans (planner.c) ------------------------------------------------------------------------- */
+
+enum plan_sort { PLAN_LEADER, PLAN_THREAD, PLAN_INTERMEDIATE, PLAN_HELPER, PLAN_START };
+
+struct task_plan {
+	struct plan plan;             /* plan.task: index in the list of all */
+	enum plan_sort sort;
+	struct rprocess *process;
+	uint32_t tid;                 /* of what is restored; 0: any */
+	uint64_t at;                  /* in the region */
+	uint32_t clone_op;            /* the clone that an intermediate or cr itself makes */
+};
+
+struct shared_fd {
+	const struct kind *kind;
+	uint64_t key;
+	unsigned int which;
+	int fd;
+};
+
+struct restore {
+	const struct restore_options *opt;
+	struct arena arena;
+	struct image img;
+	struct host host;
+	struct deadline deadline;
+
+	struct rprocess *processes;   /* parents before their children; [0]: the root */
+	size_t n_processes;
+
+	vec(struct slot) slots;
+	vec(struct task_plan *) plans; /* [0]: the root's leader; the last: what cr does itself */
+	vec(struct shared_fd *) shared;
+	struct host_range hole;       /* of the region and, behind it, room for a vDSO */
+	uint64_t region_size;
+	int self_pidfd;               /* of cr, under a number that no table of the image uses */
+
+	void *region;                 /* mapped at hole.start; NULL: nothing has been started */
+};
+
+int tree_build(struct restore *r, struct error *e) must_check;
+/* The lowest descriptor number >= from that no table of the image uses. */
+int tree_free_fd(const struct restore *r, int from);
+
+/* hole.c: a hole of `size` bytes in [lowest, highest), free of all ranges (any order, may overlap);
+ * 0 if there is none. guard: bytes to keep free below each range. */
+uint64_t hole_find(const struct host_range *taken, size_t n, uint64_t lowest, uint64_t highest,
+		   uint64_t size, uint64_t guard);
+int hole_of_tree(struct restore *r, uint64_t size, struct error *e) must_check;
+
+int host_fill(struct restore *r, struct error *e) must_check;
+
+/* Compiles the plans of the whole tree for r->hole; pure. Sets region_size to what they need. */
+int planner_run(struct restore *r, struct error *e) must_check;
+int plan_memory(struct restore *r, struct task_plan *t, struct error *e) must_check;
+int plan_files(struct restore *r, struct task_plan *t, struct error *e) must_check;
+/* Everything that cr has mapped and that the tree does not need goes away. */
+void plan_clear_memory(struct restore *r, struct task_plan *t);
+/* The own executable's ranges that no mapping of the image takes away. *n: how many. */
+struct cr_rst_range *plan_own_left(struct restore *r, const Mm *mm, size_t *n);
+/* "task 7", "helper of task 7" */
+void plan_title(const struct task_plan *t, struct buf *out);
+
+uint32_t slot_add(struct restore *r, struct slot s);
+int slots_open(struct restore *r, struct error *e) must_check;
+int slots_set_owners(struct restore *r, struct error *e) must_check;
+void slots_close(struct restore *r);
+/* One line for --explain. */
+void slot_print(const struct restore *r, uint32_t i, struct buf *out);
+/* Gives the number of every slot, in the arena. */
+int *slots_numbers(struct restore *r);
+
+int run_start(struct restore *r, struct error *e) must_check;
+int run_wait_ready(struct restore *r, struct error *e) must_check;
+int run_outside(struct restore *r, struct error *e) must_check;
+void run_commit(struct restore *r);
+/* Kills and reaps everything that has been started. */
+void run_abort(struct restore *r);
+int release_all(struct restore *r, struct error *e) must_check;
+
+uint64_t restore_marker_mask(const struct restore *r);
+
+#endif

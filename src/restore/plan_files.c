@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Operations that fill a descriptor table. Pure: the table is empty but for the way to cr, and
+ * pidfd_getfd gives the lowest free number, so every number is known beforehand.
+ */
+#include "restore/internal.h"
+
+#include <fcntl.h>
+
+/* Descriptions that have a number in this table already. */
+struct placed {
+	uint32_t description;
+	uint32_t fd;
+};
+
+struct table {
+	struct restore *r;
+	struct plan *p;
+	vec(struct placed) placed;
+	uint32_t lowest;              /* free number */
+};
+
+static void skip_used(struct table *t, uint32_t now_used)
+{
+	if (t->lowest == now_used)
+		t->lowest++;
+	if (t->lowest == (uint32_t)t->r->self_pidfd)
+		t->lowest++;
+}
+
+static const struct placed *find_placed(const struct table *t, uint32_t description)
+{
+	vec_each(p, &t->placed) {
+		if (p->description == description)
+			return p;
+	}
+	return NULL;
+}
+
+static uint32_t description_slot(struct restore *r, uint32_t id)
+{
+	for (size_t i = 0; i < r->slots.n; i++) {
+		if (r->slots.v[i].sort == SLOT_DESCRIPTION && r->slots.v[i].id == id)
+			return (uint32_t)i;
+	}
+	return slot_add(r, (struct slot){ .sort = SLOT_DESCRIPTION, .id = id });
+}
+
+static const struct kind *kind_of(struct restore *r, uint32_t id)
+{
+	const Description *d = restore_record(r, "DESC", id);
+
+	return kind_by_tag(d->kind);
+}
+
+/* Another number for one that is there: dup3. */
+static void emit_dup(struct table *t, uint32_t from, const Descriptor *d)
+{
+	plan_call_is(t->p, d->fd, SYS_dup3, arg_num(from), arg_num(d->fd),
+		     arg_num(d->cloexec ? O_CLOEXEC : 0));
+}
+
+static void emit_fetch(struct table *t, const Descriptor *d)
+{
+	uint32_t slot = description_slot(t->r, d->description);
+	uint32_t at = t->lowest;
+
+	plan_call_is(t->p, at, SYS_pidfd_getfd, arg_num((uint64_t)t->r->self_pidfd), arg_slot(slot),
+		     arg_num(0));
+	if (at != d->fd) {
+		emit_dup(t, at, d);
+		plan_call_is(t->p, 0, SYS_close, arg_num(at));
+	} else if (!d->cloexec) {
+		/* pidfd_getfd always sets close-on-exec. */
+		plan_call_is(t->p, 0, SYS_fcntl, arg_num(d->fd), arg_num(F_SETFD), arg_num(0));
+	}
+}
+
+static void place(struct table *t, const Descriptor *d)
+{
+	const struct placed *before = find_placed(t, d->description);
+	const struct kind *k = kind_of(t->r, d->description);
+
+	plan_note(t->p, "fd %u: %s", d->fd, k->name);
+	if (before) {
+		emit_dup(t, before->fd, d);
+	} else {
+		emit_fetch(t, d);
+		*vec_add(&t->placed) = (struct placed){ d->description, d->fd };
+	}
+	skip_used(t, d->fd);
+}
+
+/* Whether this process is the first in the tree that has the description. */
+static bool is_first_owner(const struct restore *r, const struct rprocess *pr, uint32_t description)
+{
+	for (const struct rprocess *q = r->processes; q < pr; q++) {
+		for (size_t i = 0; i < q->files->n_fds; i++) {
+			if (q->files->fds[i]->description == description)
+				return false;
+		}
+	}
+	return true;
+}
+
+/* What the kinds want done under the task's own numbers. */
+static int plan_kinds(struct table *t, const struct rprocess *pr, struct error *e)
+{
+	vec_each(p, &t->placed) {
+		const struct kind *k = kind_of(t->r, p->description);
+		int rc;
+
+		if (!k->fd->emit || !is_first_owner(t->r, pr, p->description))
+			continue;
+		plan_note(t->p, "fd %u: %s", p->fd, k->name);
+		rc = k->fd->emit(t->r, t->p, restore_record(t->r, k->record.tag, p->description),
+				 pr->rec->id, (int)p->fd, e);
+		if (rc < 0)
+			return within(e, rc, "task %u: fd %u", pr->rec->id, p->fd);
+	}
+	return 0;
+}
+
+int plan_files(struct restore *r, struct task_plan *t, struct error *e)
+{
+	struct table table = { .r = r, .p = &t->plan };
+	int rc;
+
+	skip_used(&table, ~0u);
+	for (size_t i = 0; i < t->process->files->n_fds; i++)
+		place(&table, t->process->files->fds[i]);
+	rc = plan_kinds(&table, t->process, e);
+	vec_free(&table.placed);
+	return rc;
+}

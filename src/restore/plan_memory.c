@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: MIT */
+/* Operations that rebuild an address space. Pure. */
+#include "restore/internal.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/uio.h>
+
+#include "base/compat.h"
+#include "proc/maps.h"
+
+#define MAX_IOV 1024u             /* UIO_MAXIOV */
+#define MAX_READ (1ull << 30)     /* the kernel reads at most 2 GiB less a page at once */
+
+static bool has(const Mapping *m, enum vmf f)
+{
+	return m->flags >> f & 1;
+}
+
+static bool overlaps(uint64_t a, uint64_t a_end, uint64_t b, uint64_t b_end)
+{
+	return a < b_end && b < a_end;
+}
+
+/* --- what cr has mapped -------------------------------------------------------------------------- */
+
+static int range_order(const void *a, const void *b)
+{
+	const struct host_range *x = a, *y = b;
+
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+void plan_clear_memory(struct restore *r, struct task_plan *t)
+{
+	const struct host *h = &r->host;
+	struct host_range *keep = arena_alloc(&r->arena, (h->n_own + h->n_vvar + 3) * sizeof(*keep));
+	uint64_t at = h->lowest;
+	size_t n = 0;
+
+	keep[n++] = (struct host_range){ r->hole.start, r->hole.start + r->region_size };
+	keep[n++] = h->vdso;
+	for (size_t i = 0; i < h->n_vvar; i++)
+		keep[n++] = h->vvar[i];
+	for (size_t i = 0; i < h->n_own; i++)
+		keep[n++] = (struct host_range){ h->own[i].start, h->own[i].end };
+	qsort(keep, n, sizeof(*keep), range_order);
+	keep[n++] = (struct host_range){ h->highest, h->highest };
+	for (size_t i = 0; i < n; i++) {
+		if (keep[i].start > at)
+			plan_call_is(&t->plan, 0, SYS_munmap, arg_num(at), arg_num(keep[i].start - at));
+		if (keep[i].end > at)
+			at = keep[i].end;
+	}
+}
+
+struct cr_rst_range *plan_own_left(struct restore *r, const Mm *mm, size_t *n)
+{
+	vec(struct cr_rst_range) left = { 0 };
+	struct cr_rst_range *out;
+
+	for (size_t i = 0; i < r->host.n_own; i++) {
+		struct cr_rst_range rest = r->host.own[i];
+
+		for (size_t k = 0; k < mm->n_mappings && rest.start < rest.end; k++) {
+			const Mapping *m = mm->mappings[k];
+
+			if (!overlaps(rest.start, rest.end, m->start, m->end))
+				continue;
+			if (m->start > rest.start) {
+				struct cr_rst_range *head = vec_add(&left);
+
+				*head = rest;
+				head->end = m->start;
+			}
+			if (m->end < rest.end)
+				rest.offset += m->end - rest.start;
+			rest.start = m->end < rest.end ? m->end : rest.end;
+		}
+		if (rest.start < rest.end)
+			*vec_add(&left) = rest;
+	}
+	*n = left.n;
+	out = arena_copy(&r->arena, left.v, left.n * sizeof(*left.v));
+	vec_free(&left);
+	return out;
+}
+
+/* --- the vDSO ------------------------------------------------------------------------------------ */
+
+static void emit_move(struct plan *p, uint64_t from, uint64_t size, uint64_t to)
+{
+	plan_call_is(p, to, SYS_mremap, arg_num(from), arg_num(size), arg_num(size),
+		     arg_num(MREMAP_MAYMOVE | MREMAP_FIXED), arg_num(to));
+}
+
+struct vdso_move {
+	struct host_range from[5];
+	uint64_t to[5];
+	size_t n;
+};
+
+/* Pairs the areas of the image with those of cr, which have the same sizes in the same order. */
+static int pair_areas(const struct restore *r, const Mm *mm, struct vdso_move *v, struct error *e)
+{
+	const struct host *h = &r->host;
+	size_t n_vvar = 0;
+
+	*v = (struct vdso_move){ 0 };
+	for (size_t i = 0; i < mm->n_mappings; i++) {
+		const Mapping *m = mm->mappings[i];
+		struct host_range from = h->vdso;
+
+		if (m->sort == MAPPING__SORT__VVAR) {
+			from = n_vvar < h->n_vvar ? h->vvar[n_vvar] : (struct host_range){ 0, 0 };
+			n_vvar++;
+		} else if (m->sort != MAPPING__SORT__VDSO) {
+			continue;
+		}
+		if (v->n == 5 || from.end - from.start != m->end - m->start)
+			return fail(e, 0, "the vDSO of the image does not have the layout of this kernel's; "
+				    "restore it on the kernel it was made on");
+		v->from[v->n] = from;
+		v->to[v->n++] = m->start;
+	}
+	return 0;
+}
+
+static void move_all(struct plan *p, const struct vdso_move *v)
+{
+	for (size_t i = 0; i < v->n; i++) {
+		if (v->from[i].start != v->to[i])
+			emit_move(p, v->from[i].start, v->from[i].end - v->from[i].start, v->to[i]);
+	}
+}
+
+static bool move_is_direct(const struct vdso_move *v)
+{
+	for (size_t i = 0; i < v->n; i++) {
+		for (size_t k = 0; k < v->n; k++) {
+			uint64_t size = v->from[i].end - v->from[i].start;
+
+			if (overlaps(v->to[i], v->to[i] + size, v->from[k].start, v->from[k].end))
+				return false;
+		}
+	}
+	return true;
+}
+
+/* Every area that is moved; the ones of cr that the image does not have are unmapped. */
+static int plan_vdso(struct restore *r, struct task_plan *t, struct error *e)
+{
+	const struct host *h = &r->host;
+	struct plan *p = &t->plan;
+	struct vdso_move v;
+	uint64_t spare = r->hole.start + r->region_size;
+	int rc = pair_areas(r, t->process->mm, &v, e);
+
+	if (rc < 0)
+		return rc;
+	plan_note(p, "vDSO");
+	if (!v.n) {
+		for (size_t i = 0; i < h->n_vvar; i++)
+			plan_call_is(p, 0, SYS_munmap, arg_num(h->vvar[i].start),
+				     arg_num(h->vvar[i].end - h->vvar[i].start));
+		if (h->vdso.end)
+			plan_call_is(p, 0, SYS_munmap, arg_num(h->vdso.start),
+				     arg_num(h->vdso.end - h->vdso.start));
+		return 0;
+	}
+	if (v.from[0].start == v.to[0])
+		return 0;
+	if (!move_is_direct(&v)) {
+		for (size_t i = 0; i < v.n; i++) {
+			uint64_t size = v.from[i].end - v.from[i].start;
+
+			emit_move(p, v.from[i].start, size, spare);
+			v.from[i] = (struct host_range){ spare, spare + size };
+			spare += size;
+		}
+	}
+	move_all(p, &v);
+	return 0;
+}
+
+/* --- mappings ------------------------------------------------------------------------------------ */
+
+struct memory {
+	struct restore *r;
+	struct task_plan *t;
+	const Mm *mm;
+	uint32_t *slot_of_file;       /* + 1; 0: none yet */
+	uint32_t *fetch_of_file;      /* the operation that fetched it, + 1 */
+	size_t next_extent;
+	uint32_t fetched;
+};
+
+static bool file_is_written(const Mm *mm, uint32_t file)
+{
+	for (size_t i = 0; i < mm->n_mappings; i++) {
+		const Mapping *m = mm->mappings[i];
+
+		if (m->sort == MAPPING__SORT__FILE_SHARED && m->file == file && has(m, VMF_mw))
+			return true;
+	}
+	return false;
+}
+
+/* The operation whose result is a descriptor of the mapping's file. */
+static uint32_t fetch_file(struct memory *mem, uint32_t file)
+{
+	if (!mem->fetch_of_file[file]) {
+		uint32_t slot = slot_add(mem->r, (struct slot){
+			.sort = SLOT_FILE,
+			.file = mem->mm->files[file],
+			.flags = file_is_written(mem->mm, file) ? O_RDWR : O_RDONLY,
+		});
+
+		mem->fetch_of_file[file] = restore_emit_fetch(mem->r, &mem->t->plan, slot) + 1;
+		mem->fetched++;
+	}
+	return mem->fetch_of_file[file] - 1;
+}
+
+/*
+ * Whether the mapping is made writable first and protected after: it has pages to be filled, or it
+ * has been writable (`ac`: the kernel charged it for memory then, and does not uncharge).
+ */
+static bool is_opened_up(const struct memory *mem, const Mapping *m)
+{
+	const Mm *mm = mem->mm;
+
+	if (m->prot & PROT_WRITE)
+		return false;
+	if (mem->next_extent < mm->n_extents && mm->extents[mem->next_extent]->start < m->end)
+		return true;
+	return m->sort != MAPPING__SORT__FILE_SHARED && has(m, VMF_ac);
+}
+
+static uint64_t map_flags(const struct memory *mem, const Mapping *m)
+{
+	const struct host *h = &mem->r->host;
+	uint64_t flags = m->sort == MAPPING__SORT__FILE_SHARED ? MAP_SHARED : MAP_PRIVATE;
+	uint64_t fixed = MAP_FIXED_NOREPLACE;
+
+	if (m->sort == MAPPING__SORT__ANON)
+		flags |= MAP_ANONYMOUS;
+	if (has(m, VMF_gd))
+		flags |= MAP_GROWSDOWN;
+	if (has(m, VMF_nr))
+		flags |= MAP_NORESERVE;
+	/* Only cr's executable, which nobody runs any more, may be replaced. */
+	for (size_t i = 0; i < h->n_own; i++) {
+		if (overlaps(m->start, m->end, h->own[i].start, h->own[i].end))
+			fixed = MAP_FIXED;
+	}
+	return flags | fixed;
+}
+
+static void emit_mmap(struct memory *mem, const Mapping *m, uint64_t prot)
+{
+	struct plan *p = &mem->t->plan;
+	struct arg fd = arg_num(~0ull);
+	uint64_t offset = 0;
+
+	if (m->sort != MAPPING__SORT__ANON) {
+		plan_note(p, "%s", mem->mm->files[m->file]->path);
+		fd = arg_result(fetch_file(mem, m->file));
+		offset = m->offset;
+	} else {
+		plan_note(p, NULL);
+	}
+	plan_call_is(p, m->start, SYS_mmap, arg_num(m->start), arg_num(m->end - m->start),
+		     arg_num(prot), arg_num(map_flags(mem, m)), fd, arg_num(offset));
+}
+
+/* --- contents ------------------------------------------------------------------------------------ */
+
+static void emit_zero(struct memory *mem, uint64_t start, uint64_t length)
+{
+	static const char zeros[4096];
+	struct plan *p = &mem->t->plan;
+	uint64_t at = plan_data(p, zeros, sizeof(zeros));
+
+	for (uint64_t done = 0; done < length; done += sizeof(zeros))
+		plan_op(p, CR_RST_COPY, 0,
+			PLAN_ARGS(arg_num(start + done), arg_data(at), arg_num(sizeof(zeros))),
+			CR_RST_WANT_OK, 0);
+}
+
+/* Gathers extents that lie one behind the other in the store into one call; gives how many. */
+static size_t emit_read(struct memory *mem, size_t first, size_t end, const uint32_t *fetch_of_store)
+{
+	struct plan *p = &mem->t->plan;
+	Extent **x = mem->mm->extents;
+	struct iovec iov[MAX_IOV];
+	uint64_t bytes = 0, next = x[first]->offset;
+	size_t n = 0;
+
+	while (n < MAX_IOV && first + n < end) {
+		const Extent *y = x[first + n];
+
+		if (y->sort != EXTENT__SORT__DATA || y->store != x[first]->store || y->offset != next ||
+		    (n && bytes + y->length > MAX_READ))
+			break;
+		iov[n++] = (struct iovec){ (void *)(uintptr_t)y->start, y->length };
+		bytes += y->length;
+		next += y->length;
+	}
+	plan_op(p, CR_RST_READV, 0,
+		PLAN_ARGS(arg_result(fetch_of_store[x[first]->store]),
+			  arg_data(plan_data(p, iov, n * sizeof(*iov))), arg_num(n),
+			  arg_num(x[first]->offset)),
+		CR_RST_WANT_OK, 0);
+	return n;
+}
+
+static void plan_contents(struct memory *mem)
+{
+	const Mm *mm = mem->mm;
+	struct plan *p = &mem->t->plan;
+	size_t n_stores = mem->r->img.n_stores;
+	uint32_t *fetch = arena_alloc(&mem->r->arena, (n_stores + 1) * sizeof(*fetch));
+	bool *have = arena_alloc(&mem->r->arena, n_stores + 1);
+
+	plan_note(p, "contents");
+	for (size_t i = 0; i < mm->n_extents;) {
+		const Extent *x = mm->extents[i];
+
+		if (x->sort == EXTENT__SORT__ZERO) {
+			emit_zero(mem, x->start, x->length);
+			i++;
+			continue;
+		}
+		if (!have[x->store]) {
+			uint32_t slot = slot_add(mem->r, (struct slot){ .sort = SLOT_STORE,
+									.id = x->store });
+
+			fetch[x->store] = restore_emit_fetch(mem->r, p, slot);
+			have[x->store] = true;
+			mem->fetched++;
+		}
+		i += emit_read(mem, i, mm->n_extents, fetch);
+	}
+}
+
+/* --- protection and advice, once the contents are there ------------------------------------------- */
+
+static const struct {
+	enum vmf flag;
+	int advice;
+} advices[] = {
+	{ VMF_dc, MADV_DONTFORK },   { VMF_wf, MADV_WIPEONFORK }, { VMF_dd, MADV_DONTDUMP },
+	{ VMF_hg, MADV_HUGEPAGE },   { VMF_nh, MADV_NOHUGEPAGE }, { VMF_mg, MADV_MERGEABLE },
+	{ VMF_sr, MADV_SEQUENTIAL }, { VMF_rr, MADV_RANDOM },
+};
+
+static void plan_manners(struct memory *mem, const Mapping *m, bool protect)
+{
+	struct plan *p = &mem->t->plan;
+	struct arg at = arg_num(m->start), size = arg_num(m->end - m->start);
+
+	plan_note(p, NULL);
+	for (size_t i = 0; i < sizeof(advices) / sizeof(advices[0]); i++) {
+		if (has(m, advices[i].flag))
+			plan_call_is(p, 0, SYS_madvise, at, size, arg_num((uint64_t)advices[i].advice));
+	}
+	if (m->name)
+		plan_call_is(p, 0, SYS_prctl, arg_num(PR_SET_VMA), arg_num(PR_SET_VMA_ANON_NAME), at, size,
+			     arg_data(plan_data(p, m->name, strlen(m->name) + 1)));
+	if (protect)
+		plan_call_is(p, 0, SYS_mprotect, at, size, arg_num(m->prot));
+	/* After mprotect: mlock of an unreadable range sets the flag but says ENOMEM. */
+	if (has(m, VMF_lo))
+		plan_call_or(p, -ENOMEM, SYS_mlock2, at, size, arg_num(has(m, VMF_lf) ? MLOCK_ONFAULT : 0));
+}
+
+static bool is_mapped_by_us(const Mapping *m)
+{
+	return m->sort == MAPPING__SORT__ANON || m->sort == MAPPING__SORT__FILE_PRIVATE ||
+	       m->sort == MAPPING__SORT__FILE_SHARED;
+}
+
+static void plan_mappings(struct memory *mem)
+{
+	const Mm *mm = mem->mm;
+	bool *opened = arena_alloc(&mem->r->arena, mm->n_mappings + 1);
+
+	for (size_t i = 0; i < mm->n_mappings; i++) {
+		const Mapping *m = mm->mappings[i];
+
+		if (!is_mapped_by_us(m))
+			continue;
+		opened[i] = is_opened_up(mem, m);
+		emit_mmap(mem, m, opened[i] ? m->prot | PROT_WRITE : m->prot);
+		while (mem->next_extent < mm->n_extents && mm->extents[mem->next_extent]->start < m->end)
+			mem->next_extent++;
+	}
+	plan_contents(mem);
+	for (size_t i = 0; i < mm->n_mappings; i++) {
+		if (is_mapped_by_us(mm->mappings[i]))
+			plan_manners(mem, mm->mappings[i], opened[i]);
+	}
+}
+
+/* --- the fields of the mm and the exe link --------------------------------------------------------- */
+
+static void plan_fields(struct memory *mem)
+{
+	struct restore *r = mem->r;
+	const Mm *mm = mem->mm;
+	struct plan *p = &mem->t->plan;
+	uint32_t slot = slot_add(r, (struct slot){ .sort = SLOT_FILE, .file = mm->exe, .flags = O_RDONLY });
+	struct cr_rst_mm_map map = {
+		.start_code = mm->start_code, .end_code = mm->end_code, .start_data = mm->start_data,
+		.end_data = mm->end_data, .start_brk = mm->start_brk, .brk = mm->brk,
+		.start_stack = mm->start_stack, .arg_start = mm->arg_start, .arg_end = mm->arg_end,
+		.env_start = mm->env_start, .env_end = mm->env_end,
+		.auxv_size = (uint32_t)mm->auxv.len,
+	};
+	struct cr_rst_range *own;
+	uint64_t map_at, own_at;
+	uint32_t fetch, mount_slot;
+	struct arg mount = arg_num(~0ull);
+	size_t n;
+
+	plan_note(p, "exe link: %s", mm->exe->path);
+	fetch = restore_emit_fetch(r, p, slot);
+	own = plan_own_left(r, mm, &n);
+	if (!r->host.ways || r->host.ways & CR_RST_WAY_MOUNT) {
+		mount_slot = slot_add(r, (struct slot){ .sort = SLOT_OWN_EXE });
+		mount = arg_result(restore_emit_fetch(r, p, mount_slot));
+		mem->fetched++;
+	}
+	mem->fetched++;
+	map_at = plan_data(p, &map, sizeof(map));
+	/* The addresses of the auxiliary vector and the number of the descriptor are known in the task
+	 * only: two stores into the plan's own data. */
+	plan_op(p, CR_RST_STORE, 0,
+		PLAN_ARGS(arg_data(map_at + offsetof(struct cr_rst_mm_map, auxv)),
+			  arg_data(plan_data(p, mm->auxv.data, mm->auxv.len)), arg_num(8)),
+		CR_RST_WANT_OK, 0);
+	plan_op(p, CR_RST_STORE, 0,
+		PLAN_ARGS(arg_data(map_at + offsetof(struct cr_rst_mm_map, exe_fd)), arg_result(fetch),
+			  arg_num(4)),
+		CR_RST_WANT_OK, 0);
+	own_at = plan_data(p, own, n * sizeof(*own));
+	plan_op(p, CR_RST_SET_MM, 0,
+		PLAN_ARGS(arg_data(map_at), arg_data(own_at), arg_num(n), arg_num(r->host.ways), mount),
+		CR_RST_WANT_OK, 0);
+}
+
+int plan_memory(struct restore *r, struct task_plan *t, struct error *e)
+{
+	const Mm *mm = t->process->mm;
+	struct memory mem = { .r = r, .t = t, .mm = mm };
+	struct plan *p = &t->plan;
+	int rc;
+
+	mem.fetch_of_file = arena_alloc(&r->arena, (mm->n_files + 1) * sizeof(uint32_t));
+	rc = plan_vdso(r, t, e);
+	if (rc < 0)
+		return rc;
+	plan_note(p, "cr has opened everything");
+	plan_op(p, CR_RST_WAIT, 0, PLAN_ARGS(arg_region(WORD_AT(opened)), arg_num(1)), CR_RST_WANT_OK, 0);
+	plan_mappings(&mem);
+	plan_fields(&mem);
+	plan_note(p, "descriptors of mapped files");
+	if (r->self_pidfd > 0)
+		plan_call_is(p, 0, SYS_close_range, arg_num(0),
+			     arg_num((uint64_t)r->self_pidfd - 1), arg_num(0));
+	plan_call_is(p, 0, SYS_close_range, arg_num((uint64_t)r->self_pidfd + 1), arg_num(~0u),
+		     arg_num(0));
+	return 0;
+}

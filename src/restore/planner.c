@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The plans of a whole tree. Pure: records and a struct host in, plans out.
+ *
+ * The root's leader first clears the memory it has from cr, then forks its children, which go on in
+ * their own plans; every leader then lays out its memory, sets the exe link, makes the helper that
+ * will take the restorer away, fetches its descriptors, starts its threads. Each thread sets what is
+ * its own, waits at the commit barrier, and leaves.
+ */
+#include "restore/internal.h"
+
+#include <fcntl.h>
+#include <linux/rseq.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+#include "base/compat.h"
+
+#define THREAD_FLAGS \
+	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
+
+static struct task_plan *new_plan(struct restore *r, enum plan_sort sort, struct rprocess *p,
+				  uint32_t tid)
+{
+	struct task_plan *t = arena_alloc(&r->arena, sizeof(*t));
+
+	plan_init(&t->plan, &r->arena, (uint32_t)r->plans.n);
+	t->sort = sort;
+	t->process = p;
+	t->tid = tid;
+	*vec_add(&r->plans) = t;
+	return t;
+}
+
+void plan_title(const struct task_plan *t, struct buf *out)
+{
+	if (t->sort == PLAN_START)
+		buf_printf(out, "cr");
+	else if (t->sort == PLAN_LEADER || t->sort == PLAN_THREAD)
+		buf_printf(out, "task %u", t->tid);
+	else
+		buf_printf(out, "%s of task %u",
+			   t->sort == PLAN_HELPER ? "helper" : "intermediate", t->process->rec->id);
+}
+
+/* The child's plan is named by its index; its place is known when all plans are made. */
+static uint32_t emit_clone(struct plan *p, uint64_t flags, uint32_t exit_signal, uint32_t tid,
+			   const struct task_plan *child)
+{
+	return plan_op(p, CR_RST_CLONE, 0,
+		       PLAN_ARGS(arg_num(flags), arg_num(exit_signal), arg_num(tid),
+				 arg_num(child->plan.task)),
+		       CR_RST_WANT_OK, 0);
+}
+
+static void emit_wait(struct plan *p, uint64_t word, uint32_t value)
+{
+	plan_op(p, CR_RST_WAIT, 0, PLAN_ARGS(arg_region(word), arg_num(value)), CR_RST_WANT_OK, 0);
+}
+
+static void emit_post(struct plan *p, uint64_t word)
+{
+	plan_op(p, CR_RST_POST, 0, PLAN_ARGS(arg_region(word), arg_num(1)), CR_RST_WANT_OK, 0);
+}
+
+/* The parent's death is the task's own until the commit; the check closes the gap before the call. */
+static void emit_bond(struct plan *p, uint32_t parent)
+{
+	plan_call_is(p, 0, SYS_prctl, arg_num(PR_SET_PDEATHSIG), arg_num(SIGKILL));
+	plan_call_is(p, parent, SYS_getppid, arg_num(0));
+}
+
+static uint32_t parent_of(const struct restore *r, const struct rprocess *p)
+{
+	return p->parent ? p->parent->rec->id : (uint32_t)r->host.pid;
+}
+
+/* --- the leader -------------------------------------------------------------------------------- */
+
+static void plan_inherited(struct restore *r, struct task_plan *t)
+{
+	struct plan *p = &t->plan;
+
+	plan_note(p, "what comes from cr goes");
+	/* The kernel writes to a registered rseq area at every preemption: SIGSEGV once it is gone. */
+	if (r->host.rseq_address)
+		plan_call_is(p, 0, SYS_rseq, arg_num(r->host.rseq_address),
+			     arg_num(r->host.rseq_size), arg_num(RSEQ_FLAG_UNREGISTER),
+			     arg_num(r->host.rseq_signature));
+	if (r->self_pidfd > 0)
+		plan_call_is(p, 0, SYS_close_range, arg_num(0),
+			     arg_num((uint64_t)r->self_pidfd - 1), arg_num(0));
+	plan_call_is(p, 0, SYS_close_range, arg_num((uint64_t)r->self_pidfd + 1), arg_num(~0u),
+		     arg_num(0));
+	plan_clear_memory(r, t);
+}
+
+static void plan_ids(struct restore *r, struct task_plan *t)
+{
+	const Process *rec = t->process->rec;
+	struct plan *p = &t->plan;
+
+	plan_note(p, "session and process group");
+	if (rec->session == rec->id) {
+		plan_call_is(p, rec->id, SYS_setsid, arg_num(0));
+		return;
+	}
+	if (rec->group == rec->id) {
+		plan_call_is(p, 0, SYS_setpgid, arg_num(0), arg_num(0));
+		return;
+	}
+	/* A group in the tree has its leader among the ancestors; another is that of cr. */
+	for (const struct rprocess *a = t->process->parent; a; a = a->parent) {
+		if (a->rec->id == rec->group)
+			plan_call_is(p, 0, SYS_setpgid, arg_num(0), arg_num(rec->group));
+	}
+	(void)r;
+}
+
+static void plan_children(struct restore *r, struct task_plan *t)
+{
+	for (size_t i = 0; i < t->process->n_children; i++) {
+		struct rprocess *c = t->process->children[i];
+
+		plan_note(&t->plan, "child %u", c->rec->id);
+		for (size_t k = 0; k < r->plans.n; k++) {
+			struct task_plan *ct = r->plans.v[k];
+
+			if (ct->process == c && ct->sort == PLAN_LEADER)
+				emit_clone(&t->plan, 0, c->rec->exit_signal, c->rec->id, ct);
+		}
+	}
+}
+
+/*
+ * The helper shares the memory, waits until all threads have left, unmaps what is left of cr and dies.
+ * It must be nobody's child: an intermediate makes it and exits, so that it falls to the nearest
+ * subreaper, which is cr; the intermediate has no exit signal, so that no SIGCHLD is left behind.
+ */
+static void plan_helper(struct restore *r, struct task_plan *leader)
+{
+	struct rprocess *pr = leader->process;
+	struct task_plan *mid = new_plan(r, PLAN_INTERMEDIATE, pr, 0);
+	struct task_plan *t = new_plan(r, PLAN_HELPER, pr, 0);
+	struct plan *p = &leader->plan, *h = &t->plan;
+	struct cr_rst_range *own;
+	uint32_t op;
+	size_t n;
+
+	plan_note(p, "helper that takes the restorer away");
+	op = emit_clone(p, CLONE_VM, 0, 0, mid);
+	plan_op(p, CR_RST_CALL, SYS_wait4,
+		PLAN_ARGS(arg_result(op), arg_num(0), arg_num(__WALL), arg_num(0)), CR_RST_WANT_OK, 0);
+	emit_post(p, WORD_AT(reaped));
+
+	mid->clone_op = emit_clone(&mid->plan, CLONE_VM, 0, 0, t);
+
+	emit_wait(h, WORD_AT(reaped), (uint32_t)r->n_processes);
+	emit_bond(h, (uint32_t)r->host.pid);
+	emit_post(h, WORD_AT(ready));
+	emit_wait(h, WORD_AT(gone), 1);
+	own = plan_own_left(r, pr->mm, &n);
+	plan_note(h, "what is left of cr's executable");
+	for (size_t i = 0; i < n; i++)
+		plan_call_is(h, 0, SYS_munmap, arg_num(own[i].start), arg_num(own[i].end - own[i].start));
+	plan_note(h, "the restorer itself");
+	plan_op(h, CR_RST_VANISH, 0,
+		PLAN_ARGS(arg_num(r->hole.start), arg_num(r->region_size)), CR_RST_WANT_ANY, 0);
+}
+
+/* --- what every thread does at the end --------------------------------------------------------- */
+
+static uint32_t scope_id(const struct rthread *th, enum scope s)
+{
+	switch (s) {
+	case SCOPE_THREAD:
+		return th->rec->id;
+	case SCOPE_PROCESS:
+		return th->rec->process;
+	case SCOPE_MM:
+		return th->rec->mm;
+	case SCOPE_FS:
+		return th->rec->fs;
+	case SCOPE_SIGHAND:
+		return th->rec->sighand;
+	}
+	return 0;
+}
+
+static int plan_stage(struct restore *r, struct task_plan *t, const struct rthread *th,
+		      enum stage stage, struct error *e)
+{
+	for (size_t i = 0; i < n_kinds; i++) {
+		const struct kind *k = kinds[i];
+		const void *rec;
+		int rc;
+
+		if (!k->task || !k->task->emit || k->task->stage != stage)
+			continue;
+		if (t->sort == PLAN_THREAD && k->task->scope != SCOPE_THREAD)
+			continue;
+		rec = restore_record(r, k->record.tag, scope_id(th, k->task->scope));
+		if (!rec)
+			continue;
+		plan_note(&t->plan, "%s", k->name);
+		rc = k->task->emit(r, &t->plan, rec, th->rec->id, e);
+		if (rc < 0)
+			return within(e, rc, "task %u: %s", th->rec->id, k->name);
+	}
+	return 0;
+}
+
+static int plan_tail(struct restore *r, struct task_plan *t, const struct rthread *th,
+		     struct error *e)
+{
+	struct plan *p = &t->plan;
+	bool leader = t->sort == PLAN_LEADER;
+
+	for (enum stage s = STAGE_FS; s < STAGE_COMMITTED; s++) {
+		size_t before = p->ops.n;
+		int rc = plan_stage(r, t, th, s, e);
+
+		if (rc < 0)
+			return rc;
+		if (s == STAGE_FS && leader) {
+			plan_note(p, "the way to cr's descriptors");
+			plan_call_is(p, 0, SYS_close, arg_num((uint64_t)r->self_pidfd));
+		}
+		/* A change of credentials clears the parent's death signal. */
+		if (s == STAGE_CREDS && leader && p->ops.n > before) {
+			plan_note(p, "bond to the parent, again");
+			emit_bond(p, parent_of(r, t->process));
+		}
+	}
+	plan_note(p, "commit");
+	emit_post(p, WORD_AT(ready));
+	emit_wait(p, WORD_AT(go), 1);
+	if (leader)
+		plan_call_is(p, 0, SYS_prctl, arg_num(PR_SET_PDEATHSIG), arg_num(0));
+	for (enum stage s = STAGE_COMMITTED; s < STAGES; s++) {
+		int rc = plan_stage(r, t, th, s, e);
+
+		if (rc < 0)
+			return rc;
+	}
+	if (!p->ops.n || p->ops.v[p->ops.n - 1].op.code != CR_RST_LEAVE)
+		return fail(e, 0, "task %u: the image has no registers", th->rec->id);
+	return 0;
+}
+
+static int plan_threads(struct restore *r, struct task_plan *leader, struct error *e)
+{
+	struct rprocess *pr = leader->process;
+
+	for (size_t i = 1; i < pr->n_threads; i++) {
+		uint32_t tid = pr->threads[i].rec->id;
+		struct task_plan *t = new_plan(r, PLAN_THREAD, pr, tid);
+		int rc = plan_tail(r, t, &pr->threads[i], e);
+
+		if (rc < 0)
+			return rc;
+		plan_note(&leader->plan, "thread %u", tid);
+		emit_clone(&leader->plan, THREAD_FLAGS, 0, tid, t);
+	}
+	return 0;
+}
+
+static int plan_leader(struct restore *r, struct task_plan *t, struct error *e)
+{
+	struct plan *p = &t->plan;
+	int rc;
+
+	plan_note(p, "bond to the parent");
+	emit_bond(p, parent_of(r, t->process));
+	if (!t->process->parent)
+		plan_inherited(r, t);
+	plan_ids(r, t);
+	plan_children(r, t);
+	rc = plan_memory(r, t, e);
+	if (rc < 0)
+		return rc;
+	plan_helper(r, t);
+	rc = plan_files(r, t, e);
+	if (rc < 0)
+		return rc;
+	rc = plan_threads(r, t, e);
+	if (rc < 0)
+		return rc;
+	return plan_tail(r, t, &t->process->threads[0], e);
+}
+
+/* --- layout ------------------------------------------------------------------------------------ */
+
+static uint64_t page_up(uint64_t n)
+{
+	return (n + 4095) & ~4095ull;
+}
+
+static void lay_out(struct restore *r)
+{
+	uint64_t at = CODE_AT + page_up(cr_rst_size());
+
+	for (size_t i = 0; i < r->plans.n; i++) {
+		struct task_plan *t = r->plans.v[i];
+
+		t->at = at;
+		at += (plan_size(&t->plan, TASK_STACK) + 63) & ~63ull;
+	}
+	r->region_size = page_up(at);
+	for (size_t i = 0; i < r->plans.n; i++) {
+		struct task_plan *t = r->plans.v[i];
+
+		vec_each(o, &t->plan.ops) {
+			if (o->op.code == CR_RST_CLONE)
+				o->op.arg[3] = r->plans.v[o->op.arg[3]]->at - t->at;
+		}
+	}
+}
+
+/* What cr itself does: the root, with default signal actions, in a plan of its own. */
+static void plan_start(struct task_plan *t, const struct task_plan *root)
+{
+	t->clone_op = emit_clone(&t->plan, CLONE_CLEAR_SIGHAND, SIGCHLD, root->tid, root);
+}
+
+static int compile(struct restore *r, struct error *e)
+{
+	for (size_t i = 0; i < r->plans.n; i++)
+		plan_free(&r->plans.v[i]->plan);
+	r->plans.n = 0;
+	r->slots.n = 0;
+	for (size_t i = 0; i < r->n_processes; i++)
+		new_plan(r, PLAN_LEADER, &r->processes[i], r->processes[i].rec->id);
+	for (size_t i = 0; i < r->n_processes; i++) {
+		int rc = plan_leader(r, r->plans.v[i], e);
+
+		if (rc < 0)
+			return rc;
+	}
+	new_plan(r, PLAN_START, &r->processes[0], 0);
+	plan_start(r->plans.v[r->plans.n - 1], r->plans.v[0]);
+	lay_out(r);
+	return 0;
+}
+
+/* Bytes behind the region for a vDSO that has to step aside on its way. */
+static uint64_t aside(const struct host *h)
+{
+	uint64_t n = h->vdso.end - h->vdso.start;
+
+	for (size_t i = 0; i < h->n_vvar; i++)
+		n += h->vvar[i].end - h->vvar[i].start;
+	return n;
+}
+
+int planner_run(struct restore *r, struct error *e)
+{
+	uint64_t room;
+	int rc;
+
+	/*
+	 * Twice: the size of the plans does not depend on where the hole is but for a few
+	 * operations, where the hole can be depends on their size.
+	 */
+	r->region_size = 0;
+	r->hole = (struct host_range){ r->host.lowest, r->host.lowest };
+	rc = compile(r, e);
+	if (rc < 0)
+		return rc;
+	rc = hole_of_tree(r, r->region_size + 65536 + aside(&r->host), e);
+	if (rc < 0)
+		return rc;
+	room = r->region_size + 65536;
+	r->region_size = room;
+	rc = compile(r, e);
+	if (rc < 0)
+		return rc;
+	if (r->region_size > room)
+		return fail(e, 0, "the plans outgrow their region");
+	r->region_size = room;
+	return 0;
+}

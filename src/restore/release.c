@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The end of a restore: when every thread has left the restorer, the helpers unmap it and die.
+ */
+#include "restore/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/compat.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "proc/task.h"
+
+/*
+ * A thread has left when its signal mask is another: the frame that rt_sigreturn reads lies on the
+ * program's own stack, so behind the change of the mask nothing of the restorer is touched any more.
+ * A thread that is not there has ended, which it did in its own code.
+ */
+static int wait_left(struct restore *r, const struct rthread *th, struct error *e)
+{
+	const uint64_t marker = restore_marker_mask(r);
+	auto_buf b = { 0 };
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%u/task/%u/status", th->rec->process, th->rec->id);
+	for (unsigned int turn = 0;; turn++) {
+		struct timespec pause = { .tv_nsec = turn < 10 ? 10000 : 200000 };
+		uint64_t mask;
+
+		if (fd_read_file(AT_FDCWD, path, &b) < 0)
+			return 0;
+		if (proc_sigblk_parse(b.p, &mask) < 0 || mask != marker)
+			return 0;
+		if (deadline_is_over(r->deadline))
+			return fail(e, ETIMEDOUT, "task %u: has not left the restorer", th->rec->id);
+		nanosleep(&pause, NULL);
+	}
+}
+
+static void reap_helpers(struct restore *r)
+{
+	for (size_t i = 0; i < r->plans.n; i++) {
+		struct task_plan *t = r->plans.v[i];
+		const int64_t *results = (void *)((char *)r->region + plan_results_at(&t->plan, t->at));
+
+		if (t->sort == PLAN_INTERMEDIATE)
+			waitpid((pid_t)results[t->clone_op], NULL, __WALL);
+	}
+}
+
+int release_all(struct restore *r, struct error *e)
+{
+	struct region_head *h = r->region;
+
+	for (size_t i = 0; i < r->n_processes; i++) {
+		for (size_t k = 0; k < r->processes[i].n_threads; k++) {
+			int rc = wait_left(r, &r->processes[i].threads[k], e);
+
+			if (rc < 0)
+				return rc;
+		}
+	}
+	__atomic_store_n(&h->gone, 1, __ATOMIC_RELEASE);
+	syscall(SYS_futex, &h->gone, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+	reap_helpers(r);
+	if (prctl(PR_SET_CHILD_SUBREAPER, 0) < 0)
+		return fail(e, errno, "PR_SET_CHILD_SUBREAPER");
+	debug(RESTORE, "nothing of cr is left in the tree");
+	return 0;
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+#include "restore/restore.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "restore/check.h"
+#include "restore/internal.h"
+
+/* --- is this the machine for it? ------------------------------------------------------------------- */
+
+static int check_machine(struct restore *r, struct error *e)
+{
+	const Manifest *m = r->img.manifest;
+	const struct host *h = &r->host;
+	struct utsname u;
+	auto_buf boot = { 0 };
+
+	uname(&u);
+	if (strcmp(m->arch, u.machine))
+		return fail(e, 0, "the image was made on %s, this machine is %s", m->arch, u.machine);
+	if (m->xsave_mask & ~h->xsave_mask)
+		return fail(e, 0, "the image uses processor features that this machine lacks (xsave components "
+			    "%#llx)", (unsigned long long)(m->xsave_mask & ~h->xsave_mask));
+	if (m->xsave_size > h->xsave_size)
+		return fail(e, 0, "the image's extended state has %u bytes, this processor's has %u",
+			    m->xsave_size, h->xsave_size);
+	if (m->has_vdso_build_id && (m->vdso_build_id.len != h->vdso_build_id_size ||
+				     memcmp(m->vdso_build_id.data, h->vdso_build_id, h->vdso_build_id_size)))
+		return fail(e, 0, "the vDSO of this kernel (%s) is not that of the image (%s), and programs hold "
+			    "addresses in it; restore on the kernel the image was made on", u.release, m->kernel);
+	if (fd_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", &boot) == 0 && boot.len &&
+	    strncmp(boot.p, m->boot_id, strlen(m->boot_id)))
+		warn("the image was made in another boot: CLOCK_MONOTONIC and CLOCK_BOOTTIME jump for the program");
+	return 0;
+}
+
+static int link_kinds(struct restore *r, struct error *e)
+{
+	vec_each(rec, &r->img.records) {
+		const struct kind *k = kind_by_tag(rec->type->tag);
+		int rc;
+
+		if (!k || !k->fd || !k->fd->link)
+			continue;
+		rc = k->fd->link(r, rec->msg, e);
+		if (rc < 0)
+			return within(e, rc, "%s %u", k->name, rec->id);
+	}
+	return 0;
+}
+
+/* Pure but for struct host: everything up to the plans. */
+static int prepare(struct restore *r, struct error *e)
+{
+	size_t n_types;
+	const struct record_type *types = record_types(&n_types);
+	int rc = image_open(&r->img, r->opt->dir, types, n_types, false, e);
+
+	if (rc < 0)
+		return rc;
+	rc = restore_check(&r->img, e);
+	if (rc < 0)
+		return within(e, rc, "%s", r->opt->dir);
+	rc = tree_build(r, e);
+	if (rc < 0)
+		return within(e, rc, "%s", r->opt->dir);
+	rc = link_kinds(r, e);
+	if (rc < 0)
+		return within(e, rc, "%s", r->opt->dir);
+	rc = host_fill(r, e);
+	if (rc < 0)
+		return rc;
+	rc = check_machine(r, e);
+	if (rc < 0)
+		return rc;
+	return planner_run(r, e);
+}
+
+static void print_plans(const struct restore *r)
+{
+	auto_buf out = { 0 };
+
+	for (size_t i = 0; i < r->plans.n; i++) {
+		plan_title(r->plans.v[i], &out);
+		buf_printf(&out, ":\n");
+		plan_explain(&r->plans.v[i]->plan, &out);
+	}
+	buf_printf(&out, "slots, which cr opens while the root's memory is cleared:\n");
+	for (size_t i = 0; i < r->slots.n; i++)
+		slot_print(r, (uint32_t)i, &out);
+	fwrite(out.p, 1, out.len, stdout);
+}
+
+static int write_pidfile(const struct restore *r, struct error *e)
+{
+	auto_fd fd = -1;
+	char text[16];
+	int n;
+
+	if (!r->opt->pidfile)
+		return 0;
+	fd = open(r->opt->pidfile, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return fail(e, errno, "open %s", r->opt->pidfile);
+	n = snprintf(text, sizeof(text), "%u\n", r->processes[0].rec->id);
+	n = fd_write_full(fd, text, (size_t)n);
+	return n < 0 ? fail(e, -n, "write %s", r->opt->pidfile) : 0;
+}
+
+/* From the first clone to the commit: all or nothing. */
+static int bring_up(struct restore *r, struct error *e)
+{
+	int rc = run_start(r, e);
+
+	if (rc < 0)
+		return rc;
+	rc = run_wait_ready(r, e);
+	if (rc < 0)
+		return rc;
+	rc = run_outside(r, e);
+	if (rc < 0)
+		return rc;
+	return write_pidfile(r, e);
+}
+
+/* Signals for cr go to the root; ends when the root has ended. */
+static int stay(struct restore *r, int *status, struct error *e)
+{
+	pid_t root = (pid_t)r->processes[0].rec->id;
+	sigset_t all;
+
+	sigfillset(&all);
+	for (;;) {
+		siginfo_t si;
+		pid_t pid = waitpid(root, status, WNOHANG);
+
+		if (pid == root)
+			return 0;
+		if (pid < 0)
+			return fail(e, errno, "waitpid %d", root);
+		if (sigwaitinfo(&all, &si) < 0 || si.si_signo == SIGCHLD)
+			continue;
+		kill(root, si.si_signo);
+	}
+}
+
+static int restore_all(struct restore *r, int *status, struct error *e)
+{
+	int rc = prepare(r, e);
+
+	if (rc < 0)
+		return rc;
+	if (r->opt->explain) {
+		print_plans(r);
+		return 0;
+	}
+	rc = bring_up(r, e);
+	slots_close(r);
+	if (rc < 0) {
+		run_abort(r);
+		return rc;
+	}
+	run_commit(r);
+	rc = release_all(r, e);
+	if (rc < 0) {
+		run_abort(r);
+		return rc;
+	}
+	inform("restored: %zu processes, root %u", r->n_processes, r->processes[0].rec->id);
+	return r->opt->detach ? 0 : stay(r, status, e);
+}
+
+int restore_run(const struct restore_options *o, int *status, struct error *e)
+{
+	struct restore r = { .opt = o, .self_pidfd = -1 };
+	int rc;
+
+	*status = 0;
+	r.deadline = deadline_in(o->timeout > 0 ? o->timeout : 10);
+	rc = restore_all(&r, status, e);
+	for (size_t i = 0; i < r.plans.n; i++)
+		plan_free(&r.plans.v[i]->plan);
+	vec_free(&r.plans);
+	vec_free(&r.slots);
+	vec_free(&r.shared);
+	image_free(&r.img);
+	arena_free(&r.arena);
+	if (r.self_pidfd >= 0)
+		close(r.self_pidfd);
+	return rc;
+}

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Running the plans: the region that all share, the first clone, the commit barrier. Until the commit
+ * every failure ends all that has been started.
+ */
+#include "restore/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/compat.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/str.h"
+
+#define LOOK_AGAIN_NS (20 * 1000 * 1000)
+
+static struct region_head *head(struct restore *r)
+{
+	return r->region;
+}
+
+static struct task_plan *start_plan(struct restore *r)
+{
+	return r->plans.v[r->plans.n - 1];
+}
+
+static int64_t result_of(struct restore *r, const struct task_plan *t, uint32_t op)
+{
+	const int64_t *results = (void *)((char *)r->region + plan_results_at(&t->plan, t->at));
+
+	return __atomic_load_n(&results[op], __ATOMIC_ACQUIRE);
+}
+
+/* --- the region ---------------------------------------------------------------------------------- */
+
+/* Shared anonymous memory: the tasks inherit it by their clones, nobody needs a descriptor for it. */
+static int map_region(struct restore *r, struct error *e)
+{
+	void *want = (void *)(uintptr_t)r->hole.start;
+	size_t code = (cr_rst_size() + 4095) & ~4095ul;
+	void *p = mmap(want, r->region_size, PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return fail(e, errno, "mmap of %llu bytes for the restorer at %p",
+			    (unsigned long long)r->region_size, want);
+	r->region = p;
+	memcpy((char *)p + CODE_AT, cr_rst_begin(), cr_rst_size());
+	if (mprotect((char *)p + CODE_AT, code, PROT_READ | PROT_EXEC) < 0)
+		return fail(e, errno, "mprotect of the restorer");
+	return 0;
+}
+
+/* --- signals of cr --------------------------------------------------------------------------------- */
+
+/*
+ * All signals are blocked but one, in cr and so in every task, until rt_sigreturn sets the program's
+ * own mask; another mask in /proc/PID/task/TID/status then tells that a thread has left. The one is
+ * ignored by default, and chosen so that no thread of the image has this very mask.
+ */
+uint64_t restore_marker_mask(const struct restore *r)
+{
+	static const int odd[] = { SIGURG, SIGWINCH, SIGCONT };
+	const uint64_t unblockable = 1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1);
+	uint64_t mask = 0;
+
+	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+		bool taken = false;
+
+		mask = ~(unblockable | 1ull << (odd[i] - 1));
+		vec_each(rec, &r->img.records) {
+			const ProtobufCFieldDescriptor *f;
+
+			if (strcmp(rec->type->tag, "CTXT"))
+				continue;
+			f = protobuf_c_message_descriptor_get_field_by_name(rec->type->desc, "sigmask");
+			taken = taken || *(uint64_t *)((char *)rec->msg + f->offset) == mask;
+		}
+		if (!taken)
+			break;
+	}
+	return mask;
+}
+
+static int block_signals(struct restore *r, struct error *e)
+{
+	uint64_t mask = restore_marker_mask(r);
+
+	/* Not libc's call, which leaves out the signals that libc uses itself. */
+	if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof(mask)) < 0)
+		return fail(e, errno, "rt_sigprocmask");
+	return 0;
+}
+
+static int interrupted(struct error *e)
+{
+	static const int ends[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
+	sigset_t pending;
+
+	sigpending(&pending);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		if (sigismember(&pending, ends[i]))
+			return fail(e, EINTR, "SIG%s: nothing was restored", sigabbrev_np(ends[i]));
+	}
+	return 0;
+}
+
+/* --- failures, in words ---------------------------------------------------------------------------- */
+
+static void add_holder_of(uint32_t pid, struct buf *out)
+{
+	char path[64], comm[32] = "";
+	struct buf b = { 0 };
+
+	snprintf(path, sizeof(path), "/proc/%u/comm", pid);
+	if (fd_read_file(AT_FDCWD, path, &b) == 0 && b.len) {
+		b.p[b.len - 1] = 0;
+		snprintf(comm, sizeof(comm), "%s", b.p);
+	}
+	buf_free(&b);
+	if (comm[0])
+		buf_printf(out, "number %u is taken by '%s' (see /proc/%u); end that task, or restore later",
+			   pid, comm, pid);
+	else
+		buf_printf(out, "number %u is taken: it lives on as a process group or session", pid);
+}
+
+static void add_clone_error(const struct task_plan *t, uint32_t index, int64_t result, struct buf *out)
+{
+	uint32_t tid = (uint32_t)t->plan.ops.v[index].op.arg[2];
+
+	if (result == -EEXIST)
+		add_holder_of(tid, out);
+	else if (result == -EPERM)
+		buf_printf(out, "task %u: clone with a chosen number: needs CAP_CHECKPOINT_RESTORE or "
+			   "CAP_SYS_ADMIN", tid);
+	else
+		buf_printf(out, "task %u: clone with a chosen number: %s%s", tid, strerror((int)-result),
+			   result == -EINVAL ? " (is it above /proc/sys/kernel/pid_max?)" : "");
+}
+
+static int failed_op(struct restore *r, uint32_t plan, uint32_t index, int64_t result, struct error *e)
+{
+	struct task_plan *t;
+	const struct plan_op *o;
+	auto_buf text = { 0 };
+
+	if (plan >= r->plans.n || index >= r->plans.v[plan]->plan.ops.n)
+		return fail(e, 0, "a task reported a failure that no plan has");
+	t = r->plans.v[plan];
+	o = &t->plan.ops.v[index];
+	if (o->op.code == CR_RST_CLONE && o->op.arg[2]) {
+		add_clone_error(t, index, result, &text);
+		return fail(e, 0, "%s", text.p);
+	}
+	plan_title(t, &text);
+	if (o->note)
+		buf_printf(&text, ": %s", o->note);
+	buf_printf(&text, ": ");
+	plan_explain_op(&t->plan, index, &text);
+	if (result >= 0 || result < -4095)
+		return fail(e, 0, "%s: gave %#llx", text.p, (unsigned long long)result);
+	return fail(e, (int)-result, "%s", text.p);
+}
+
+static int reported(struct restore *r, struct error *e)
+{
+	const struct cr_rst_report *rep = &head(r)->report;
+
+	if (__atomic_load_n(&rep->state, __ATOMIC_ACQUIRE) != 2)
+		return 0;
+	return failed_op(r, rep->task, rep->index, rep->result, e);
+}
+
+/* The root or, by then, one of its orphans has died without a report. */
+static int died(struct restore *r, struct error *e)
+{
+	siginfo_t si = { 0 };
+	int rc;
+
+	if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 || !si.si_pid)
+		return 0;
+	rc = reported(r, e);
+	if (rc < 0)
+		return rc;
+	/* The last operation that gave a result stands before the one it died in. */
+	if (si.si_code == CLD_EXITED)
+		return fail(e, 0, "task %d: exited with status %d in the middle of its plan", si.si_pid,
+			    si.si_status);
+	return fail(e, 0, "task %d: killed by SIG%s in the middle of its plan", si.si_pid,
+		    sigabbrev_np(si.si_status) ? sigabbrev_np(si.si_status) : "?");
+}
+
+/* --- starting -------------------------------------------------------------------------------------- */
+
+static void write_plans(struct restore *r)
+{
+	for (size_t i = 0; i < r->plans.n; i++) {
+		struct task_plan *t = r->plans.v[i];
+
+		plan_write(&t->plan, r->region, t->at, TASK_STACK, offsetof(struct region_head, report));
+	}
+}
+
+static int clone_root(struct restore *r, struct error *e)
+{
+	int64_t (*run)(struct cr_rst_plan *);
+	struct task_plan *t = start_plan(r);
+	char *code = (char *)r->region + CODE_AT;
+
+	/* The copy in the region: the child goes on in the code that made it. */
+	run = (void *)(code + ((const char *)cr_rst_run - (const char *)cr_rst_begin()));
+	if (run((void *)((char *)r->region + t->at)) < 0)
+		return failed_op(r, t->plan.task, t->clone_op, result_of(r, t, t->clone_op), e);
+	debug(RESTORE, "root %lld is there", (long long)result_of(r, t, t->clone_op));
+	return 0;
+}
+
+int run_start(struct restore *r, struct error *e)
+{
+	int rc = map_region(r, e);
+
+	if (rc < 0)
+		return rc;
+	write_plans(r);
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
+		return fail(e, errno, "PR_SET_CHILD_SUBREAPER");
+	rc = block_signals(r, e);
+	if (rc < 0)
+		return rc;
+	rc = clone_root(r, e);
+	if (rc < 0)
+		return rc;
+	rc = slots_open(r, e);
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < r->plans.n; i++)
+		plan_set_slots(&r->plans.v[i]->plan, r->region, r->plans.v[i]->at, slots_numbers(r));
+	__atomic_store_n(&head(r)->opened, 1, __ATOMIC_RELEASE);
+	syscall(SYS_futex, &head(r)->opened, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+	return 0;
+}
+
+/* Every thread, and a helper for each process. */
+static uint32_t how_many(const struct restore *r)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < r->n_processes; i++)
+		n += (uint32_t)r->processes[i].n_threads + 1;
+	return n;
+}
+
+int run_wait_ready(struct restore *r, struct error *e)
+{
+	const struct timespec ts = { .tv_nsec = LOOK_AGAIN_NS };
+	uint32_t *word = &head(r)->ready, want = how_many(r);
+
+	for (;;) {
+		uint32_t now = __atomic_load_n(word, __ATOMIC_ACQUIRE);
+		int rc = reported(r, e);
+
+		if (rc < 0)
+			return rc;
+		if (now >= want)
+			return 0;
+		if (!syscall(SYS_futex, word, FUTEX_WAIT, now, &ts, NULL, 0) || errno != ETIMEDOUT)
+			continue;
+		rc = died(r, e);
+		if (rc < 0)
+			return rc;
+		rc = interrupted(e);
+		if (rc < 0)
+			return rc;
+		if (deadline_is_over(r->deadline))
+			return fail(e, ETIMEDOUT, "%u of %u tasks and helpers are ready", now, want);
+	}
+}
+
+/* What is written from outside, while the tasks wait. */
+static int outside_thread(struct restore *r, const struct rthread *th, bool leader, struct error *e)
+{
+	auto_fd proc = -1;
+	char path[48];
+
+	for (size_t i = 0; i < n_kinds; i++) {
+		const struct task_ops *ops = kinds[i]->task;
+		const void *rec;
+		int rc;
+
+		if (!ops || !ops->outside || (ops->scope != SCOPE_THREAD && !leader))
+			continue;
+		rec = restore_record(r, kinds[i]->record.tag,
+				     ops->scope == SCOPE_THREAD ? th->rec->id : th->rec->process);
+		if (!rec)
+			continue;
+		snprintf(path, sizeof(path), "/proc/%u/task/%u", th->rec->process, th->rec->id);
+		if (proc < 0)
+			proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (proc < 0)
+			return fail(e, errno, "open %s", path);
+		rc = ops->outside(r, rec, proc, e);
+		if (rc < 0)
+			return within(e, rc, "task %u: %s", th->rec->id, kinds[i]->name);
+	}
+	return 0;
+}
+
+int run_outside(struct restore *r, struct error *e)
+{
+	for (size_t i = 0; i < r->n_processes; i++) {
+		for (size_t k = 0; k < r->processes[i].n_threads; k++) {
+			int rc = outside_thread(r, &r->processes[i].threads[k], k == 0, e);
+
+			if (rc < 0)
+				return rc;
+		}
+	}
+	return slots_set_owners(r, e);
+}
+
+void run_commit(struct restore *r)
+{
+	__atomic_store_n(&head(r)->go, 1, __ATOMIC_RELEASE);
+	syscall(SYS_futex, &head(r)->go, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+/* --- failing --------------------------------------------------------------------------------------- */
+
+/* Whoever loses its parent becomes a child of cr, so this ends only when all are gone. */
+void run_abort(struct restore *r)
+{
+	auto_buf b = { 0 };
+	char path[48];
+
+	if (!r->region)
+		return;
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+	for (;;) {
+		const char *s;
+		uint64_t pid;
+
+		if (fd_read_file(AT_FDCWD, path, &b) < 0)
+			return;
+		for (s = b.p; str_take_u64(&s, 10, &pid); s += *s == ' ')
+			kill((pid_t)pid, SIGKILL);
+		if (waitpid(-1, NULL, __WALL) < 0 && errno == ECHILD)
+			return;
+	}
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Slots: descriptors that cr opens, in the ordinary libc world, and that the tasks fetch by
+ * pidfd_getfd. And the calls of restore/api.h, which kinds make.
+ */
+#include "restore/internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/compat.h"
+#include "base/fd.h"
+
+uint32_t slot_add(struct restore *r, struct slot s)
+{
+	s.fd = -1;
+	*vec_add(&r->slots) = s;
+	return (uint32_t)r->slots.n - 1;
+}
+
+/* --- what kinds may call ------------------------------------------------------------------------- */
+
+const void *restore_record(struct restore *r, const char *tag, uint32_t id)
+{
+	const struct record *rec = image_find(&r->img, tag, id);
+
+	return rec ? rec->msg : NULL;
+}
+
+int restore_flags(struct restore *r, uint32_t description, uint32_t *flags, struct error *e)
+{
+	const Description *d = restore_record(r, "DESC", description);
+
+	if (!d)
+		return fail(e, 0, "there is no open file description %u", description);
+	*flags = d->flags;
+	return 0;
+}
+
+const struct host *restore_host(struct restore *r)
+{
+	return &r->host;
+}
+
+int *restore_shared_fd(struct restore *r, const struct kind *k, uint64_t key, unsigned int which)
+{
+	struct shared_fd *s;
+
+	vec_each(it, &r->shared) {
+		if ((*it)->kind == k && (*it)->key == key && (*it)->which == which)
+			return &(*it)->fd;
+	}
+	s = arena_alloc(&r->arena, sizeof(*s));
+	*s = (struct shared_fd){ k, key, which, -1 };
+	*vec_add(&r->shared) = s;
+	return &s->fd;
+}
+
+int restore_open(struct restore *r, const char *path, int flags, struct error *e)
+{
+	int fd;
+
+	(void)r;
+	if (path[0] != '/')
+		return fail(e, 0, "%s: not an absolute path", path);
+	fd = open(path, flags | O_CLOEXEC);
+	if (fd < 0)
+		return fail(e, errno, "open %s", path);
+	return fd;
+}
+
+uint32_t restore_path_slot(struct restore *r, const char *path, int flags)
+{
+	return slot_add(r, (struct slot){ .sort = SLOT_PATH, .path = path, .flags = flags });
+}
+
+uint32_t restore_emit_fetch(struct restore *r, struct plan *p, uint32_t slot)
+{
+	return plan_call(p, SYS_pidfd_getfd, arg_num((uint64_t)r->self_pidfd), arg_slot(slot), arg_num(0));
+}
+
+void restore_emit_close(struct restore *r, struct plan *p, uint32_t fetch)
+{
+	(void)r;
+	plan_call_is(p, 0, SYS_close, arg_result(fetch));
+}
+
+/* --- opening ------------------------------------------------------------------------------------- */
+
+/* A mapped file must be the one that it was: code and data in memory refer to its contents. */
+static int open_file(struct restore *r, const struct slot *s, struct error *e)
+{
+	const FileIdentity *f = s->file;
+	auto_fd fd = restore_open(r, f->path, s->flags, e);
+	struct stat st;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
+		return fail(e, errno, "fstat %s", f->path);
+	if (!S_ISREG(st.st_mode))
+		return fail(e, 0, "%s: is not a regular file, but was mapped as one", f->path);
+	if (s->flags == O_RDWR && (uint64_t)st.st_size >= f->size)
+		return take_fd(&fd);
+	if ((uint64_t)st.st_size != f->size)
+		return fail(e, 0, "%s: has %lld bytes, had %llu at the dump; put the old file back",
+			    f->path, (long long)st.st_size, (unsigned long long)f->size);
+	if (st.st_mtim.tv_sec * 1000000000ll + st.st_mtim.tv_nsec != f->mtime_ns)
+		return fail(e, 0, "%s: was changed since the dump (another time of modification); "
+			    "put the old file back", f->path);
+	return take_fd(&fd);
+}
+
+static int open_description(struct restore *r, const struct slot *s, struct error *e)
+{
+	const Description *d = restore_record(r, "DESC", s->id);
+	const struct kind *k = kind_by_tag(d->kind);
+	const void *rec = restore_record(r, d->kind, s->id);
+	int fd = k->fd->open(r, rec, d->flags, e);
+
+	if (fd < 0)
+		return within(e, fd, "%s", k->name);
+	if (d->flags & k->fd->late_flags && fcntl(fd, F_SETFL, (int)(d->flags & k->fd->late_flags)) < 0) {
+		int rc = fail(e, errno, "%s: F_SETFL %#x", k->name, d->flags);
+
+		close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+/*
+ * cr's executable under another path, mount and dentry being what the kernel compares: a clone of
+ * the mount that is attached nowhere. Not an error if it cannot be had: there is another way.
+ */
+static int open_own_exe(void)
+{
+	auto_fd tree = sys_open_tree(AT_FDCWD, "/proc/self/exe", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	char path[32];
+	int fd;
+
+	if (tree < 0)
+		return open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", tree);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd;
+}
+
+static int open_slot(struct restore *r, const struct slot *s, struct error *e)
+{
+	switch (s->sort) {
+	case SLOT_PATH:
+		return restore_open(r, s->path, s->flags, e);
+	case SLOT_FILE:
+		return open_file(r, s, e);
+	case SLOT_DESCRIPTION:
+		return open_description(r, s, e);
+	case SLOT_STORE:
+		return r->img.stores[s->id];
+	case SLOT_OWN_EXE:
+		return open_own_exe();
+	}
+	return -EINVAL;
+}
+
+static bool is_same(const struct slot *a, const struct slot *b)
+{
+	if (a->sort != b->sort || a->flags != b->flags || a->id != b->id)
+		return false;
+	if (a->sort == SLOT_PATH)
+		return !strcmp(a->path, b->path) && a->flags & O_PATH;
+	if (a->sort == SLOT_FILE)
+		return !strcmp(a->file->path, b->file->path);
+	return true;
+}
+
+/* Whether all kinds that must be open before have been. */
+static bool comes_now(struct restore *r, const struct slot *s, unsigned int round)
+{
+	const Description *d;
+	const struct kind *k;
+
+	if (s->sort != SLOT_DESCRIPTION)
+		return round == 0;
+	d = restore_record(r, "DESC", s->id);
+	k = kind_by_tag(d->kind);
+	return round == (k->after ? 1u : 0u);
+}
+
+int slots_open(struct restore *r, struct error *e)
+{
+	for (unsigned int round = 0; round < 2; round++) {
+		for (size_t i = 0; i < r->slots.n; i++) {
+			struct slot *s = &r->slots.v[i];
+
+			if (!comes_now(r, s, round))
+				continue;
+			for (size_t k = 0; k < i && s->fd < 0; k++) {
+				if (is_same(s, &r->slots.v[k]))
+					s->fd = r->slots.v[k].fd;
+			}
+			if (s->fd < 0)
+				s->fd = open_slot(r, s, e);
+			if (s->fd < 0)
+				return s->fd;
+		}
+	}
+	vec_each(s, &r->shared) {
+		if ((*s)->fd >= 0)
+			close((*s)->fd);
+		(*s)->fd = -1;
+	}
+	return 0;
+}
+
+int *slots_numbers(struct restore *r)
+{
+	int *n = arena_alloc(&r->arena, (r->slots.n + 1) * sizeof(*n));
+
+	for (size_t i = 0; i < r->slots.n; i++)
+		n[i] = r->slots.v[i].fd;
+	return n;
+}
+
+/* Owners are numbers of tasks, which must be there. */
+int slots_set_owners(struct restore *r, struct error *e)
+{
+	vec_each(s, &r->slots) {
+		const Description *d;
+		struct f_owner_ex own;
+
+		if (s->sort != SLOT_DESCRIPTION)
+			continue;
+		d = restore_record(r, "DESC", s->id);
+		if (!d->owner)
+			continue;
+		own.type = d->owner->type;
+		own.pid = (pid_t)d->owner->pid;
+		if (own.pid && fcntl(s->fd, F_SETOWN_EX, &own) < 0)
+			return fail(e, errno, "F_SETOWN_EX of a %s to %d", kind_by_tag(d->kind)->name, own.pid);
+		if (fcntl(s->fd, F_SETSIG, (int)d->owner->signal) < 0)
+			return fail(e, errno, "F_SETSIG of a %s", kind_by_tag(d->kind)->name);
+	}
+	return 0;
+}
+
+void slots_close(struct restore *r)
+{
+	for (size_t i = 0; i < r->slots.n; i++) {
+		int fd = r->slots.v[i].fd;
+
+		if (fd < 0)
+			continue;
+		for (size_t k = i; k < r->slots.n; k++) {
+			if (r->slots.v[k].fd == fd)
+				r->slots.v[k].fd = -1;
+		}
+		for (size_t k = 0; k < r->img.n_stores; k++) {
+			if (r->img.stores[k] == fd)
+				fd = -1;
+		}
+		if (fd >= 0)
+			close(fd);
+	}
+}
+
+void slot_print(const struct restore *r, uint32_t i, struct buf *out)
+{
+	const struct slot *s = &r->slots.v[i];
+
+	buf_printf(out, "%4u  ", i);
+	switch (s->sort) {
+	case SLOT_PATH:
+		buf_printf(out, "open %s, flags %#o\n", s->path, (unsigned int)s->flags);
+		break;
+	case SLOT_FILE:
+		buf_printf(out, "open %s, flags %#o, and check it\n", s->file->path, (unsigned int)s->flags);
+		break;
+	case SLOT_DESCRIPTION:
+		buf_printf(out, "open file description %u\n", s->id);
+		break;
+	case SLOT_STORE:
+		buf_printf(out, "pages-%u\n", s->id);
+		break;
+	case SLOT_OWN_EXE:
+		buf_printf(out, "cr's executable through a mount of its own\n");
+		break;
+	}
+}

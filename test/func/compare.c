@@ -1,0 +1,569 @@
+/* SPDX-License-Identifier: MIT */
+#include "compare.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/*
+ * What may differ between the subject before its dump and after its restore. A key is
+ * PID/WHAT or PID/task/TID/WHAT; * matches anything.
+ */
+static const struct exception {
+	const char *key;
+	const char *why;
+} exceptions[] = {
+	{ "*/status/State", "R and S come and go" },
+	{ "*/status/VmPeak", "a high-water mark of the past" },
+	{ "*/status/VmHWM", "a high-water mark of the past" },
+	{ "*/status/VmRSS", "residency" },
+	{ "*/status/Rss*", "residency" },
+	{ "*/status/VmPTE", "page tables: follows residency" },
+	{ "*/status/VmSwap", "residency" },
+	{ "*/status/FDSize",
+	  "the room of the descriptor table, which grows in steps and never shrinks" },
+	{ "*/status/SigQ", "counts the signals queued by all processes of the user" },
+	{ "*/status/*ctxt_switches", "a counter of the past" },
+	{ "*/stat/03-state", "R and S come and go" },
+	{ "*/stat/1[0-7]-*", "page faults and processor time: counters of the past" },
+	{ "*/stat/22-starttime", "the restored process was born later" },
+	{ "*/stat/24-rss", "residency" },
+	{ "*/stat/35-wchan", "asleep or not: comes and goes with the state" },
+	{ "*/stat/39-processor", "where it ran last" },
+	{ "*/stat/4[23]-*", "time waited for I/O and guest time: counters of the past" },
+	{ "*/fdinfo/*/eventfd-id", "a running number of the kernel, since 5.2" },
+};
+
+/* PF_FORKNOEXEC and PF_SUPERPRIV: forked without exec (as every restored process was), has used a
+ * privilege. PF_RANDOMIZE is kept. */
+#define STAT_FLAGS_IGNORED (0x40ul | 0x100ul)
+
+static const char *const stat_names[] = {
+	"pid",     "comm",        "state",      "ppid",        "pgrp",      "session",
+	"tty",     "tpgid",       "flags",      "minflt",      "cminflt",   "majflt",
+	"cmajflt", "utime",       "stime",      "cutime",      "cstime",    "priority",
+	"nice",    "threads",     "itreal",     "starttime",   "vsize",     "rss",
+	"rsslim",  "startcode",   "endcode",    "startstack",  "esp",       "eip",
+	"signal",  "blocked",     "sigignore",  "sigcatch",    "wchan",     "nswap",
+	"cnswap",  "exit_signal", "processor",  "rt_priority", "policy",    "blkio",
+	"guest",   "cguest",      "start_data", "end_data",    "start_brk", "arg_start",
+	"arg_end", "env_start",   "env_end",    "exit_code",
+};
+
+struct line {
+	char *key, *value;
+};
+
+struct snapshot {
+	struct line *lines;
+	size_t n, room;
+	unsigned long *inodes; /* of pipes, in the order of their first appearance */
+	size_t n_inodes;
+};
+
+static char *format(const char *fmt, va_list ap)
+{
+	char *text;
+
+	if (vasprintf(&text, fmt, ap) < 0)
+		abort();
+	return text;
+}
+
+static void *grown(void *p, size_t n)
+{
+	p = realloc(p, n);
+	if (!p)
+		abort();
+	return p;
+}
+
+static char *copy(const char *s)
+{
+	char *c = strdup(s);
+
+	if (!c)
+		abort();
+	return c;
+}
+
+__attribute__((format(printf, 3, 4))) static void add(struct snapshot *s, const char *value,
+						      const char *key_fmt, ...)
+{
+	va_list ap;
+
+	if (s->n == s->room) {
+		s->room = s->room ? 2 * s->room : 512;
+		s->lines = grown(s->lines, s->room * sizeof(*s->lines));
+	}
+	va_start(ap, key_fmt);
+	s->lines[s->n].key = format(key_fmt, ap);
+	va_end(ap);
+	s->lines[s->n++].value = copy(value);
+}
+
+/* The whole file, NUL-terminated; NULL if it cannot be read. */
+static char *slurp(const char *path, size_t *length)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t n = 0, room = 4096;
+	char *text;
+	ssize_t got;
+
+	if (fd < 0)
+		return NULL;
+	text = grown(NULL, room);
+	while ((got = read(fd, text + n, room - n - 1)) > 0) {
+		n += (size_t)got;
+		if (room - n < 4096)
+			text = grown(text, room *= 2);
+	}
+	close(fd);
+	text[n] = '\0';
+	if (length)
+		*length = n;
+	if (got == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+/* The inode number of a pipe is another after the restore; what counts is which ends belong together. */
+static size_t inode_index(struct snapshot *s, unsigned long inode)
+{
+	size_t i;
+
+	for (i = 0; i < s->n_inodes; i++)
+		if (s->inodes[i] == inode)
+			return i;
+	s->inodes = grown(s->inodes, (i + 1) * sizeof(*s->inodes));
+	s->inodes[s->n_inodes++] = inode;
+	return i;
+}
+
+static bool is_known_inode(const struct snapshot *s, unsigned long inode)
+{
+	for (size_t i = 0; i < s->n_inodes; i++)
+		if (s->inodes[i] == inode)
+			return true;
+	return false;
+}
+
+static int compare_lines(const void *a, const void *b)
+{
+	return strcmp(((const struct line *)a)->key, ((const struct line *)b)->key);
+}
+
+/* --- what is read ------------------------------------------------------------------------------ */
+
+static void read_link(struct snapshot *s, const char *proc, const char *name)
+{
+	char path[PATH_MAX], link[PATH_MAX];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%s/%s", proc, name);
+	n = readlink(path, link, sizeof(link) - 1);
+	link[n < 0 ? 0 : n] = '\0';
+	add(s, n < 0 ? "(cannot be read)" : link, "%s/%s", proc + strlen("/proc/"), name);
+}
+
+/* Bytes, printed so that a difference can be read. */
+static void read_bytes(struct snapshot *s, const char *proc, const char *name, bool hex)
+{
+	char path[PATH_MAX];
+	char *text, *out, *p;
+	size_t n = 0;
+
+	snprintf(path, sizeof(path), "%s/%s", proc, name);
+	text = slurp(path, &n);
+	p = out = grown(NULL, 4 * n + 32);
+	*p = '\0';
+	if (!text)
+		strcpy(out, "(cannot be read)");
+	for (size_t i = 0; text && i < n; i++)
+		if (!hex && isprint((unsigned char)text[i]))
+			*p++ = text[i], *p = '\0';
+		else
+			p += sprintf(p, hex ? "%02x" : "\\x%02x", (unsigned char)text[i]);
+	add(s, out, "%s/%s", proc + strlen("/proc/"), name);
+	free(out);
+	free(text);
+}
+
+/* Lines "KEY: value"; the value of a line without a colon is the line. */
+static void read_lines(struct snapshot *s, const char *proc, const char *name)
+{
+	char path[PATH_MAX];
+	char *text, *line, *save = NULL;
+	unsigned int number = 0;
+
+	snprintf(path, sizeof(path), "%s/%s", proc, name);
+	text = slurp(path, NULL);
+	for (line = text ? strtok_r(text, "\n", &save) : NULL; line;
+	     line = strtok_r(NULL, "\n", &save), number++) {
+		char *colon = strchr(line, ':');
+
+		if (colon) {
+			*colon++ = '\0';
+			add(s, colon + strspn(colon, " \t"), "%s/%s/%s", proc + strlen("/proc/"),
+			    name, line);
+		} else {
+			add(s, line, "%s/%s/%u", proc + strlen("/proc/"), name, number);
+		}
+	}
+	free(text);
+}
+
+static void read_stat(struct snapshot *s, const char *proc)
+{
+	char path[PATH_MAX], masked[32];
+	char *text, *at, *word, *save = NULL;
+	size_t i = 2;
+
+	snprintf(path, sizeof(path), "%s/stat", proc);
+	text = slurp(path, NULL);
+	at = text ? strrchr(text, ')') : NULL;
+	if (!at)
+		return free(text);
+	for (word = strtok_r(at + 1, " \n", &save); word;
+	     word = strtok_r(NULL, " \n", &save), i++) {
+		if (i == 8) {
+			snprintf(masked, sizeof(masked), "0x%lx",
+				 strtoul(word, NULL, 10) & ~STAT_FLAGS_IGNORED);
+			word = masked;
+		}
+		add(s, word, "%s/stat/%02zu-%s", proc + strlen("/proc/"), i + 1,
+		    i < sizeof(stat_names) / sizeof(stat_names[0]) ? stat_names[i] : "?");
+	}
+	free(text);
+}
+
+struct area {
+	unsigned long start, end, offset;
+	char rest[PATH_MAX + 64]; /* permissions, device, inode, path */
+	char flags[256];
+	bool anonymous, set;
+};
+
+/* Two neighbours that are alike are one or two as their history wants it: written as one. */
+static bool area_join(struct area *a, const struct area *b)
+{
+	if (a->end != b->start || strcmp(a->rest, b->rest) != 0 ||
+	    strcmp(a->flags, b->flags) != 0 ||
+	    (!a->anonymous && a->offset + (a->end - a->start) != b->offset))
+		return false;
+	a->end = b->end;
+	return true;
+}
+
+static void area_add(struct snapshot *s, const char *proc, const struct area *a)
+{
+	char value[PATH_MAX + 512];
+
+	if (!a->set)
+		return;
+	snprintf(value, sizeof(value), "%lx offset %lx %s flags %s", a->end, a->offset, a->rest,
+		 a->flags);
+	add(s, value, "%s/maps/%016lx", proc + strlen("/proc/"), a->start);
+}
+
+/* VmFlags without sd (written since soft-dirty was last reset: history). */
+static void area_set_flags(struct area *a, const char *flags)
+{
+	const char *at = flags + strspn(flags, " \t");
+	char *out = a->flags;
+
+	for (; at[0] && at[1] && out < a->flags + sizeof(a->flags) - 4;
+	     at += 2, at += strspn(at, " ")) {
+		if (memcmp(at, "sd", 2) == 0)
+			continue;
+		*out++ = at[0];
+		*out++ = at[1];
+		*out++ = ' ';
+	}
+	*out = '\0';
+}
+
+static bool area_parse(struct area *a, const char *line)
+{
+	char perms[8], device[16], inode[24];
+	int at = 0;
+
+	if (sscanf(line, "%lx-%lx %7s %lx %15s %23s %n", &a->start, &a->end, perms, &a->offset,
+		   device, inode, &at) < 6)
+		return false;
+	a->anonymous = strcmp(inode, "0") == 0;
+	a->flags[0] = '\0';
+	a->set = true;
+	snprintf(a->rest, sizeof(a->rest), "%s %s %s %s", perms, device, inode, line + at);
+	return true;
+}
+
+static void read_maps(struct snapshot *s, const char *proc)
+{
+	char path[PATH_MAX];
+	struct area last = { .set = false }, now = { .set = false };
+	char *text, *line, *save = NULL;
+
+	snprintf(path, sizeof(path), "%s/smaps", proc);
+	text = slurp(path, NULL);
+	for (line = text ? strtok_r(text, "\n", &save) : NULL; line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		if (strncmp(line, "VmFlags:", 8) != 0) {
+			area_parse(&now, line);
+			continue;
+		}
+		area_set_flags(&now, line + 8);
+		if (last.set && area_join(&last, &now))
+			continue;
+		area_add(s, proc, &last);
+		last = now;
+	}
+	area_add(s, proc, &last);
+	free(text);
+}
+
+/* Inode numbers of pipes that an epoll set watches. */
+static void number_inodes(struct snapshot *s, char *line, size_t room)
+{
+	char *at = strstr(line, " ino:");
+	char tail[256];
+	unsigned long inode;
+
+	if (!at)
+		return;
+	inode = strtoul(at + 5, NULL, 16);
+	if (!is_known_inode(s, inode))
+		return;
+	snprintf(tail, sizeof(tail), "%s", at + 5 + strspn(at + 5, "0123456789abcdef"));
+	snprintf(at, room - (size_t)(at - line), " ino:#%zu%s", inode_index(s, inode), tail);
+}
+
+static void read_fdinfo(struct snapshot *s, const char *proc, int fd, bool is_pipe)
+{
+	char path[PATH_MAX], value[512], seen[16] = "";
+	char *text, *line, *save = NULL;
+	unsigned int nth = 0;
+
+	snprintf(path, sizeof(path), "%s/fdinfo/%d", proc, fd);
+	text = slurp(path, NULL);
+	for (line = text ? strtok_r(text, "\n", &save) : NULL; line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		char *colon = strchr(line, ':');
+
+		if (!colon)
+			continue;
+		*colon++ = '\0';
+		snprintf(value, sizeof(value), "%s", colon + strspn(colon, " \t"));
+		if (strcmp(line, "ino") == 0 && is_pipe)
+			snprintf(value, sizeof(value), "#%zu",
+				 inode_index(s, strtoul(colon, NULL, 10)));
+		if (strcmp(line, "tfd") == 0)
+			number_inodes(s, value, sizeof(value));
+		if (strcmp(line, "tfd") == 0 || strcmp(line, "lock") == 0)
+			snprintf(seen, sizeof(seen), ".%u", nth++);
+		add(s, value, "%s/fdinfo/%05d/%s%s", proc + strlen("/proc/"), fd, line, seen);
+	}
+	free(text);
+}
+
+static void read_fd(struct snapshot *s, const char *proc, int fd)
+{
+	char path[PATH_MAX], link[PATH_MAX], value[PATH_MAX + 64];
+	struct stat st;
+	bool is_pipe;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%s/fd/%d", proc, fd);
+	n = readlink(path, link, sizeof(link) - 1);
+	if (n < 0 || lstat(path, &st) < 0)
+		return;
+	link[n] = '\0';
+	is_pipe = strncmp(link, "pipe:[", 6) == 0;
+	if (is_pipe)
+		snprintf(link, sizeof(link), "pipe #%zu",
+			 inode_index(s, strtoul(link + 6, NULL, 10)));
+	snprintf(value, sizeof(value), "%s %03o", link, st.st_mode & 0777);
+	add(s, value, "%s/fd/%05d", proc + strlen("/proc/"), fd);
+	read_fdinfo(s, proc, fd, is_pipe);
+}
+
+static int compare_ints(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/* The names in a folder that are numbers, ascending. */
+static int *numbers(const char *path, size_t *n)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	int *list = NULL;
+
+	*n = 0;
+	while (dir && (entry = readdir(dir))) {
+		if (!isdigit((unsigned char)entry->d_name[0]))
+			continue;
+		list = grown(list, (*n + 1) * sizeof(*list));
+		list[(*n)++] = atoi(entry->d_name);
+	}
+	if (dir)
+		closedir(dir);
+	if (list)
+		qsort(list, *n, sizeof(*list), compare_ints);
+	return list;
+}
+
+static void read_namespaces(struct snapshot *s, const char *proc)
+{
+	static const char *const names[] = { "cgroup", "ipc",  "mnt",  "net",
+					     "pid",    "time", "user", "uts" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "ns/%s", names[i]);
+		read_link(s, proc, name);
+	}
+}
+
+static void read_task(struct snapshot *s, const char *proc)
+{
+	read_lines(s, proc, "status");
+	read_stat(s, proc);
+	read_bytes(s, proc, "comm", false);
+	read_bytes(s, proc, "personality", false);
+	read_namespaces(s, proc);
+}
+
+static void read_process(struct snapshot *s, pid_t pid)
+{
+	char proc[64], path[96];
+	int *list;
+	size_t n;
+
+	snprintf(proc, sizeof(proc), "/proc/%d", pid);
+	snprintf(path, sizeof(path), "%s/fd", proc);
+	list = numbers(path, &n);
+	for (size_t i = 0; i < n; i++)
+		read_fd(s, proc, list[i]);
+	free(list);
+	read_maps(s, proc);
+	read_bytes(s, proc, "auxv", true);
+	read_bytes(s, proc, "cmdline", false);
+	read_bytes(s, proc, "environ", false);
+	read_bytes(s, proc, "oom_score_adj", false);
+	read_bytes(s, proc, "coredump_filter", false);
+	read_bytes(s, proc, "timerslack_ns", false);
+	read_lines(s, proc, "limits");
+	read_lines(s, proc, "cgroup");
+	read_link(s, proc, "exe");
+	read_link(s, proc, "cwd");
+	read_link(s, proc, "root");
+	read_task(s, proc);
+	snprintf(path, sizeof(path), "%s/task", proc);
+	list = numbers(path, &n);
+	for (size_t i = 0; i < n; i++) {
+		snprintf(path, sizeof(path), "%s/task/%d", proc, list[i]);
+		read_task(s, path);
+	}
+	free(list);
+}
+
+static void read_tree(struct snapshot *s, pid_t pid)
+{
+	char path[96];
+	int *tasks;
+	size_t n;
+
+	read_process(s, pid);
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	tasks = numbers(path, &n);
+	for (size_t i = 0; i < n; i++) {
+		char *text, *word, *save = NULL;
+
+		snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, tasks[i]);
+		text = slurp(path, NULL);
+		for (word = text ? strtok_r(text, " ", &save) : NULL; word;
+		     word = strtok_r(NULL, " ", &save))
+			read_tree(s, atoi(word));
+		free(text);
+	}
+	free(tasks);
+}
+
+struct snapshot *snapshot_take(pid_t root)
+{
+	struct snapshot *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		abort();
+	if (kill(root, 0) == 0)
+		read_tree(s, root);
+	if (s->n)
+		qsort(s->lines, s->n, sizeof(*s->lines), compare_lines);
+	return s;
+}
+
+void snapshot_free(struct snapshot *s)
+{
+	if (!s)
+		return;
+	for (size_t i = 0; i < s->n; i++) {
+		free(s->lines[i].key);
+		free(s->lines[i].value);
+	}
+	free(s->lines);
+	free(s->inodes);
+	free(s);
+}
+
+/* --- comparison ---------------------------------------------------------------------------------- */
+
+static bool is_exception(const char *key)
+{
+	for (size_t i = 0; i < sizeof(exceptions) / sizeof(exceptions[0]); i++)
+		if (fnmatch(exceptions[i].key, key, 0) == 0)
+			return true;
+	return false;
+}
+
+static unsigned int tell(FILE *out, const char *key, const char *before, const char *after)
+{
+	if (is_exception(key))
+		return 0;
+	fprintf(out, "%s: before: %s; after: %s\n", key, before, after);
+	return 1;
+}
+
+unsigned int snapshot_compare(const struct snapshot *before, const struct snapshot *after,
+			      FILE *out)
+{
+	size_t i = 0, k = 0;
+	unsigned int n = 0;
+
+	while (i < before->n || k < after->n) {
+		const struct line *a = i < before->n ? &before->lines[i] : NULL;
+		const struct line *b = k < after->n ? &after->lines[k] : NULL;
+		int order = !a ? 1 : !b ? -1 : strcmp(a->key, b->key);
+
+		if (order < 0)
+			n += tell(out, a->key, a->value, "(not there)");
+		else if (order > 0)
+			n += tell(out, b->key, "(not there)", b->value);
+		else if (strcmp(a->value, b->value) != 0)
+			n += tell(out, a->key, a->value, b->value);
+		i += order <= 0;
+		k += order >= 0;
+	}
+	return n;
+}

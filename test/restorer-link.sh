@@ -1,0 +1,279 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Is the restorer still freestanding? Looks at the library as it was built, builds it with hostile
+# flags under each compiler that is there, and has a case for each check in which it must fail.
+#
+# By hand: test/restorer-link.sh, with builddir=FOLDER if there is a built library to look at.
+# The checks are called by name, which shellcheck does not see; flags hold no blanks.
+# shellcheck disable=SC2317,SC2013
+set -u
+LC_ALL=C
+export LC_ALL
+
+top=${srcdir:-$(dirname "$0")/..}
+lib=${builddir:-.}/restorer/libcr-restorer.a
+LD=${LD:-ld}
+OBJCOPY=${OBJCOPY:-objcopy}
+NM=${NM:-nm}
+READELF=${READELF:-readelf}
+OBJDUMP=${OBJDUMP:-objdump}
+compilers="gcc clang"
+hostile="-fstack-protector-all -D_FORTIFY_SOURCE=3 -fsanitize=undefined -flto -fPIC --coverage"
+
+work=$(mktemp -d) || exit 99
+trap 'rm -rf "$work"' EXIT
+trap 'exit 99' HUP INT TERM
+
+count=0
+failed=0
+
+say() { # say RESULT(0 = ok) TEXT
+	count=$((count + 1))
+	if [ "$1" -eq 0 ]; then
+		echo "ok $count - $2"
+	else
+		echo "not ok $count - $2"
+		failed=1
+	fi
+}
+
+skip() { # skip TEXT REASON
+	if [ -n "${CR_MUST_WORK:-}" ]; then
+		say 1 "$1 ($2)"
+	else
+		count=$((count + 1))
+		echo "ok $count - $1 # SKIP $2"
+	fi
+}
+
+# --- the checks: check_NAME ARCHIVE prints what is wrong, and nothing if all is well --------------
+
+check_undefined() {
+	"$NM" -u "$1" | sed -n 's/^ *[Uvw] /undefined: /p'
+}
+
+# Exactly the functions that the header declares.
+check_interface() {
+	sed -n 's/^[a-z].*[ *]\(cr_rst_[a-z_]*\)(.*/\1/p' "$top/restorer/cr-restorer.h" |
+		sort >"$work/declared"
+	"$NM" -g "$1" | awk 'NF == 3 && $2 != "U" { print $3 }' | sort >"$work/defined"
+	[ -s "$work/declared" ] || echo "no declarations found"
+	diff "$work/declared" "$work/defined"
+}
+
+# Writable data, TLS, constructors, and constants that would stay behind when the code is copied:
+# all that is loaded besides the one section.
+check_sections() {
+	"$READELF" -SW "$1" | sed -n 's/^ *\[ *[0-9]*\] //p' | awk '
+		$1 == "cr_restorer" { code++; if ($7 != "AX") print "flags of " $1 ": " $7; next }
+		$7 ~ /[AWT]/ && $5 !~ /^0+$/ { print "section " $1 ", flags " $7 }
+		END { if (code != 1) print "no section cr_restorer" }'
+}
+
+check_relocations() {
+	"$LD" -pie --no-dynamic-linker -z text -e cr_rst_enter --whole-archive \
+		-o "$work/alone" "$1" 2>&1 || return
+	"$READELF" -rW "$work/alone" | grep -v -e '^$' -e 'There are no relocations'
+}
+
+# The state of the floating point unit belongs to the task that is asked or rebuilt.
+check_registers() {
+	"$OBJDUMP" -d -j cr_restorer "$1" | grep -e '%[xyz]mm' -e '%mm[0-7]' -e '%st'
+}
+
+check_page() {
+	"$READELF" -SW "$1" | sed -n 's/^ *\[ *[0-9]*\] cr_restorer *[A-Z]* *[0-9a-f]* [0-9a-f]* //p' |
+		while read -r size rest; do
+			[ $((0x$size)) -le 4096 ] || echo "more than a page: 0x$size $rest"
+		done
+}
+
+# As a preloader may have them, and no text relocation comes of it.
+check_shared() {
+	"$LD" -shared -z text -z defs --whole-archive -o "$work/alone.so" "$1" 2>&1
+	"$READELF" -rW "$work/alone.so" 2>&1 | grep -v -e '^$' -e 'There are no relocations'
+}
+
+checks="undefined interface sections relocations registers page shared"
+
+# --- building ------------------------------------------------------------------------------------
+
+# The flags that configure probes, those of them that this compiler takes.
+flags_for() {
+	for flag in $(sed -n '/CR_CC_FLAGS(\[RST_CFLAGS\]/,/\])/p' "$top/configure.ac" |
+		sed 's/.*RST_CFLAGS\],//; s/[][()]//g'); do
+		echo 'int x;' >"$work/probe.c"
+		# shellcheck disable=SC2086
+		$1 -Werror "$flag" -c -o "$work/probe.o" "$work/probe.c" 2>/dev/null && echo "$flag"
+	done
+}
+
+# archive NAME COMPILER FLAGS LAST-FLAGS [EXTRA-SOURCE]: as restorer/local.mk does
+archive() {
+	out=$work/$1
+	mkdir -p "$out"
+	objects=
+	user=$(echo " $3 " | sed 's/ --coverage / /; s/ -fprofile-arcs / /; s/ -pg / /')
+	for source in "$top"/restorer/*.c "$top/restorer/entry-x86_64.S" ${5:+"$5"}; do
+		object=$out/$(basename "${source%.*}").rst
+		# shellcheck disable=SC2086
+		$2 $user -std=gnu11 -Os $rst_flags $4 -I"$top/restorer" \
+			-c -o "$object" "$source" || return 1
+		objects="$objects $object"
+	done
+	# shellcheck disable=SC2086
+	"$LD" -r -z noexecstack -T "$top/restorer/restorer.ld" -o "$out/restorer.o" $objects &&
+		"$OBJCOPY" --localize-hidden \
+			--set-section-flags cr_restorer=alloc,load,readonly,code "$out/restorer.o" &&
+		rm -f "$out/lib.a" && ar cr "$out/lib.a" "$out/restorer.o"
+}
+
+# check ARCHIVE CHECK...: 0 if nothing is wrong
+check() {
+	subject=$1
+	shift
+	wrong=0
+	for one; do
+		"check_$one" "$subject" >"$work/wrong" 2>&1
+		if [ -s "$work/wrong" ]; then
+			sed "s/^/# $one: /; 8q" "$work/wrong"
+			wrong=1
+		fi
+	done
+	return $wrong
+}
+
+good() { # good NAME COMPILER FLAGS LAST-FLAGS CHECK...: all checks find nothing
+	name=$1
+	if ! archive case "$2" "$3" "$4" >"$work/out" 2>&1; then
+		sed 's/^/# /' "$work/out"
+		say 1 "$name"
+		return
+	fi
+	shift 4
+	check "$work/case/lib.a" "$@"
+	say $? "$name"
+}
+
+bad() { # bad CHECK NAME, an extra source on standard input: this one check finds something
+	cat >"$work/extra.c"
+	if ! archive bad "$cc" "" "" "$work/extra.c" >"$work/out" 2>&1; then
+		sed 's/^/# /' "$work/out"
+		say 1 "$1 must fail: $2 (does not build)"
+		return
+	fi
+	"check_$1" "$work/bad/lib.a" >"$work/wrong" 2>&1
+	[ -s "$work/wrong" ]
+	say $? "$1 must fail: $2"
+}
+
+# --- the cases -----------------------------------------------------------------------------------
+
+if [ -e "$lib" ]; then
+	# shellcheck disable=SC2086
+	check "$lib" $checks
+	say $? "the library as it was built"
+else
+	skip "the library as it was built" "there is none in ${builddir:-.}"
+fi
+
+# Unoptimized code may be longer than a page.
+for cc in $compilers; do
+	if ! command -v "$cc" >/dev/null; then
+		skip "$cc" "not installed"
+		continue
+	fi
+	rst_flags=$(flags_for "$cc" | tr '\n' ' ')
+	# shellcheck disable=SC2086
+	good "$cc, no flags" "$cc" "" "" $checks
+	for level in -O0 -O2; do
+		# shellcheck disable=SC2086
+		good "$cc, $level, hostile flags" "$cc" "$hostile" "$level" ${checks% page*} shared
+	done
+done
+
+cc=${CC:-cc}
+rst_flags=$(flags_for "$cc" | tr '\n' ' ')
+
+bad undefined "a function of libc" <<'END'
+int puts(const char *text);
+int extra(void);
+int extra(void) { return puts(""); }
+END
+bad interface "a global name" <<'END'
+__attribute__((visibility("default"))) int leak(void);
+int leak(void) { return 0; }
+END
+bad interface "a function missing in the header" <<'END'
+__attribute__((visibility("default"))) int cr_rst_more(void);
+int cr_rst_more(void) { return 0; }
+END
+bad sections "a static counter" <<'END'
+int extra(void);
+int extra(void) { static volatile int n = 1; return n++; }
+END
+bad sections "a static variable of zeros" <<'END'
+int extra(void);
+int extra(void) { static volatile int n; return n++; }
+END
+bad sections "a thread's variable" <<'END'
+int extra(void);
+static __thread volatile int n;
+int extra(void) { return n++; }
+END
+bad sections "a constructor" <<'END'
+__attribute__((constructor)) static void extra(void) { __asm__("nop"); }
+END
+bad relocations "a table of texts" <<'END'
+const char *extra(int i);
+static const char *const names[] = { "one", "two", "three" };
+const char *extra(int i) { return names[i & 1]; }
+END
+bad registers "SSE" <<'END'
+void extra(void);
+void extra(void) { __asm__ volatile("xorps %xmm0, %xmm0"); }
+END
+bad page "too much code" <<'END'
+__asm__(".text\n.skip 4096, 0x90");
+END
+bad shared "an absolute address in the code" <<'END'
+__asm__(".text\n.quad cr_rst_run");
+END
+
+# Without the own flags the hostile ones must show: else nothing was tried above.
+rst_flags="-ffreestanding -fvisibility=hidden"
+# shellcheck disable=SC2086
+if archive case "$cc" "-fstack-protector-all -fsanitize=undefined" "-O0" >"$work/out" 2>&1; then
+	check_undefined "$work/case/lib.a" >"$work/wrong"
+	[ -s "$work/wrong" ]
+	say $? "undefined must fail: hostile flags alone"
+else
+	sed 's/^/# /' "$work/out"
+	say 1 "undefined must fail: hostile flags alone (does not build)"
+fi
+
+# The manual's example, as somebody who copies it would build it.
+rst_flags=$(flags_for "$cc" | tr '\n' ' ')
+mkdir "$work/cr" && cp "$top/restorer/cr-restorer.h" "$work/cr/restorer.h"
+sed -n '/^\.Bd -literal/,/^\.Ed/p' "$top/man/cr-restorer.3" |
+	sed '/^\./d; s/\\e/\\/g; s/\\-/-/g' >"$work/example.c"
+{
+	archive lib "$cc" "" "" &&
+		$cc -std=gnu11 -Wall -Wextra -Werror -I"$work" -o "$work/example" \
+			"$work/example.c" "$work/lib/lib.a"
+} >"$work/out" 2>&1
+result=$?
+sed 's/^/# /' "$work/out"
+say $result "the manual's example builds"
+
+other=$(readlink -f "$(command -v env)")
+if [ "$(id -u)" -eq 0 ]; then
+	"$work/example" "$other" >"$work/out" 2>&1
+	grep -q "^way [14]: $other\$" "$work/out"
+	say $? "the manual's example works"
+else
+	skip "the manual's example works" "not root"
+fi
+
+echo "1..$count"
+exit $failed

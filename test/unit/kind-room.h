@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A room for kinds: engines that are just enough, so that a kind can look at an object of this very
+ * process, write its record, and make the object again from it.
+ */
+#ifndef KIND_ROOM_H
+#define KIND_ROOM_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "dump/api.h"
+#include "kind.h"
+#include "restore/api.h"
+#include "restore/host.h"
+
+/* --- the engines ------------------------------------------------------------------------------- */
+
+struct room_shared {
+	const struct kind *kind;
+	uint64_t key;
+	unsigned int which;
+	uint32_t id;
+	int fd;
+};
+
+struct dump {
+	struct arena arena;
+	vec(struct fd_view) views;
+	vec(struct room_shared) shared;
+};
+
+struct room_record {
+	const char *tag;
+	uint32_t id;
+	const void *msg;
+};
+
+struct restore {
+	struct arena arena;
+	struct host host;
+	vec(struct room_record) records;
+	vec(struct room_shared *) shared;
+};
+
+struct arena *dump_arena(struct dump *d)
+{
+	return &d->arena;
+}
+
+uint32_t dump_description(struct dump *d, int pid, int fd)
+{
+	(void)pid;
+	vec_each(v, &d->views) {
+		if (v->fd == fd)
+			return v->id;
+	}
+	return 0;
+}
+
+uint32_t dump_shared(struct dump *d, const struct kind *k, uint64_t key, uint32_t id)
+{
+	vec_each(s, &d->shared) {
+		if (s->kind == k && s->key == key)
+			return s->id;
+	}
+	*vec_add(&d->shared) = (struct room_shared){ k, key, 0, id, -1 };
+	return id;
+}
+
+int dump_each_description(struct dump *d, int (*each)(void *arg, const struct fd_view *v), void *arg)
+{
+	vec_each(v, &d->views) {
+		int rc = each(arg, v);
+
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+const void *restore_record(struct restore *r, const char *tag, uint32_t id)
+{
+	vec_each(rec, &r->records) {
+		if (!strcmp(rec->tag, tag) && rec->id == id)
+			return rec->msg;
+	}
+	return NULL;
+}
+
+/* Here a description is any record with that id. */
+int restore_flags(struct restore *r, uint32_t description, uint32_t *flags, struct error *e)
+{
+	*flags = 0;
+	vec_each(rec, &r->records) {
+		if (rec->id == description)
+			return 0;
+	}
+	return fail(e, 0, "there is no open file description %u", description);
+}
+
+const struct host *restore_host(struct restore *r)
+{
+	return &r->host;
+}
+
+int *restore_shared_fd(struct restore *r, const struct kind *k, uint64_t key, unsigned int which)
+{
+	struct room_shared *s;
+
+	vec_each(it, &r->shared) {
+		if ((*it)->kind == k && (*it)->key == key && (*it)->which == which)
+			return &(*it)->fd;
+	}
+	s = arena_alloc(&r->arena, sizeof(*s));
+	*s = (struct room_shared){ k, key, which, 0, -1 };
+	*vec_add(&r->shared) = s;
+	return &s->fd;
+}
+
+int restore_open(struct restore *r, const char *path, int flags, struct error *e)
+{
+	int fd = open(path, flags | O_CLOEXEC);
+
+	(void)r;
+	return fd < 0 ? fail(e, errno, "open %s", path) : fd;
+}
+
+uint32_t restore_path_slot(struct restore *r, const char *path, int flags)
+{
+	(void)r;
+	(void)path;
+	(void)flags;
+	return 0;
+}
+
+uint32_t restore_emit_fetch(struct restore *r, struct plan *p, uint32_t slot)
+{
+	(void)r;
+	return plan_call(p, SYS_pidfd_getfd, arg_num(0), arg_slot(slot), arg_num(0));
+}
+
+void restore_emit_close(struct restore *r, struct plan *p, uint32_t fetch)
+{
+	(void)r;
+	plan_call_is(p, 0, SYS_close, arg_result(fetch));
+}
+
+/* All descriptions are open: what they shared goes. */
+static inline void room_end_open(struct restore *r)
+{
+	vec_each(it, &r->shared) {
+		if ((*it)->fd >= 0)
+			close((*it)->fd);
+		(*it)->fd = -1;
+	}
+}
+
+static inline void room_dump_free(struct dump *d)
+{
+	vec_each(v, &d->views) {
+		if (v->dup >= 0)
+			close(v->dup);
+		if (v->proc >= 0)
+			close(v->proc);
+	}
+	vec_free(&d->views);
+	vec_free(&d->shared);
+	arena_free(&d->arena);
+}
+
+static inline void room_restore_free(struct restore *r)
+{
+	room_end_open(r);
+	vec_free(&r->records);
+	vec_free(&r->shared);
+	arena_free(&r->arena);
+}
+
+/* --- records ----------------------------------------------------------------------------------- */
+
+static inline void *room_message(struct arena *a, const struct kind *k, uint32_t id)
+{
+	char *m = arena_alloc(a, k->record.desc->sizeof_message);
+
+	protobuf_c_message_init(k->record.desc, m);
+	memcpy(m + k->record.desc->fields[0].offset, &id, sizeof(id));
+	return m;
+}
+
+static inline const struct kind *room_kind(const char *name)
+{
+	for (size_t i = 0; i < n_kinds; i++) {
+		if (!strcmp(kinds[i]->name, name))
+			return kinds[i];
+	}
+	abort();
+}
+
+/* Runs a plan in the calling thread; its results and data stay in the region, which is never freed
+ * since plans that fork go on in it. The first failure: its index, or -1. */
+struct room_run {
+	char *region;
+	const int64_t *results;
+	const uint8_t *data;
+	int failed;
+	int64_t result;
+};
+
+static inline struct room_run room_run(const struct plan *p)
+{
+	const uint64_t at = 64;
+	size_t size = at + plan_size(p, 4096);
+	char *region = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	const struct cr_rst_report *report = (const void *)region;
+	struct room_run run = { .region = region, .failed = -1 };
+
+	if (region == MAP_FAILED)
+		abort();
+	plan_write(p, region, at, 4096, 0);
+	if (cr_rst_run((struct cr_rst_plan *)(region + at)) < 0) {
+		run.failed = (int)report->index;
+		run.result = report->result;
+	}
+	run.results = (const int64_t *)(region + plan_results_at(p, at));
+	run.data = (const uint8_t *)(region + plan_data_at(p, at));
+	return run;
+}
+
+#endif

@@ -1,0 +1,478 @@
+/* SPDX-License-Identifier: MIT */
+/* restore_check: a valid image made by hand, and for each rule one that breaks it. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "comm.pb-c.h"
+#include "context.pb-c.h"
+#include "eventfd.pb-c.h"
+#include "files.pb-c.h"
+#include "fs.pb-c.h"
+#include "kind.h"
+#include "mm.pb-c.h"
+#include "process.pb-c.h"
+#include "proc/maps.h"
+#include "regfile.pb-c.h"
+#include "restore/check.h"
+#include "sigactions.pb-c.h"
+#include "tap.h"
+
+#define EXE 0x400000ull
+#define HEAP 0x10000000ull
+#define MID 0x20000000ull
+
+/* Process 100 with threads 100 and 101, process 110 below it. */
+struct fixture {
+	struct image img;
+	Manifest *manifest;
+	Process *process, *child;
+	Thread *leader, *thread, *child_leader;
+	Mm *mm;
+	FdTable *fds;
+	Description *event, *file;
+	Fs *fs;
+	RegFile *regfile;
+};
+
+static void *message(struct fixture *f, const ProtobufCMessageDescriptor *d, uint32_t id)
+{
+	ProtobufCMessage *m = arena_alloc(&f->img.arena, d->sizeof_message);
+
+	protobuf_c_message_init(d, m);
+	memcpy((char *)m + d->fields[0].offset, &id, sizeof(id));
+	return m;
+}
+
+static void *put(struct fixture *f, const struct record_type *type, uint32_t id)
+{
+	struct record *r = vec_add(&f->img.records);
+
+	r->type = type;
+	r->msg = message(f, type->desc, id);
+	return r->msg;
+}
+
+static void *sub(struct fixture *f, const ProtobufCMessageDescriptor *d)
+{
+	ProtobufCMessage *m = arena_alloc(&f->img.arena, d->sizeof_message);
+
+	protobuf_c_message_init(d, m);
+	return m;
+}
+
+static void *list(struct fixture *f, size_t n)
+{
+	return arena_alloc(&f->img.arena, n * sizeof(uint64_t));
+}
+
+/* --- a valid image --------------------------------------------------------------------------- */
+
+static Thread *make_thread(struct fixture *f, uint32_t tid, uint32_t pid, uint32_t shared)
+{
+	Thread *t = put(f, &record_thread, tid);
+	Comm *c = put(f, &kind_comm.record, tid);
+	Context *x = put(f, &kind_context.record, tid);
+
+	t->process = pid;
+	t->mm = t->files = t->fs = t->sighand = shared;
+	c->name.data = (uint8_t *)arena_strdup(&f->img.arena, "subject");
+	c->name.len = 7;
+	(void)x;
+	return t;
+}
+
+static Process *make_process(struct fixture *f, uint32_t pid, uint32_t parent, uint32_t n_threads)
+{
+	Process *p = put(f, &record_process, pid);
+
+	p->parent = parent;
+	p->group = p->session = 100;
+	p->exit_signal = 17;
+	p->n_threads = n_threads;
+	p->threads = list(f, n_threads);
+	for (uint32_t i = 0; i < n_threads; i++)
+		p->threads[i] = pid + i;
+	return p;
+}
+
+static FileIdentity *make_identity(struct fixture *f, const char *path)
+{
+	FileIdentity *i = sub(f, &file_identity__descriptor);
+
+	i->path = arena_strdup(&f->img.arena, path);
+	i->size = 0x2000;
+	return i;
+}
+
+static void add_mapping(struct fixture *f, Mm *mm, uint64_t start, uint64_t pages,
+			Mapping__Sort sort)
+{
+	Mapping *m = sub(f, &mapping__descriptor);
+
+	m->start = start;
+	m->end = start + pages * CHECK_PAGE;
+	m->sort = sort;
+	m->prot = PROT_READ;
+	m->flags = VMF(rd);
+	if (sort == MAPPING__SORT__FILE_PRIVATE || sort == MAPPING__SORT__FILE_SHARED)
+		m->has_file = m->has_offset = true;
+	mm->mappings[mm->n_mappings++] = m;
+}
+
+static void add_extent(struct fixture *f, Mm *mm, uint64_t start, uint64_t pages, Extent__Sort sort,
+		       uint64_t offset)
+{
+	Extent *x = sub(f, &extent__descriptor);
+
+	x->start = start;
+	x->length = pages * CHECK_PAGE;
+	x->sort = sort;
+	x->has_store = x->has_offset = sort == EXTENT__SORT__DATA;
+	x->offset = offset;
+	mm->extents[mm->n_extents++] = x;
+}
+
+static Mm *make_mm(struct fixture *f, uint32_t id)
+{
+	Mm *mm = put(f, &record_mm, id);
+
+	mm->start_code = EXE;
+	mm->end_code = EXE + 0x1000;
+	mm->start_brk = mm->brk = HEAP;
+	mm->auxv.len = 352;
+	mm->auxv.data = arena_alloc(&f->img.arena, mm->auxv.len);
+	mm->exe = make_identity(f, "/bin/subject");
+	mm->files = list(f, 1);
+	mm->files[mm->n_files++] = make_identity(f, "/bin/subject");
+	mm->mappings = list(f, 8);
+	add_mapping(f, mm, EXE, 2, MAPPING__SORT__FILE_PRIVATE);
+	add_mapping(f, mm, HEAP, 4, MAPPING__SORT__ANON);
+	add_mapping(f, mm, MID, 1, MAPPING__SORT__FILE_SHARED);
+	add_mapping(f, mm, 0x7ffff0000000, 4, MAPPING__SORT__VVAR);
+	add_mapping(f, mm, 0x7ffff0004000, 2, MAPPING__SORT__VDSO);
+	mm->extents = list(f, 4);
+	add_extent(f, mm, EXE + 0x1000, 1, EXTENT__SORT__ZERO, 0);
+	add_extent(f, mm, HEAP, 1, EXTENT__SORT__DATA, 0);
+	add_extent(f, mm, HEAP + 0x2000, 2, EXTENT__SORT__DATA, 0x1000);
+	return mm;
+}
+
+static Description *make_description(struct fixture *f, uint32_t id, const char *kind)
+{
+	Description *d = put(f, &record_description, id);
+
+	d->kind = arena_strdup(&f->img.arena, kind);
+	return d;
+}
+
+static FdTable *make_fds(struct fixture *f, uint32_t id)
+{
+	static const uint32_t numbers[] = { 0, 1, 7 }, descriptions[] = { 1, 1, 2 };
+	FdTable *t = put(f, &record_fdtable, id);
+
+	t->fds = list(f, 3);
+	for (; t->n_fds < 3; t->n_fds++) {
+		t->fds[t->n_fds] = sub(f, &descriptor__descriptor);
+		t->fds[t->n_fds]->fd = numbers[t->n_fds];
+		t->fds[t->n_fds]->description = descriptions[t->n_fds];
+	}
+	return t;
+}
+
+static Fs *make_fs(struct fixture *f, uint32_t id)
+{
+	Fs *fs = put(f, &kind_fs.record, id);
+
+	fs->cwd = arena_strdup(&f->img.arena, "/tmp");
+	fs->root = arena_strdup(&f->img.arena, "/");
+	return fs;
+}
+
+static void make_files(struct fixture *f)
+{
+	f->event = make_description(f, 1, kind_eventfd.record.tag);
+	f->file = make_description(f, 2, kind_regfile.record.tag);
+	f->event->owner = sub(f, &owner__descriptor);
+	f->event->owner->type = 1;
+	f->event->owner->pid = 100;
+	put(f, &kind_eventfd.record, 1);
+	f->regfile = put(f, &kind_regfile.record, 2);
+	f->regfile->path = arena_strdup(&f->img.arena, "/tmp/file");
+}
+
+static void make(struct fixture *f)
+{
+	*f = (struct fixture){ 0 };
+	f->manifest = f->img.manifest = sub(f, &manifest__descriptor);
+	f->manifest->root = 100;
+	f->manifest->tool = f->manifest->arch = f->manifest->kernel = f->manifest->kernel_version =
+		f->manifest->host = f->manifest->boot_id = f->manifest->cpu =
+			arena_strdup(&f->img.arena, "x");
+	f->process = make_process(f, 100, 0, 2);
+	f->child = make_process(f, 110, 100, 1);
+	f->leader = make_thread(f, 100, 100, 1);
+	f->thread = make_thread(f, 101, 100, 1);
+	f->child_leader = make_thread(f, 110, 110, 2);
+	f->mm = make_mm(f, 1);
+	make_mm(f, 2);
+	f->fds = make_fds(f, 1);
+	make_fds(f, 2);
+	f->fs = make_fs(f, 1);
+	make_fs(f, 2);
+	put(f, &kind_sigactions.record, 1);
+	put(f, &kind_sigactions.record, 2);
+	make_files(f);
+	f->img.n_stores = 1;
+	f->img.store_sizes = list(f, 1);
+	f->img.store_sizes[0] = 3 * CHECK_PAGE;
+}
+
+/* --- checking it ----------------------------------------------------------------------------- */
+
+static int by_tag_and_id(const void *a, const void *b)
+{
+	const struct record *r = *(struct record *const *)a, *s = *(struct record *const *)b;
+	int order = strcmp(r->type->tag, s->type->tag);
+
+	return order ? order : r->id < s->id ? -1 : r->id > s->id;
+}
+
+/* As image_open would have left it. */
+static void finish(struct fixture *f)
+{
+	size_t n = 0;
+
+	f->img.index = list(f, f->img.records.n + 1);
+	vec_each(r, &f->img.records) {
+		memcpy(&r->id, (char *)r->msg + r->type->desc->fields[0].offset, sizeof(r->id));
+		f->img.index[n++] = r;
+	}
+	qsort(f->img.index, n, sizeof(*f->img.index), by_tag_and_id);
+}
+
+static void drop(struct fixture *f, const char *tag, uint32_t id)
+{
+	finish(f);
+	vec_each(r, &f->img.records) {
+		if (!strcmp(r->type->tag, tag) && r->id == id) {
+			*r = f->img.records.v[--f->img.records.n];
+			return;
+		}
+	}
+	CU_FAIL("there is no such record");
+}
+
+static void finish_and_expect(struct fixture *f, const char *text)
+{
+	struct error e = { 0 };
+	int rc;
+
+	finish(f);
+	rc = restore_check(&f->img, &e);
+	if (text && (rc >= 0 || !strstr(e.text, text)))
+		fprintf(stderr, "wanted '%s', got %d '%s'\n", text, rc, e.text);
+	if (!text && rc < 0)
+		fprintf(stderr, "wanted success, got '%s'\n", e.text);
+	CU_ASSERT(text ? rc < 0 && strstr(e.text, text) : rc == 0);
+	vec_free(&f->img.records);
+	arena_free(&f->img.arena);
+}
+
+static void valid(void)
+{
+	struct fixture f;
+
+	make(&f);
+	finish_and_expect(&f, NULL);
+}
+
+/* One test: the valid image, then `change`, must give an error with this text. */
+#define BROKEN(name, text, change)           \
+	static void name(void)               \
+	{                                    \
+		struct fixture f;            \
+                                             \
+		make(&f);                    \
+		change;                      \
+		finish_and_expect(&f, text); \
+	}
+
+/* clang-format off */
+BROKEN(pid_large, "pid 4194304 is out of range", f.manifest->root = f.process->id = 0x400000)
+BROKEN(group_zero, "process group 0 is out of range", f.process->group = 0)
+BROKEN(session_large, "session 5000000 is out of range", f.process->session = 5000000)
+BROKEN(root_missing, "there is no record of the root task 99",
+       (f.manifest->root = 99, f.process->parent = f.child->id))
+BROKEN(root_has_parent, "the root task has a parent", f.process->parent = 110)
+BROKEN(second_root, "it has no parent", f.child->parent = 0)
+BROKEN(parent_missing, "no record of its parent 77", f.child->parent = 77)
+BROKEN(parent_is_itself, "1 processes do not descend", f.child->parent = 110)
+BROKEN(exit_signal_large, "exit signal 65", f.child->exit_signal = 65)
+BROKEN(leader_not_first, "first thread is not the leader", f.process->threads[0] = 101)
+BROKEN(no_threads, "first thread is not the leader", f.process->n_threads = 0)
+BROKEN(thread_twice, "a thread is listed twice", f.process->threads[1] = 100)
+BROKEN(thread_missing, "no record of its thread 105", f.process->threads[1] = 105)
+BROKEN(thread_of_other, "its thread 101 names process 110", f.thread->process = 110)
+BROKEN(thread_unlisted, "1 threads are not in the list", f.process->n_threads = 1)
+BROKEN(thread_other_mm, "other memory or signal actions", f.thread->mm = 2)
+BROKEN(thread_other_sighand, "other memory or signal actions", f.thread->sighand = 2)
+BROKEN(thread_no_process, "no record of its process 111", make_thread(&f, 120, 111, 2))
+BROKEN(mm_missing, "no record of its memory 3", f.child_leader->mm = 3)
+BROKEN(files_missing, "no record of its descriptors 3", f.child_leader->files = 3)
+BROKEN(fs_missing, "no record of its folders 3", f.child_leader->fs = 3)
+BROKEN(sighand_missing, "no record of its signal actions 3", f.child_leader->sighand = 3)
+BROKEN(context_missing, "there is no CTXT record", drop(&f, "CTXT", 101))
+
+BROKEN(fd_large, "fd 1048576 is out of range", f.fds->fds[2]->fd = 1 << 20)
+BROKEN(fd_twice, "fd 1 comes twice", f.fds->fds[2]->fd = 1)
+BROKEN(fd_order, "fd 0 comes twice or out of order", (f.fds->fds[0]->fd = 1, f.fds->fds[1]->fd = 0))
+BROKEN(description_missing, "no record of description 9", f.fds->fds[2]->description = 9)
+BROKEN(description_zero, "cannot have this id", make_description(&f, 0, "EVFD"))
+BROKEN(kind_unknown, "'ABCD' is not a kind", f.file->kind = arena_strdup(&f.img.arena, "ABCD"))
+BROKEN(kind_of_task, "'COMM' is not a kind", f.file->kind = arena_strdup(&f.img.arena, "COMM"))
+BROKEN(kind_record_missing, "there is no EVFD record", drop(&f, "EVFD", 1))
+BROKEN(owner_type, "owner type 3", f.event->owner->type = 3)
+BROKEN(owner_pid, "owner 4194304", f.event->owner->pid = 0x400000)
+BROKEN(owner_signal, "signal 65", f.event->owner->signal = 65)
+BROKEN(fd_record_alone, "it belongs to no description", put(&f, &kind_eventfd.record, 5))
+BROKEN(fd_record_second, "it belongs to no description", put(&f, &kind_eventfd.record, 2))
+BROKEN(thread_record_alone, "COMM 555: it belongs to nothing", put(&f, &kind_comm.record, 555))
+BROKEN(fs_record_alone, "FSTR 9: it belongs to nothing", make_fs(&f, 9))
+BROKEN(sighand_record_alone, "SIGH 9: it belongs to nothing", put(&f, &kind_sigactions.record, 9))
+
+BROKEN(map_unaligned, "begin and end at a page", f.mm->mappings[1]->start++)
+BROKEN(map_empty, "ends at or before its begin", f.mm->mappings[1]->end = HEAP)
+BROKEN(map_in_kernel, "not in user space", f.mm->mappings[4]->end = 0x800000001000)
+BROKEN(map_overlap, "overlaps the one before", f.mm->mappings[1]->end = MID + 0x1000)
+BROKEN(map_order, "out of order", f.mm->mappings[1]->start = EXE + 0x1000)
+BROKEN(map_prot, "protection 0x8", f.mm->mappings[1]->prot = 8)
+BROKEN(map_flags, "are unknown", f.mm->mappings[1]->flags = VMF(UNKNOWN))
+BROKEN(map_name, "it has a name", f.mm->mappings[0]->name = arena_strdup(&f.img.arena, "n"))
+BROKEN(map_anon_file, "it has a file", f.mm->mappings[1]->has_file = true)
+BROKEN(map_no_file, "its file is not in the list", f.mm->mappings[0]->has_file = false)
+BROKEN(map_file_index, "its file is not in the list", f.mm->mappings[0]->file = 1)
+BROKEN(map_offset, "offset is missing or not of a page", f.mm->mappings[0]->offset = 5)
+BROKEN(map_offset_large, "its offset is too large",
+       f.mm->mappings[0]->offset = INT64_MAX - INT64_MAX % CHECK_PAGE)
+BROKEN(map_two_vdsos, "there are 2 vDSOs", f.mm->mappings[3]->sort = MAPPING__SORT__VDSO)
+BROKEN(map_vvar_alone, "without a vDSO", f.mm->n_mappings--)
+
+BROKEN(extent_unaligned, "begin and end at a page", f.mm->extents[1]->length = 5)
+BROKEN(extent_empty, "ends at or before its begin", f.mm->extents[1]->length = 0)
+BROKEN(extent_wraps, "not in user space", f.mm->extents[1]->length = ~0ull << 12)
+BROKEN(extent_overlap, "overlaps the one before", f.mm->extents[2]->start = HEAP)
+BROKEN(extent_outside, "does not lie in one mapping", f.mm->extents[2]->start = HEAP + 0x4000)
+BROKEN(extent_beyond, "does not lie in one mapping", f.mm->extents[2]->length = 3 * CHECK_PAGE)
+BROKEN(extent_shared, "no pages of its own", f.mm->extents[2]->start = MID; f.mm->extents[2]->length = 0x1000)
+BROKEN(extent_no_place, "does not say where", f.mm->extents[1]->has_offset = false)
+BROKEN(extent_no_store, "no page store 1", f.mm->extents[1]->store = 1)
+BROKEN(extent_offset, "offset is not of a page", f.mm->extents[1]->offset = 5)
+BROKEN(extent_past_end, "beyond the end of pages-0", f.mm->extents[2]->offset = 0x2000)
+BROKEN(extent_far_past_end, "beyond the end of pages-0", f.mm->extents[2]->offset = ~0ull << 12)
+BROKEN(extent_zero_store, "no data, but a place", f.mm->extents[0]->has_store = true)
+
+BROKEN(mm_address, "address 800000000000 is not in user space", f.mm->arg_end = CHECK_MAX_ADDRESS)
+BROKEN(mm_order, "end before they begin", f.mm->start_brk = HEAP + 1)
+BROKEN(mm_auxv_odd, "vector of 100 bytes", f.mm->auxv.len = 100)
+BROKEN(mm_auxv_large, "vector of 1040 bytes", f.mm->auxv.len = 1040)
+BROKEN(mm_file_size, "a size of", f.mm->exe->size = 1ull << 63)
+
+BROKEN(path_relative, "path is not an absolute path: 'tmp'",
+       f.regfile->path = arena_strdup(&f.img.arena, "tmp"))
+BROKEN(path_empty, "path is not an absolute path", f.regfile->path = arena_strdup(&f.img.arena, ""))
+BROKEN(path_nested, "files[0]: path is not", f.mm->files[0]->path = arena_strdup(&f.img.arena, "x"))
+BROKEN(path_long, "path is too long",
+       f.regfile->path = memset(arena_alloc(&f.img.arena, 4097), '/', 4096))
+BROKEN(cwd_relative, "cwd is not an absolute path", f.fs->cwd = arena_strdup(&f.img.arena, "."))
+
+#define ROW(name) { #name, name }
+/* clang-format on */
+static CU_TestInfo tests[] = {
+	ROW(valid),
+	ROW(pid_large),
+	ROW(group_zero),
+	ROW(session_large),
+	ROW(root_missing),
+	ROW(root_has_parent),
+	ROW(second_root),
+	ROW(parent_missing),
+	ROW(parent_is_itself),
+	ROW(exit_signal_large),
+	ROW(leader_not_first),
+	ROW(no_threads),
+	ROW(thread_twice),
+	ROW(thread_missing),
+	ROW(thread_of_other),
+	ROW(thread_unlisted),
+	ROW(thread_other_mm),
+	ROW(thread_other_sighand),
+	ROW(thread_no_process),
+	ROW(mm_missing),
+	ROW(files_missing),
+	ROW(fs_missing),
+	ROW(sighand_missing),
+	ROW(context_missing),
+	ROW(fd_large),
+	ROW(fd_twice),
+	ROW(fd_order),
+	ROW(description_missing),
+	ROW(description_zero),
+	ROW(kind_unknown),
+	ROW(kind_of_task),
+	ROW(kind_record_missing),
+	ROW(owner_type),
+	ROW(owner_pid),
+	ROW(owner_signal),
+	ROW(fd_record_alone),
+	ROW(fd_record_second),
+	ROW(thread_record_alone),
+	ROW(fs_record_alone),
+	ROW(sighand_record_alone),
+	ROW(map_unaligned),
+	ROW(map_empty),
+	ROW(map_in_kernel),
+	ROW(map_overlap),
+	ROW(map_order),
+	ROW(map_prot),
+	ROW(map_flags),
+	ROW(map_name),
+	ROW(map_anon_file),
+	ROW(map_no_file),
+	ROW(map_file_index),
+	ROW(map_offset),
+	ROW(map_offset_large),
+	ROW(map_two_vdsos),
+	ROW(map_vvar_alone),
+	ROW(extent_unaligned),
+	ROW(extent_empty),
+	ROW(extent_wraps),
+	ROW(extent_overlap),
+	ROW(extent_outside),
+	ROW(extent_beyond),
+	ROW(extent_shared),
+	ROW(extent_no_place),
+	ROW(extent_no_store),
+	ROW(extent_offset),
+	ROW(extent_past_end),
+	ROW(extent_far_past_end),
+	ROW(extent_zero_store),
+	ROW(mm_address),
+	ROW(mm_order),
+	ROW(mm_auxv_odd),
+	ROW(mm_auxv_large),
+	ROW(mm_file_size),
+	ROW(path_relative),
+	ROW(path_empty),
+	ROW(path_nested),
+	ROW(path_long),
+	ROW(cwd_relative),
+	CU_TEST_INFO_NULL,
+};
+
+int main(void)
+{
+	CU_SuiteInfo suites[] = { { "check", NULL, NULL, NULL, NULL, tests }, CU_SUITE_INFO_NULL };
+
+	return tap_run(suites);
+}
