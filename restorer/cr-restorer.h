@@ -89,10 +89,10 @@ enum cr_rst_arg {
 };
 
 struct cr_rst_op {
-	uint8_t code;      /* enum cr_rst_code */
-	uint8_t want_how;  /* enum cr_rst_want */
-	uint16_t how;      /* enum cr_rst_arg of every argument, two bits each */
-	uint32_t nr;       /* CR_RST_CALL: the system call's number */
+	uint8_t code;     /* enum cr_rst_code */
+	uint8_t want_how; /* enum cr_rst_want */
+	uint16_t how;     /* enum cr_rst_arg of every argument, two bits each */
+	uint32_t nr;      /* CR_RST_CALL: the system call's number */
 	uint64_t arg[6];
 	int64_t want;
 };
@@ -103,15 +103,15 @@ _Static_assert(sizeof(struct cr_rst_op) == 64, "ABI");
  * be copied as a whole; ops and results are 8-byte aligned, the stack's top is 16-byte aligned.
  */
 struct cr_rst_plan {
-	uint32_t abi;        /* CR_RST_ABI */
-	uint32_t task;       /* told in the report; the meaning is the caller's (cr: the tid) */
+	uint32_t abi;  /* CR_RST_ABI */
+	uint32_t task; /* told in the report; the meaning is the caller's (cr: the tid) */
 	uint32_t n_ops;
-	uint32_t reserved;   /* 0 */
-	int64_t ops;         /* struct cr_rst_op [n_ops] */
-	int64_t results;     /* int64_t [n_ops], written by the interpreter */
-	int64_t data;        /* what CR_RST_DATA arguments are relative to */
-	int64_t stack_top;   /* end of the stack for a task that is started into this plan */
-	int64_t report;      /* struct cr_rst_report, shared by all tasks of a restore */
+	uint32_t reserved; /* 0 */
+	int64_t ops;       /* struct cr_rst_op [n_ops] */
+	int64_t results;   /* int64_t [n_ops], written by the interpreter */
+	int64_t data;      /* what CR_RST_DATA arguments are relative to */
+	int64_t stack_top; /* end of the stack for a task that is started into this plan */
+	int64_t report;    /* struct cr_rst_report, shared by all tasks of a restore */
 };
 _Static_assert(sizeof(struct cr_rst_plan) == 56, "ABI");
 
@@ -119,10 +119,10 @@ _Static_assert(sizeof(struct cr_rst_plan) == 56, "ABI");
  * rest and then sets it to 2 and wakes all waiters (futex, shared). */
 struct cr_rst_report {
 	uint32_t state;
-	uint32_t task;     /* cr_rst_plan.task */
-	uint32_t index;    /* of the operation that failed */
+	uint32_t task;  /* cr_rst_plan.task */
+	uint32_t index; /* of the operation that failed */
 	uint32_t reserved;
-	int64_t result;    /* what it gave: -errno, or a value that was not the wanted one */
+	int64_t result; /* what it gave: -errno, or a value that was not the wanted one */
 };
 _Static_assert(sizeof(struct cr_rst_report) == 24, "ABI");
 
@@ -158,19 +158,24 @@ _Static_assert(sizeof(struct cr_rst_mm_map) == 104, "kernel ABI");
 
 /* One mapping of a task: what /proc/self/maps says. Whole pages. */
 struct cr_rst_range {
-	uint64_t start, end;   /* end: one past the last byte */
-	uint64_t offset;       /* into the file; 0 for anonymous memory */
-	uint32_t prot;         /* PROT_* */
-	uint32_t flags;        /* MAP_PRIVATE or MAP_SHARED */
+	uint64_t start, end; /* end: one past the last byte */
+	uint64_t offset;     /* into the file; 0 for anonymous memory */
+	uint32_t prot;       /* PROT_* */
+	uint32_t flags;      /* MAP_PRIVATE or MAP_SHARED */
 };
 _Static_assert(sizeof(struct cr_rst_range) == 32, "ABI");
 
-/* The ways to get around EBUSY, which every released kernel up to 7.2 answers while any mapping has
- * the path (mount and dentry) of the executable that the link shows now. */
-#define CR_RST_WAY_PLAIN 1u  /* just do it: a kernel without the restriction, or nothing is mapped */
-#define CR_RST_WAY_MOUNT 2u  /* map the same file again through a detached mount, in place: another
-                              * path; needs CAP_SYS_ADMIN (open_tree); writable mappings are copied as below */
-#define CR_RST_WAY_COPY 4u   /* copy each mapping to anonymous memory, move that over the original */
+/*
+ * The ways to get around EBUSY, which every released kernel up to 7.2 answers while any mapping has
+ * the path (mount and dentry) of the executable that the link shows now:
+ *   PLAIN  just do it: a kernel without the restriction, or nothing is mapped;
+ *   MOUNT  map the same file again through a detached mount, in place: another path; needs
+ *          CAP_SYS_ADMIN (open_tree); what is writable or differs from the file is copied as below;
+ *   COPY   copy each mapping to anonymous memory, move that over the original.
+ */
+#define CR_RST_WAY_PLAIN 1u
+#define CR_RST_WAY_MOUNT 2u
+#define CR_RST_WAY_COPY 4u
 
 /*
  * Sets the mm fields and the exe link of the calling process by PR_SET_MM_MAP, replacing the n own

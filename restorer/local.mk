@@ -20,7 +20,7 @@ rst_objects = restorer/plan.rst restorer/thread.rst restorer/self.rst restorer/m
 if ARCH_X86_64
 rst_objects += restorer/entry-x86_64.rst
 endif
-EXTRA_DIST += $(rst_headers) $(rst_sources) restorer/entry-x86_64.S restorer/restorer.ld
+EXTRA_DIST += restorer/cr-restorer.h $(rst_headers) $(rst_sources) restorer/entry-x86_64.S restorer/restorer.ld
 $(rst_objects): $(rst_headers) restorer/cr-restorer.h
 
 # One object, in which only the interface has names: the host program may have a memset of its own.
@@ -35,14 +35,18 @@ lib_LIBRARIES += restorer/libcr-restorer.a
 restorer_libcr_restorer_a_SOURCES =
 restorer_libcr_restorer_a_LIBADD = restorer/restorer.$(OBJEXT)
 
+# <cr/restorer.h> once it is installed.
 crincludedir = $(includedir)/cr
-crinclude_HEADERS = restorer/cr-restorer.h
+nodist_crinclude_HEADERS = restorer/restorer.h
+restorer/restorer.h: restorer/cr-restorer.h
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && cp $(srcdir)/restorer/cr-restorer.h $@-t && mv $@-t $@
 
-# Filled in here, so that `make install prefix=...` stays true.
+# Filled in here and every time, so that `make install prefix=...` stays true.
 pkgconfig_DATA += restorer/cr-restorer.pc
 EXTRA_DIST += restorer/cr-restorer.pc.in
-restorer/cr-restorer.pc: restorer/cr-restorer.pc.in Makefile
-	$(AM_V_GEN)$(MKDIR_P) $(@D) && \
+.PHONY: rst-always
+restorer/cr-restorer.pc: restorer/cr-restorer.pc.in rst-always
+	$(AM_V_at)$(MKDIR_P) $(@D) && \
 	sed -e 's|@prefix[@]|$(prefix)|' -e 's|@includedir[@]|$(includedir)|' \
 		-e 's|@libdir[@]|$(libdir)|' -e 's|@VERSION[@]|$(PACKAGE_VERSION)|' \
 		$(srcdir)/restorer/cr-restorer.pc.in >$@-t && mv $@-t $@
@@ -61,4 +65,5 @@ test/restorer-link.log: restorer/libcr-restorer.a
 test/preloader.log: test/preloader
 
 CLEANFILES += $(rst_objects) restorer/restorer.$(OBJEXT) restorer/restorer.$(OBJEXT)-t \
-	restorer/cr-restorer.pc restorer/cr-restorer.pc-t test/preloader test/preloader-o
+	restorer/cr-restorer.pc restorer/cr-restorer.pc-t \
+	restorer/restorer.h restorer/restorer.h-t test/preloader test/preloader-o

@@ -130,7 +130,17 @@ int64_t cr_rst_set_mm(const struct cr_rst_mm_map *map, const struct cr_rst_range
 /* --- /proc/self/maps -------------------------------------------------------------------------- */
 
 /* The numbers of a line, in its order. */
-enum { START, END, PROT, OFFSET, MAJOR, MINOR, INODE, NAME, N_FIELDS };
+enum {
+	START,
+	END,
+	PROT,
+	OFFSET,
+	MAJOR,
+	MINOR,
+	INODE,
+	NAME,
+	N_FIELDS
+};
 
 struct line {
 	uint64_t field[N_FIELDS]; /* NAME: whether there is one */

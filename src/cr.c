@@ -29,8 +29,8 @@ static const struct command *find_command(const char *name)
 
 static int help(FILE *out)
 {
-	fputs("usage: cr [--verbose] [--log FILE] COMMAND [OPTION]... [OPERAND]...\n"
-	      "Saves a running process with all its descendants to a folder, and brings it back.\n\n",
+	fputs("usage: cr [OPTION]... COMMAND [OPTION]... [OPERAND]...\n"
+	      "Saves a running process and its descendants to a folder, and brings them back.\n\n",
 	      out);
 	for (size_t i = 0; i < N_COMMANDS; i++) {
 		char head[40];

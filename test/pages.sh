@@ -29,6 +29,17 @@ flags() {
 	diff "$work/header" "$work/page"
 }
 
+# fields PAGE PROTO...: how the fields in the page differ from those of the engine's records
+fields() {
+	page=$1
+	shift
+	pattern='s/^[[:space:]]*\(\(required\|optional\|repeated\) [^;]*\);.*/\1/p'
+	sed -n "$pattern" "$@" | sort >"$work/proto"
+	sed -n "$pattern" "$page" | sort >"$work/page"
+	[ -s "$work/proto" ] || echo "no fields in $*"
+	diff "$work/proto" "$work/page"
+}
+
 # offered FILE WORD...: what the completion offers for the last word
 offered() {
 	bash -c '. "$1" && shift && COMP_WORDS=(cr "$@") COMP_CWORD=$# && _cr &&
@@ -73,6 +84,12 @@ expect good "VmFlags of cr-image(5)" flags "$top/src/proc/maps.h" "$top/man/cr-i
 sed 's/^\.It 5 Ta mw/.It 5 Ta me/' "$top/man/cr-image.5" >"$work/cr-image.5"
 expect bad "must fail: another flag" flags "$top/src/proc/maps.h" "$work/cr-image.5"
 expect bad "must fail: no flags at all" flags /dev/null /dev/null
+
+images=$top/images
+expect good "records of cr-image(5)" fields "$top/man/cr-image.5" "$images/manifest.proto" \
+	"$images/process.proto" "$images/files.proto" "$images/mm.proto"
+expect bad "must fail: another record" fields "$top/man/cr-image.5" "$images/manifest.proto"
+expect bad "must fail: no fields at all" fields /dev/null /dev/null
 
 mkdir "$work/folder"
 : >"$work/file"

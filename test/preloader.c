@@ -24,13 +24,13 @@ enum {
 	PLAN_REPORT,
 	NO_EXE = 20, /* stat or open of /proc/self/exe */
 	NO_MAPS,
-	NO_RANGES,	/* the own mappings were not found, or without the one that runs */
-	NO_FILE,	/* the other executable cannot be opened */
-	NO_MOUNT,	/* open_tree refused: needs CAP_SYS_ADMIN */
-	BUSY = 30,	/* EBUSY */
-	REFUSED,	/* EPERM */
+	NO_RANGES,      /* the own mappings were not found, or without the one that runs */
+	NO_FILE,        /* the other executable cannot be opened */
+	NO_MOUNT,       /* open_tree refused: needs CAP_SYS_ADMIN */
+	BUSY = 30,      /* EBUSY */
+	REFUSED,        /* EPERM */
 	NOT_EXECUTABLE, /* EACCES */
-	FAILED,		/* another error; printed */
+	FAILED,         /* another error; printed */
 	WRONG_WAY = 40, /* another way than the allowed ones */
 	WRONG_LINK,
 	LOST, /* own contents differ from before */
@@ -246,8 +246,8 @@ static uint64_t sum(const struct self *self)
 static int check_link(const char *file)
 {
 	char link[PAGE];
-	int64_t n = call(__NR_readlink, (uintptr_t) "/proc/self/exe", (uintptr_t)link,
-			 sizeof(link), 0);
+	int64_t n =
+		call(__NR_readlink, (uintptr_t) "/proc/self/exe", (uintptr_t)link, sizeof(link), 0);
 
 	for (int64_t i = 0; i < n; i++)
 		if (link[i] != file[i])

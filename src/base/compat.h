@@ -78,6 +78,9 @@
 #define PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG 0x4211
 #endif
 
+/* Not under its own name, which newer headers have in an enum. */
+#define MEMBARRIER_GET_REGISTRATIONS (1 << 9) /* 6.3: MEMBARRIER_CMD_... */
+
 #ifndef SYS_mseal
 #define SYS_mseal 462 /* 6.10 */
 #endif

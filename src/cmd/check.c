@@ -40,8 +40,8 @@ static void print_text(int pid, const struct check_report *r)
 	vec_each(c, &r->objects)
 		print_object(c);
 	if (r->n_refused)
-		printf("process %d cannot be saved: %zu of %zu objects refused\n", pid, r->n_refused,
-		       r->objects.n);
+		printf("process %d cannot be saved: %zu of %zu objects refused\n", pid,
+		       r->n_refused, r->objects.n);
 	else
 		printf("process %d can be saved: %zu objects\n", pid, r->objects.n);
 }
@@ -111,8 +111,8 @@ static int run(int argc, char **argv, const struct common *common, struct error 
 const struct command command_check = {
 	.name = "check",
 	.synopsis = "PID",
-	.summary = "say for every object of a process and its descendants whether it can be saved",
-	.status = "1 something cannot be saved",
+	.summary = "say of each object of a process whether it can be saved",
+	.status = "1 too where something cannot be saved",
 	.OPTIONS(rows),
 	.run = run,
 };

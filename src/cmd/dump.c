@@ -40,8 +40,8 @@ static int run(int argc, char **argv, const struct common *common, struct error 
 const struct command command_dump = {
 	.name = "dump",
 	.synopsis = "PID [DIR]",
-	.summary = "save a process and its descendants to DIR (default ./" DEFAULT_DIR "), and end them",
-	.status = "1 refused or failed, nothing happened, 3 saved, but the process did not end",
+	.summary = "save a process and its descendants, and end them",
+	.status = "3 saved, but the process did not end",
 	.OPTIONS(rows),
 	.run = run,
 };

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/escape.h"
+#include "base/log.h"
 #include "cmd/command.h"
 #include "cmd/options.h"
 #include "cmd/summary.h"
@@ -283,18 +284,19 @@ static uint32_t scope_id(const Thread *t, enum scope s)
 	return 0;
 }
 
-/* A line for each record that the process (threads: the thread) has of a kind. */
-static void show_kinds(struct buf *out, const struct image *img, const Thread *t, bool threads)
+/* A line for each record that a thread has of a kind; the name stands elsewhere. */
+static void show_kinds(struct buf *out, const struct image *img, const Thread *t, bool leader)
 {
 	for (size_t i = 0; i < n_kinds; i++) {
+		const struct task_ops *ops = kinds[i]->task;
 		const struct record *r;
 
-		if (!kinds[i]->task || (kinds[i]->task->scope == SCOPE_THREAD) != threads)
+		if (!ops || kinds[i] == &kind_comm || (!leader && ops->scope != SCOPE_THREAD))
 			continue;
-		r = image_find(img, kinds[i]->record.tag, scope_id(t, kinds[i]->task->scope));
+		r = image_find(img, kinds[i]->record.tag, scope_id(t, ops->scope));
 		if (!r)
 			continue;
-		buf_printf(out, "  %s%-12s ", threads ? "  " : "", kinds[i]->name);
+		buf_printf(out, "  %s%-12s ", leader ? "" : "       ", kinds[i]->name);
 		summary_add(out, r->msg);
 		end_line(out);
 	}
@@ -309,10 +311,11 @@ static void show_threads(struct buf *out, const struct image *img, const Process
 {
 	buf_printf(out, "  threads: %zu\n", p->n_threads);
 	for (size_t i = 0; i < p->n_threads; i++) {
-		buf_printf(out, "  %5" PRIu32 "  ", p->threads[i]);
+		buf_printf(out, "  %7" PRIu32 "  ", p->threads[i]);
 		add_name(out, img, p->threads[i]);
-		buf_printf(out, "\n");
-		show_kinds(out, img, thread_of(img, p->threads[i]), true);
+		end_line(out);
+		if (i > 0 && log_is_verbose())
+			show_kinds(out, img, thread_of(img, p->threads[i]), false);
 	}
 }
 
@@ -326,7 +329,7 @@ static void show_process(struct buf *out, const struct image *img, const Process
 	buf_printf(out, "\n  %-12s ", "exe");
 	add_text(out, mm->exe->path);
 	buf_printf(out, "\n");
-	show_kinds(out, img, leader, false);
+	show_kinds(out, img, leader, true);
 	show_threads(out, img, p);
 	show_fds(out, img,
 		 (const FdTable *)image_find(img, record_fdtable.tag, leader->files)->msg);

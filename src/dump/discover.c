@@ -34,6 +34,7 @@ void discover_free(struct dump *d)
 	vec_free(&d->descriptions);
 	vec_free(&d->shared);
 	vec_free(&d->tags);
+	vec_free(&d->files);
 }
 
 int thread_read(struct dump *d, struct dump_thread *t, struct error *e)

@@ -66,6 +66,13 @@ struct shared_object {
 	uint32_t id;
 };
 
+/* A file that is mapped somewhere in the tree, as its path led to it when it was looked at. */
+struct mapped_file {
+	const char *path;
+	uint64_t dev, inode;          /* as maps tells them */
+	struct stat st;
+};
+
 #define N_NAMESPACES 10
 
 struct dump {
@@ -77,6 +84,8 @@ struct dump {
 	vec(struct dump_process *) processes; /* parents before their children; [0]: the root */
 	vec(struct description *) descriptions; /* [i]: id i + 1 */
 	vec(struct shared_object) shared;
+	vec(struct mapped_file) files;
+	size_t last_file;             /* the one found last */
 	struct image_writer *writer;
 	vec(char *) tags;             /* of records that have been put */
 	int64_t realtime, monotonic, boottime; /* at the freeze, nanoseconds */
@@ -129,6 +138,8 @@ void identify_close(struct dump *d);
 int ask_process(struct dump *d, struct dump_process *p, struct error *e) must_check;
 /* MMSP with its pages. */
 int memory_save(struct dump *d, struct dump_process *p, struct error *e) must_check;
+/* The file of a mapping that has passed the probe. */
+const struct mapped_file *find_mapped_file(struct dump *d, const struct vma *v);
 enum mapping_sort { MAPPING_ANON, MAPPING_FILE, MAPPING_VDSO, MAPPING_VVAR, MAPPING_NONE };
 enum mapping_sort mapping_sort(const struct vma *v);
 /* image_put, and a note of the tag for the manifest. */

@@ -11,19 +11,17 @@
 
 #define ANON_NAME "[anon:"
 
-static int identify(struct dump *d, const char *path, FileIdentity *f, struct error *e)
+static FileIdentity *identify(struct dump *d, const char *path, const struct stat *st)
 {
-	struct stat st;
+	FileIdentity *f = arena_alloc(&d->arena, sizeof(*f));
 
-	if (stat(path, &st) < 0)
-		return fail(e, errno, "stat %s", path);
 	file_identity__init(f);
 	f->path = arena_strdup(&d->arena, path);
-	f->size = (uint64_t)st.st_size;
-	f->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
-	f->inode = st.st_ino;
-	f->dev = st.st_dev;
-	return 0;
+	f->size = (uint64_t)st->st_size;
+	f->mtime_ns = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+	f->inode = st->st_ino;
+	f->dev = st->st_dev;
+	return f;
 }
 
 /* --- mappings ---------------------------------------------------------------------------------- */
@@ -31,15 +29,20 @@ static int identify(struct dump *d, const char *path, FileIdentity *f, struct er
 /* Most often the file is that of the mapping before. */
 static int find_file(struct dump *d, Mm *mm, const struct vma *v, uint32_t *index, struct error *e)
 {
+	const struct mapped_file *file;
+
 	for (size_t i = mm->n_files; i-- > 0;) {
 		if (!strcmp(mm->files[i]->path, v->name)) {
 			*index = (uint32_t)i;
 			return 0;
 		}
 	}
-	mm->files[mm->n_files] = arena_alloc(&d->arena, sizeof(FileIdentity));
+	file = find_mapped_file(d, v);
+	if (!file)
+		return fail(e, 0, "the file %s was not looked at, an error in cr", v->name);
 	*index = (uint32_t)mm->n_files;
-	return identify(d, v->name, mm->files[mm->n_files++], e);
+	mm->files[mm->n_files++] = identify(d, v->name, &file->st);
+	return 0;
 }
 
 static char *anon_name(struct dump *d, const char *name)
@@ -144,11 +147,14 @@ static int fill_fields(struct dump *d, const struct dump_process *p, Mm *mm, str
 static int fill_exe(struct dump *d, const struct dump_process *p, Mm *mm, struct error *e)
 {
 	char *path = fd_readlink(&d->arena, p->dir, "exe");
+	struct stat st;
 
 	if (!path)
 		return fail(e, errno, "read the link exe");
-	mm->exe = arena_alloc(&d->arena, sizeof(*mm->exe));
-	return identify(d, path, mm->exe, e);
+	if (stat(path, &st) < 0)
+		return fail(e, errno, "stat %s", path);
+	mm->exe = identify(d, path, &st);
+	return 0;
 }
 
 int memory_save(struct dump *d, struct dump_process *p, struct error *e)

@@ -13,16 +13,19 @@
 #define PAGE 4096u
 #define CHUNK (512u << 10)
 #define MAX_RUNS 1024u          /* UIO_MAXIOV */
+#define MAX_HOLE (256u * PAGE)  /* that is walked through; kernels before 6.7 tell of every page */
 
 struct reader {
 	struct dump *d;
 	struct page_list *out;
+	const struct maps *maps;
 	int pid, mem;
 	char *buffer;
 	struct iovec runs[MAX_RUNS];
+	uint32_t mapping_of[MAX_RUNS];
 	size_t n_runs, bytes;         /* gathered, not read yet */
-	uint32_t mapping;             /* all runs are of this one */
-	bool is_file;
+	uint32_t mapping;             /* that the walk has come to */
+	struct error *error;
 };
 
 static bool is_zero(const char *page)
@@ -32,11 +35,12 @@ static bool is_zero(const char *page)
 	return !memcmp(page, zeros, sizeof(zeros)) && !memcmp(page, page + 64, PAGE - 64);
 }
 
-static void add_extent(struct reader *r, uint64_t start, bool is_data, uint64_t offset)
+static void add_extent(struct reader *r, uint64_t start, uint32_t mapping, bool is_data,
+		       uint64_t offset)
 {
 	struct page_extent *last = r->out->list.n ? &r->out->list.v[r->out->list.n - 1] : NULL;
 
-	if (last && last->mapping == r->mapping && last->start + last->length == start &&
+	if (last && last->mapping == mapping && last->start + last->length == start &&
 	    last->is_data == is_data && (!is_data || last->offset + last->length == offset)) {
 		last->length += PAGE;
 		return;
@@ -45,7 +49,7 @@ static void add_extent(struct reader *r, uint64_t start, bool is_data, uint64_t 
 		.start = start,
 		.length = PAGE,
 		.offset = offset,
-		.mapping = r->mapping,
+		.mapping = mapping,
 		.is_data = is_data,
 	};
 }
@@ -58,16 +62,18 @@ static size_t sift(struct reader *r)
 
 	for (size_t i = 0; i < r->n_runs; i++) {
 		uint64_t at = (uint64_t)(uintptr_t)r->runs[i].iov_base;
+		uint32_t mapping = r->mapping_of[i];
+		bool is_file = mapping_sort(&r->maps->list.v[mapping]) == MAPPING_FILE;
 
 		for (size_t k = 0; k < r->runs[i].iov_len; k += PAGE, from += PAGE) {
 			if (!is_zero(from)) {
 				if (to != from)
 					memcpy(to, from, PAGE);
-				add_extent(r, at + k, true,
+				add_extent(r, at + k, mapping, true,
 					   r->d->stored + (uint64_t)(to - r->buffer));
 				to += PAGE;
-			} else if (r->is_file) {
-				add_extent(r, at + k, false, 0);
+			} else if (is_file) {
+				add_extent(r, at + k, mapping, false, 0);
 			}
 		}
 	}
@@ -98,29 +104,75 @@ static int flush(struct reader *r, struct error *e)
 	return (int)rc;
 }
 
-struct found {
-	struct reader *reader;
-	struct error *error;
-};
-
-static int found(void *arg, uint64_t start, uint64_t end)
+static int add_run(struct reader *r, uint64_t start, uint64_t end)
 {
-	struct reader *r = ((struct found *)arg)->reader;
-
 	while (start < end) {
 		size_t n = end - start < CHUNK - r->bytes ? end - start : CHUNK - r->bytes;
 
+		r->mapping_of[r->n_runs] = r->mapping;
 		r->runs[r->n_runs++] = (struct iovec){ (void *)(uintptr_t)start, n };
 		r->bytes += n;
 		start += n;
 		if (r->bytes == CHUNK || r->n_runs == MAX_RUNS) {
-			int rc = flush(r, ((struct found *)arg)->error);
+			int rc = flush(r, r->error);
 
 			if (rc < 0)
 				return rc;
 		}
 	}
 	return 0;
+}
+
+/* A run can go on from one mapping into the next. */
+static int found(void *arg, uint64_t start, uint64_t end)
+{
+	struct reader *r = arg;
+	const struct vma *v = r->maps->list.v;
+	int rc = 0;
+
+	while (start < end && rc >= 0) {
+		uint64_t stop;
+
+		while (v[r->mapping].end <= start)
+			r->mapping++;
+		stop = end < v[r->mapping].end ? end : v[r->mapping].end;
+		rc = add_run(r, start, stop);
+		start = stop;
+	}
+	return rc;
+}
+
+static bool has_pages(const struct vma *v)
+{
+	enum mapping_sort sort = mapping_sort(v);
+
+	return !v->shared && (sort == MAPPING_ANON || sort == MAPPING_FILE);
+}
+
+static bool is_neighbour(const struct vma *a, const struct vma *b)
+{
+	return has_pages(b) && mapping_sort(a) == mapping_sort(b) && b->start - a->end <= MAX_HOLE;
+}
+
+/* Neighbours of one sort are walked by one call. */
+static int walk_all(struct reader *r, struct pagemap *pagemap, struct error *e)
+{
+	const struct vma *v = r->maps->list.v;
+	size_t n = r->maps->list.n, last;
+	int rc = 0;
+
+	for (size_t i = 0; i < n && rc >= 0; i = last + 1) {
+		enum mapping_sort sort = mapping_sort(&v[i]);
+
+		last = i;
+		if (!has_pages(&v[i]))
+			continue;
+		while (last + 1 < n && is_neighbour(&v[last], &v[last + 1]))
+			last++;
+		r->mapping = (uint32_t)i;
+		rc = pagemap_walk(pagemap, v[i].start, v[last].end, sort == MAPPING_FILE, found, r, e);
+	}
+	return rc < 0 ? rc : flush(r, e);
 }
 
 static int open_in(const struct dump_process *p, const char *name, struct error *e)
@@ -137,23 +189,15 @@ int pages_save(struct dump *d, struct dump_process *p, struct page_list *out, st
 	auto_fd map = open_in(p, "pagemap", e);
 	auto_fd mem = map < 0 ? -1 : open_in(p, "mem", e);
 	struct pagemap pagemap = { .fd = map };
-	struct found f = { r, e };
-	int rc = 0;
 
 	if (map < 0 || mem < 0)
 		return map < 0 ? map : mem;
-	*r = (struct reader){ .d = d, .out = out, .pid = p->pid, .mem = mem, .buffer = buffer };
-	for (size_t i = 0; i < p->maps.list.n && rc >= 0; i++) {
-		const struct vma *v = &p->maps.list.v[i];
-		enum mapping_sort sort = mapping_sort(v);
-
-		if (v->shared || (sort != MAPPING_ANON && sort != MAPPING_FILE))
-			continue;
-		r->mapping = (uint32_t)i;
-		r->is_file = sort == MAPPING_FILE;
-		rc = pagemap_walk(&pagemap, v->start, v->end, r->is_file, found, &f, e);
-		if (rc >= 0)
-			rc = flush(r, e);
-	}
-	return rc;
+	r->d = d;
+	r->out = out;
+	r->maps = &p->maps;
+	r->pid = p->pid;
+	r->mem = mem;
+	r->buffer = buffer;
+	r->error = e;
+	return walk_all(r, &pagemap, e);
 }

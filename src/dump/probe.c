@@ -116,6 +116,19 @@ static int probe_process(struct dump *d, struct dump_process *p, struct error *e
 	return rc < 0 ? rc : probe_fds(d, p, e);
 }
 
+/* Until the child of a vfork runs another program or exits, it has its parent's memory and the parent
+ * cannot be stopped: the freeze waits for that. */
+static bool is_in_vfork(const struct dump *d, const struct dump_process *a,
+			const struct dump_process *b)
+{
+	if (d->frozen || b->parent != a)
+		return false;
+	vec_each(t, &a->threads)
+		if ((*t)->stat.state == 'D')
+			return true;
+	return false;
+}
+
 /* What CLONE_VM, CLONE_FILES, CLONE_FS and CLONE_SIGHAND share; each pair once. */
 static int check_shared(struct dump *d, const struct dump_process *a, const struct dump_process *b,
 			struct error *e)
@@ -136,13 +149,15 @@ static int check_shared(struct dump *d, const struct dump_process *a, const stru
 
 		if (rc == -ESRCH)
 			return rc;
+		if (rc == 0 && parts[i].type == KCMP_VM && is_in_vfork(d, a, b))
+			continue;
 		if (rc < 0)
 			rc = fail(e, -rc, "compare with process %d", a->pid);
 		else if (rc == 0)
 			rc = fail(e, 0, "shares its %s with process %d, which cannot be saved yet",
 				  parts[i].name, a->pid);
 		if (rc < 0)
-			return verdict(d, o, rc, e, "shared with %d", a->pid);
+			return verdict(d, o, rc, e, "%s", d->report ? leader_of(b)->stat.comm : "");
 	}
 	return 0;
 }

@@ -86,26 +86,49 @@ static int stat_mapped(const struct dump_process *p, const struct vma *v, struct
 	return fail(e, errno, "compare the mapped file with %s (%s)", v->name, path);
 }
 
-static int check_file(const struct dump_process *p, const struct vma *v, struct error *e)
+/* Most often the one found last, or the next. */
+const struct mapped_file *find_mapped_file(struct dump *d, const struct vma *v)
+{
+	size_t n = d->files.n;
+
+	for (size_t i = 0; i < n; i++) {
+		size_t k = (d->last_file + i) % n;
+		const struct mapped_file *f = &d->files.v[k];
+
+		if (f->dev != v->dev || f->inode != v->inode || strcmp(f->path, v->name))
+			continue;
+		d->last_file = k;
+		return f;
+	}
+	return NULL;
+}
+
+static int check_file(struct dump *d, const struct dump_process *p, const struct vma *v,
+		      struct error *e)
 {
 	const char *what = shared_without_name(v->name);
 	struct stat st = { 0 };
 	int rc = 0;
 
+	if (find_mapped_file(d, v))
+		return 0;
 	if (v->name[0] != '/')
 		return fail(e, 0, "a mapping of %s cannot be saved", v->name);
 	if (stat(v->name, &st) < 0 && what)
 		return fail(e, 0, "%s cannot be saved yet", what);
-	if (st.st_dev != v->dev || st.st_ino != v->inode)
+	if (st.st_dev != v->dev || st.st_ino != v->inode) {
 		rc = stat_mapped(p, v, &st, e);
-	if (rc >= 0 && (st.st_dev != v->dev || st.st_ino != v->inode))
-		rc = link_check(v->name, &st, true, e);
+		if (rc >= 0)
+			rc = link_check(v->name, &st, true, e);
+	}
 	if (rc >= 0 && !S_ISREG(st.st_mode))
 		return fail(e, 0, "a mapping of something that is not a regular file cannot be saved");
+	if (rc >= 0)
+		*vec_add(&d->files) = (struct mapped_file){ v->name, v->dev, v->inode, st };
 	return rc;
 }
 
-static int check_mapping(const struct dump_process *p, const struct vma *v, bool same_file,
+static int check_mapping(struct dump *d, const struct dump_process *p, const struct vma *v,
 			 struct error *e)
 {
 	enum mapping_sort sort = mapping_sort(v);
@@ -115,8 +138,8 @@ static int check_mapping(const struct dump_process *p, const struct vma *v, bool
 		return 0;
 	if (!strcmp(v->name, "[uprobes]"))
 		return fail(e, 0, "uprobes are set in the process; remove them");
-	if (sort == MAPPING_FILE && !same_file)
-		rc = check_file(p, v, e);
+	if (sort == MAPPING_FILE)
+		rc = check_file(d, p, v, e);
 	if (rc >= 0)
 		rc = check_flags(v, e);
 	if (rc >= 0 && sort == MAPPING_ANON && v->shared)
@@ -174,13 +197,12 @@ static int probe_group(struct dump *d, struct dump_process *p, size_t *at, struc
 {
 	const struct vma *first = &p->maps.list.v[*at], *last = first;
 	struct object o = { "mapping", p->pid, 0 };
-	size_t end = p->maps.list.n, n = 0;
+	size_t end = p->maps.list.n;
 	int rc = 0;
 
 	while (*at < end && rc >= 0 && is_same_group(first, &p->maps.list.v[*at])) {
 		last = &p->maps.list.v[*at];
-		rc = check_mapping(p, last, n > 0, e);
-		n++;
+		rc = check_mapping(d, p, last, e);
 		++*at;
 	}
 	if (rc < 0)

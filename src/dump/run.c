@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The phases of a dump. */
 #include <errno.h>
+#include <malloc.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -9,6 +10,13 @@
 #include "dump/internal.h"
 
 #define STATUS_NOT_ENDED 3      /* cmd/command.h */
+
+/* Files of /proc are read into buffers that come and go; giving them back each time costs page faults. */
+static void keep_memory(void)
+{
+	(void)mallopt(M_TRIM_THRESHOLD, 64 << 20);
+	(void)mallopt(M_TOP_PAD, 256 << 10);
+}
 
 /* Directories of threads and duplicates of descriptors are many. */
 static void raise_limit(void)
@@ -205,6 +213,7 @@ int dump_run(const struct dump_options *o, struct error *e)
 	struct dump d = { .opt = o, .deadline = deadline_in(o->timeout) };
 	int rc;
 
+	keep_memory();
 	raise_limit();
 	rc = image_create(&d.writer, o->dir, o->force, o->sync, e);
 	if (rc >= 0)
@@ -219,6 +228,7 @@ int check_run(int pid, struct check_report *report, struct error *e)
 	int rc;
 
 	*report = (struct check_report){ 0 };
+	keep_memory();
 	raise_limit();
 	rc = look(&d, pid, e);
 	close_all(&d);

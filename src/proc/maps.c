@@ -133,13 +133,13 @@ static bool parse_kilobytes(const char *p, const char *end, uint64_t *bytes)
 /* A line "Key: value" of smaps. done: VmFlags, the last line of each mapping, was there. */
 static bool parse_detail(const char *p, const char *end, struct vma *v, bool *done)
 {
-	if (str_starts(p, "Rss:"))
+	if (*p == 'R' && str_starts(p, "Rss:"))
 		return parse_kilobytes(p + 4, end, &v->rss);
-	if (str_starts(p, "VmFlags:")) {
+	if (*p == 'V' && str_starts(p, "VmFlags:")) {
 		*done = true;
 		return parse_flags(p + 8, end, v);
 	}
-	return memchr(p, ':', (size_t)(end - p)) != NULL;
+	return true;
 }
 
 static struct vma *parse_mapping(const char *p, const char *end, struct arena *a, struct maps *out)

@@ -21,6 +21,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "proc/task.h"
 
 #define LOOK_AGAIN_NS (20 * 1000 * 1000)
 
@@ -119,20 +120,27 @@ static int interrupted(struct error *e)
 
 static void add_holder_of(uint32_t pid, struct buf *out)
 {
-	char path[64], comm[32] = "";
-	struct buf b = { 0 };
+	struct proc_stat st, parent;
+	struct error ignored;
+	char path[32];
 
-	snprintf(path, sizeof(path), "/proc/%u/comm", pid);
-	if (fd_read_file(AT_FDCWD, path, &b) == 0 && b.len) {
-		b.p[b.len - 1] = 0;
-		snprintf(comm, sizeof(comm), "%s", b.p);
-	}
-	buf_free(&b);
-	if (comm[0])
-		buf_printf(out, "number %u is taken by '%s' (see /proc/%u); end that task, or restore later",
-			   pid, comm, pid);
-	else
+	snprintf(path, sizeof(path), "/proc/%u", pid);
+	auto_fd proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (proc < 0 || proc_stat_read(proc, &st, &ignored) < 0) {
 		buf_printf(out, "number %u is taken: it lives on as a process group or session", pid);
+		return;
+	}
+	if (st.state != 'Z') {
+		buf_printf(out, "number %u is taken by '%s' (parent %d); end that task, or restore later", pid,
+			   st.comm, st.ppid);
+		return;
+	}
+	snprintf(path, sizeof(path), "/proc/%d", st.ppid);
+	auto_fd above = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (above < 0 || proc_stat_read(above, &parent, &ignored) < 0)
+		parent = (struct proc_stat){ .comm = "?" };
+	buf_printf(out, "number %u is taken by '%s', which has ended, but its parent '%s' (pid %d) has not waited "
+			"for it yet", pid, st.comm, parent.comm, st.ppid);
 }
 
 static void add_clone_error(const struct task_plan *t, uint32_t index, int64_t result, struct buf *out)

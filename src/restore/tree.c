@@ -36,9 +36,11 @@ static int add_threads(struct restore *r, struct rprocess *p, struct error *e)
 		leader = p->threads[0].rec;
 		if (t->mm != leader->mm || t->files != leader->files || t->fs != leader->fs ||
 		    t->sighand != leader->sighand)
-			return fail(e, 0,
-				    "task %u: it does not share all of memory, descriptors, folders and "
-				    "signal actions with its leader, which is not supported", tid);
+			return fail(
+				e, 0,
+				"task %u: it does not share all of memory, descriptors, folders and "
+				"signal actions with its leader, which is not supported",
+				tid);
 	}
 	return 0;
 }
@@ -59,7 +61,8 @@ static int add_shared(struct restore *r, struct rprocess *p, struct error *e)
 		    other->fs == leader->fs || other->sighand == leader->sighand)
 			return fail(e, 0,
 				    "it shares memory, descriptors, folders or signal actions with "
-				    "process %u, which is not supported", q->rec->id);
+				    "process %u, which is not supported",
+				    q->rec->id);
 	}
 	return 0;
 }
@@ -71,13 +74,17 @@ static int check_ids(const struct restore *r, const struct rprocess *p, struct e
 
 	if (p->parent && p->rec->session != p->rec->id &&
 	    p->rec->session != p->parent->rec->session)
-		return fail(e, 0, "its session %u is neither its own nor its parent's, which is not "
-				  "supported", p->rec->session);
+		return fail(e, 0,
+			    "its session %u is neither its own nor its parent's, which is not "
+			    "supported",
+			    p->rec->session);
 	while (group && a && a != group)
 		a = a->parent;
 	if (group && !a)
-		return fail(e, 0, "its process group %u is neither its own nor an ancestor's, which is "
-				  "not supported", p->rec->group);
+		return fail(e, 0,
+			    "its process group %u is neither its own nor an ancestor's, which is "
+			    "not supported",
+			    p->rec->group);
 	return 0;
 }
 

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -46,6 +47,8 @@ static const struct exception {
 /* PF_FORKNOEXEC and PF_SUPERPRIV: forked without exec (as every restored process was), has used a
  * privilege. PF_RANDOMIZE is kept. */
 #define STAT_FLAGS_IGNORED (0x40ul | 0x100ul)
+/* What is not an event but says how events are told. */
+#define MEMBER_MODES (EPOLLET | EPOLLONESHOT | EPOLLWAKEUP | EPOLLEXCLUSIVE)
 
 static const char *const stat_names[] = {
 	"pid",     "comm",        "state",      "ppid",        "pgrp",      "session",
@@ -293,19 +296,19 @@ static void area_set_flags(struct area *a, const char *flags)
 	*out = '\0';
 }
 
-static bool area_parse(struct area *a, const char *line)
+/* Leaves *a alone unless the line begins an area. */
+static void area_parse(struct area *a, const char *line)
 {
+	struct area next = { .set = true };
 	char perms[8], device[16], inode[24];
 	int at = 0;
 
-	if (sscanf(line, "%lx-%lx %7s %lx %15s %23s %n", &a->start, &a->end, perms, &a->offset,
-		   device, inode, &at) < 6)
-		return false;
-	a->anonymous = strcmp(inode, "0") == 0;
-	a->flags[0] = '\0';
-	a->set = true;
-	snprintf(a->rest, sizeof(a->rest), "%s %s %s %s", perms, device, inode, line + at);
-	return true;
+	if (sscanf(line, "%lx-%lx %7s %lx %15s %23s %n", &next.start, &next.end, perms,
+		   &next.offset, device, inode, &at) < 6)
+		return;
+	next.anonymous = strcmp(inode, "0") == 0;
+	snprintf(next.rest, sizeof(next.rest), "%s %s %s %s", perms, device, inode, line + at);
+	*a = next;
 }
 
 static void read_maps(struct snapshot *s, const char *proc)
@@ -332,29 +335,52 @@ static void read_maps(struct snapshot *s, const char *proc)
 	free(text);
 }
 
-/* Inode numbers of pipes that an epoll set watches. */
-static void number_inodes(struct snapshot *s, char *line, size_t room)
+/*
+ * "NUMBER events: X data: X pos:N ino:X sdev:X". A pipe's inode number is written as for the pipe
+ * itself. The kernel adds EPOLLERR and EPOLLHUP to whatever is asked for, but a one-shot member that
+ * has told loses them too; no call brings that about, so for such a member the two do not count.
+ */
+static void write_member(struct snapshot *s, const char *text, char *out, size_t room)
 {
-	char *at = strstr(line, " ino:");
-	char tail[256];
-	unsigned long inode;
+	unsigned long data, inode;
+	unsigned int events, device;
+	long number, pos;
 
-	if (!at)
+	if (sscanf(text, "%ld events: %x data: %lx pos:%li ino:%lx sdev:%x", &number, &events,
+		   &data, &pos, &inode, &device) != 6)
 		return;
-	inode = strtoul(at + 5, NULL, 16);
-	if (!is_known_inode(s, inode))
-		return;
-	snprintf(tail, sizeof(tail), "%s", at + 5 + strspn(at + 5, "0123456789abcdef"));
-	snprintf(at, room - (size_t)(at - line), " ino:#%zu%s", inode_index(s, inode), tail);
+	if (events & EPOLLONESHOT && !(events & ~(MEMBER_MODES | EPOLLERR | EPOLLHUP)))
+		events &= MEMBER_MODES;
+	if (is_known_inode(s, inode))
+		snprintf(out, room, "events %x data %lx pos %ld pipe #%zu sdev %x", events, data,
+			 pos, inode_index(s, inode), device);
+	else
+		snprintf(out, room, "events %x data %lx pos %ld ino %lx sdev %x", events, data, pos,
+			 inode, device);
+}
+
+/* The members of an epoll set come in the order of kernel addresses: the number makes the key. */
+static void read_fdinfo_line(struct snapshot *s, const char *prefix, const char *key,
+			     const char *text, bool is_pipe)
+{
+	char value[512];
+
+	snprintf(value, sizeof(value), "%s", text);
+	if (strcmp(key, "ino") == 0 && is_pipe)
+		snprintf(value, sizeof(value), "#%zu", inode_index(s, strtoul(text, NULL, 10)));
+	if (strcmp(key, "tfd") != 0)
+		return add(s, value, "%s/%s", prefix, key);
+	write_member(s, text, value, sizeof(value));
+	add(s, value, "%s/tfd/%05ld", prefix, strtol(text, NULL, 10));
 }
 
 static void read_fdinfo(struct snapshot *s, const char *proc, int fd, bool is_pipe)
 {
-	char path[PATH_MAX], value[512], seen[16] = "";
+	char path[PATH_MAX], prefix[96];
 	char *text, *line, *save = NULL;
-	unsigned int nth = 0;
 
 	snprintf(path, sizeof(path), "%s/fdinfo/%d", proc, fd);
+	snprintf(prefix, sizeof(prefix), "%s/fdinfo/%05d", proc + strlen("/proc/"), fd);
 	text = slurp(path, NULL);
 	for (line = text ? strtok_r(text, "\n", &save) : NULL; line;
 	     line = strtok_r(NULL, "\n", &save)) {
@@ -363,17 +389,14 @@ static void read_fdinfo(struct snapshot *s, const char *proc, int fd, bool is_pi
 		if (!colon)
 			continue;
 		*colon++ = '\0';
-		snprintf(value, sizeof(value), "%s", colon + strspn(colon, " \t"));
-		if (strcmp(line, "ino") == 0 && is_pipe)
-			snprintf(value, sizeof(value), "#%zu",
-				 inode_index(s, strtoul(colon, NULL, 10)));
-		if (strcmp(line, "tfd") == 0)
-			number_inodes(s, value, sizeof(value));
-		if (strcmp(line, "tfd") == 0 || strcmp(line, "lock") == 0)
-			snprintf(seen, sizeof(seen), ".%u", nth++);
-		add(s, value, "%s/fdinfo/%05d/%s%s", proc + strlen("/proc/"), fd, line, seen);
+		read_fdinfo_line(s, prefix, line, colon + strspn(colon, " \t"), is_pipe);
 	}
 	free(text);
+}
+
+static bool is_pipe_link(const char *link)
+{
+	return strncmp(link, "pipe:[", 6) == 0;
 }
 
 static void read_fd(struct snapshot *s, const char *proc, int fd)
@@ -388,13 +411,26 @@ static void read_fd(struct snapshot *s, const char *proc, int fd)
 	if (n < 0 || lstat(path, &st) < 0)
 		return;
 	link[n] = '\0';
-	is_pipe = strncmp(link, "pipe:[", 6) == 0;
+	is_pipe = is_pipe_link(link);
 	if (is_pipe)
 		snprintf(link, sizeof(link), "pipe #%zu",
 			 inode_index(s, strtoul(link + 6, NULL, 10)));
 	snprintf(value, sizeof(value), "%s %03o", link, st.st_mode & 0777);
 	add(s, value, "%s/fd/%05d", proc + strlen("/proc/"), fd);
 	read_fdinfo(s, proc, fd, is_pipe);
+}
+
+/* Before any set that watches it is read. */
+static void number_pipe(struct snapshot *s, const char *proc, int fd)
+{
+	char path[PATH_MAX], link[64];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%s/fd/%d", proc, fd);
+	n = readlink(path, link, sizeof(link) - 1);
+	link[n < 0 ? 0 : n] = '\0';
+	if (is_pipe_link(link))
+		inode_index(s, strtoul(link + 6, NULL, 10));
 }
 
 static int compare_ints(const void *a, const void *b)
@@ -454,6 +490,8 @@ static void read_process(struct snapshot *s, pid_t pid)
 	snprintf(proc, sizeof(proc), "/proc/%d", pid);
 	snprintf(path, sizeof(path), "%s/fd", proc);
 	list = numbers(path, &n);
+	for (size_t i = 0; i < n; i++)
+		number_pipe(s, proc, list[i]);
 	for (size_t i = 0; i < n; i++)
 		read_fd(s, proc, list[i]);
 	free(list);

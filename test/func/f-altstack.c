@@ -30,7 +30,7 @@ static const char *check_inside(const struct runner *r)
 	char here;
 	stack_t ss;
 
-	need(&here >= r->stack && &here < r->stack + sizeof(r->stack));
+	need((uintptr_t)&here - (uintptr_t)r->stack < sizeof(r->stack));
 	need(sigaltstack(NULL, &ss) == 0);
 	if (r->flags) {
 		need(ss.ss_flags == SS_DISABLE);

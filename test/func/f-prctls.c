@@ -70,7 +70,7 @@ static const char *check(const int before[N])
 static void *work(void *unused)
 {
 	(void)unused;
-	prctl(PR_SET_PDEATHSIG, SIGHUP);
+	prctl(PR_SET_PDEATHSIG, SIGWINCH);
 	prctl(PR_SET_TIMERSLACK, 123456, 0, 0, 0);
 	prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_LATE, 0, 0);
 	prctl(PR_SET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS, PR_SPEC_DISABLE, 0, 0);

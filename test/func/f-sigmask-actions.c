@@ -2,6 +2,7 @@
 #include "subject.h"
 
 #include <signal.h>
+#include <stdint.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -25,7 +26,7 @@ static void with_info(int sig, siginfo_t *info, void *context)
 	sigprocmask(SIG_BLOCK, NULL, &now);
 	mask_in_handler = sigismember(&now, SIGHUP) && sigismember(&now, SIGUSR2) &&
 			  !sigismember(&now, SIGTERM);
-	on_stack = &here >= stack && &here < stack + sizeof(stack);
+	on_stack = (uintptr_t)&here - (uintptr_t)stack < sizeof(stack);
 }
 
 static struct sigaction actions[3];

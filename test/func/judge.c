@@ -14,6 +14,7 @@
  *   CR=FILE               the program under test
  *   CR_MUST_WORK=1        a case that cannot be tested is a failure
  *   CR_TEST_MODES="A B"   only these, where none is named on the command line
+ *   CR_TEST_KILLS=N       how many dumps are killed in broken-dump; 7 if unset
  *   CR_TEST_DEADLINE=S    of every wait; 30 if unset
  *   CR_KEEP=1             the private folder of a failed case is kept
  */
@@ -33,8 +34,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MAX_KILLS 7
-
 static double now(void)
 {
 	struct timespec t;
@@ -50,12 +49,18 @@ static void nap(double seconds)
 	nanosleep(&t, NULL);
 }
 
+/* A positive number from the environment. */
+static int setting(const char *name, int otherwise)
+{
+	const char *text = getenv(name);
+	int value = text ? atoi(text) : 0;
+
+	return value > 0 ? value : otherwise;
+}
+
 static double patience(void)
 {
-	const char *text = getenv("CR_TEST_DEADLINE");
-	double seconds = text ? atof(text) : 0;
-
-	return seconds > 0 ? seconds : 30;
+	return setting("CR_TEST_DEADLINE", 30);
 }
 
 /* The case failed: the first reason is the one that counts. Gives false. */
@@ -287,7 +292,12 @@ static bool image_is_whole(struct trial *t, const char *image)
 	return true;
 }
 
-static bool dump(struct trial *t, const char *image, const char *option)
+enum {
+	SYNC = 1,
+	LEAVE_RUNNING = 2
+};
+
+static bool dump(struct trial *t, const char *image, unsigned int how)
 {
 	char pid[16], dir[4096];
 	const char *argv[6];
@@ -296,14 +306,16 @@ static bool dump(struct trial *t, const char *image, const char *option)
 	snprintf(pid, sizeof(pid), "%d", t->pid);
 	snprintf(dir, sizeof(dir), "%s", trial_path(t, image));
 	argv[n++] = "dump";
-	if (option)
-		argv[n++] = option;
+	if (!(how & SYNC))
+		argv[n++] = "--no-sync";
+	if (how & LEAVE_RUNNING)
+		argv[n++] = "--leave-running";
 	argv[n++] = pid;
 	argv[n++] = dir;
 	argv[n] = NULL;
 	if (!run_cr(t, argv) || !image_is_whole(t, image))
 		return false;
-	if (option && strcmp(option, "--leave-running") == 0)
+	if (how & LEAVE_RUNNING)
 		return settle(t, "cr dump");
 	if (!reap_subject(t, &status))
 		return false;
@@ -366,7 +378,7 @@ static bool dump_and_restore(struct trial *t, unsigned int times)
 		pid_t pid = t->pid;
 
 		snprintf(image, sizeof(image), "image-%u", i);
-		good = dump(t, image, i ? "--no-sync" : NULL) && restore(t, image, pid);
+		good = dump(t, image, i ? 0 : SYNC) && restore(t, image, pid);
 	}
 	good = good && compare(t, before);
 	snapshot_free(before);
@@ -396,7 +408,7 @@ static bool mode_leave_running(struct trial *t)
 		return false;
 	pid = t->pid;
 	before = snapshot_take(pid);
-	good = dump(t, "image", "--leave-running") && compare(t, before);
+	good = dump(t, "image", LEAVE_RUNNING) && compare(t, before);
 	snapshot_free(before);
 	if (!good || !files_save(t) || !finish(t))
 		return false;
@@ -409,10 +421,10 @@ static bool mode_leave_running(struct trial *t)
  * One killed dump. Afterwards there is either the subject, unharmed, and no image, or (the kill
  * came after the image was published) the image, and it is restored to go on with.
  */
-static bool kill_a_dump(struct trial *t, double after)
+static bool kill_a_dump(struct trial *t, double after, int *undone)
 {
 	char number[16], dir[4096];
-	const char *argv[] = { "dump", "--no-sync", "--force", number, dir, NULL };
+	const char *argv[] = { "dump", "--no-sync", number, dir, NULL };
 	pid_t pid = t->pid, cr;
 	int status;
 
@@ -433,6 +445,7 @@ static bool kill_a_dump(struct trial *t, double after)
 				t,
 				"cr dump was killed after %g s: the subject is dead and there is no image",
 				after);
+		++*undone;
 		return true;
 	}
 	if (!reap_subject(t, &status))
@@ -446,6 +459,7 @@ static bool kill_a_dump(struct trial *t, double after)
 static bool mode_broken_dump(struct trial *t)
 {
 	struct snapshot *before;
+	int kills = setting("CR_TEST_KILLS", 7), undone = 0;
 	double begun, whole;
 	bool good;
 
@@ -453,10 +467,12 @@ static bool mode_broken_dump(struct trial *t)
 		return false;
 	before = snapshot_take(t->pid);
 	begun = now();
-	good = dump(t, "calibration", "--leave-running");
+	good = dump(t, "calibration", LEAVE_RUNNING);
 	whole = now() - begun;
-	for (int i = 0; good && i < MAX_KILLS; i++)
-		good = kill_a_dump(t, whole * (i + 0.5) / MAX_KILLS);
+	for (int i = 0; good && i < kills; i++)
+		good = kill_a_dump(t, whole * (i + 0.5) / kills, &undone);
+	printf("# %d dumps killed within %.1f ms: %d came before the image was published\n", kills,
+	       whole * 1e3, undone);
 	good = good && compare(t, before);
 	snapshot_free(before);
 	return good && finish(t);

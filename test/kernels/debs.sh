@@ -21,9 +21,9 @@ die() {
 mirror() {
 	apt-get -o Dir::State::lists="$state/none" update --print-uris 2>/dev/null |
 		sed -n "s|^'\\(.*/\\)dists/\\([^/]*\\)/InRelease'.*|\\2 \\1|p" |
-		while read -r suite base; do
+		while read -r one base; do
 			# shellcheck disable=SC2254 # it is a pattern
-			case $suite in
+			case $one in
 			$1) echo "$base" && break ;;
 			esac
 		done
@@ -33,9 +33,8 @@ write_sources() {
 	main=$(mirror '[a-z]*[!-]')
 	[ -n "$main" ] || die "no Debian archive among the sources of this machine's apt"
 	options=
-	for ring in /usr/share/keyrings/debian-archive-keyring.gpg; do
-		[ ! -e "$ring" ] || options="[signed-by=$ring] "
-	done
+	ring=/usr/share/keyrings/debian-archive-keyring.gpg
+	[ ! -e $ring ] || options="[signed-by=$ring] "
 	echo "deb $options$main $suite main"
 	case $suite in
 	sid | *-*) return ;;
@@ -68,7 +67,7 @@ refresh() {
 # depends PACKAGE PATTERN: what it depends on directly and matches
 depends() {
 	apt apt-cache show --no-all-versions "$1" |
-		sed -n 's/^\(Pre-\)*Depends: //p' | tr ',|' '\n\n' | sed 's/^ *//; s/[ (].*//' |
+		sed -n 's/^\(Pre-\)*Depends: //p' | tr ',|' '[\n*]' | sed 's/^ *//; s/[ (].*//' |
 		grep -e "$2" | head -n 1
 }
 

@@ -94,7 +94,7 @@ struct sample {
 };
 
 static const struct sample samples[] = {
-	{ "/etc/passwd", S_IFREG, 0, 0, 0, 1, "regfile", NULL },
+	{ "/etc/passwd", S_IFREG, 0, 0, 0, 1, "regfile", "another object has" },
 	{ "/tmp/x (deleted)", S_IFREG, 0, 0, 0, 0, "regfile", "was deleted" },
 	{ "/tmp/x (deleted)", S_IFREG, 0, 0, 0, 1, "regfile", "other names" },
 	{ "/nonexistent/x", S_IFREG, 0, 0, 0, 1, "regfile", "root folder of cr" },
@@ -103,15 +103,15 @@ static const struct sample samples[] = {
 	{ "/dev/zero (deleted)", S_IFREG, 0, 0, 0, 0, "regfile", "shared anonymous" },
 	{ "/proc/1/maps", S_IFREG, 0, 0, 0, 1, "regfile", "files and folders of /proc" },
 	{ "net:[4026531840]", S_IFREG, 0, 0, 0, 1, NULL, NULL },
-	{ "/tmp", S_IFDIR, 0, 0, O_DIRECTORY, 2, "directory", NULL },
+	{ "/tmp", S_IFDIR, 0, 0, O_DIRECTORY, 2, "directory", "another object has" },
 	{ "/proc/1", S_IFDIR, 0, 0, O_DIRECTORY, 2, "directory", "files and folders of /proc" },
 	{ "/tmp/x (deleted)", S_IFDIR, 0, 0, O_DIRECTORY, 0, "directory", "was deleted" },
-	{ "/tmp", S_IFDIR, 0, 0, O_PATH | O_DIRECTORY, 2, "opath", NULL },
+	{ "/tmp", S_IFDIR, 0, 0, O_PATH | O_DIRECTORY, 2, "opath", "another object has" },
 	{ "/etc/passwd", S_IFREG, 0, 0, O_PATH, 1, "opath", NULL },
 	{ "/dev/null", S_IFCHR, 1, 3, O_PATH, 1, "opath", NULL },
 	{ "pipe:[1]", S_IFIFO, 0, 0, O_PATH, 1, "opath", "no name" },
 	{ "socket:[1]", S_IFSOCK, 0, 0, O_PATH, 1, "opath", "no name" },
-	{ "/dev/null", S_IFCHR, 1, 3, 0, 1, "memdev", NULL },
+	{ "/dev/null", S_IFCHR, 1, 3, 0, 1, "memdev", "another object has" },
 	{ "/dev/zero", S_IFCHR, 1, 5, 0, 1, "memdev", NULL },
 	{ "/dev/full", S_IFCHR, 1, 7, 0, 1, "memdev", NULL },
 	{ "/dev/random", S_IFCHR, 1, 8, 0, 1, "memdev", NULL },

@@ -15,7 +15,10 @@
 #define MAX_RANGES 64
 #define PAGE 4096ul
 
-enum { DONE = 42, NOT_HERE = 77 };
+enum {
+	DONE = 42,
+	NOT_HERE = 77
+};
 
 static uint64_t kept = 5;
 
@@ -41,7 +44,9 @@ static size_t ranges_by_stdio(ino_t ino, struct cr_rst_range *range)
 
 		if (is_file || (fields == 5 && start == last))
 			range[n++] = (struct cr_rst_range){
-				start, end, offset,
+				start,
+				end,
+				offset,
 				(perm[0] == 'r' ? PROT_READ : 0u) |
 					(perm[1] == 'w' ? PROT_WRITE : 0u) |
 					(perm[2] == 'x' ? PROT_EXEC : 0u),
@@ -64,7 +69,8 @@ static void test_own_ranges(void)
 	size_t n = ranges_by_stdio(st.st_ino, wanted);
 
 	CU_ASSERT_FATAL(n >= 3 && n < MAX_RANGES);
-	CU_ASSERT_EQUAL(cr_rst_own_ranges(maps, st.st_dev, st.st_ino, range, MAX_RANGES), (int64_t)n);
+	CU_ASSERT_EQUAL(cr_rst_own_ranges(maps, st.st_dev, st.st_ino, range, MAX_RANGES),
+			(int64_t)n);
 	CU_ASSERT_EQUAL(memcmp(range, wanted, n * sizeof(*range)), 0);
 	/* again, although the descriptor was read; fewer than there are */
 	CU_ASSERT(lseek(maps, 100, SEEK_SET) == 100);
@@ -101,8 +107,8 @@ static void test_odd_maps(void)
 	int fd = memfd_create("maps", MFD_CLOEXEC);
 
 	CU_ASSERT_EQUAL(write(fd, text, sizeof(text) - 1), (ssize_t)sizeof(text) - 1);
-	CU_ASSERT_EQUAL_FATAL(
-		cr_rst_own_ranges(fd, makedev(0x103, 0x1fffff), 4294967297, range, 8), 4);
+	CU_ASSERT_EQUAL_FATAL(cr_rst_own_ranges(fd, makedev(0x103, 0x1fffff), 4294967297, range, 8),
+			      4);
 	CU_ASSERT_EQUAL(memcmp(range, wanted, sizeof(wanted)), 0);
 	close(fd);
 }
@@ -124,9 +130,17 @@ static int fields(struct cr_rst_mm_map *map)
 	for (int i = 4; i < 53; i++)
 		v[i] = strtoull(word, &word, 10);
 	*map = (struct cr_rst_mm_map){
-		.start_code = v[26], .end_code = v[27], .start_data = v[45], .end_data = v[46],
-		.start_brk = v[47], .brk = (uintptr_t)sbrk(0), .start_stack = v[28],
-		.arg_start = v[48], .arg_end = v[49], .env_start = v[50], .env_end = v[51],
+		.start_code = v[26],
+		.end_code = v[27],
+		.start_data = v[45],
+		.end_data = v[46],
+		.start_brk = v[47],
+		.brk = (uintptr_t)sbrk(0),
+		.start_stack = v[28],
+		.arg_start = v[48],
+		.arg_end = v[49],
+		.env_start = v[50],
+		.env_end = v[51],
 	};
 	map->arg_end--; /* a change that shows */
 	return 0;
@@ -334,8 +348,11 @@ static char *five_pages(int fd, struct cr_rst_range *range)
 	area[PAGE] = area[2 * PAGE] = 'X';
 	for (size_t i = 0; i < 5; i++) {
 		range[i] = (struct cr_rst_range){
-			(uintptr_t)area + i * PAGE, (uintptr_t)area + (i + 1) * PAGE, i * PAGE,
-			prot[i], MAP_PRIVATE,
+			(uintptr_t)area + i * PAGE,
+			(uintptr_t)area + (i + 1) * PAGE,
+			i * PAGE,
+			prot[i],
+			MAP_PRIVATE,
 		};
 		mprotect(area + i * PAGE, PAGE, (int)prot[i]);
 	}

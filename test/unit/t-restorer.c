@@ -285,7 +285,7 @@ static void test_copy(void)
 	room_arg(op, 1, CR_RST_DATA, 1);
 	room_arg(op, 2, CR_RST_CONST, 8);
 	CU_ASSERT_EQUAL(run(one), 0);
-	CU_ASSERT_EQUAL(memcmp(one->data + 100, "\0" "12345678\0", 10), 0);
+	CU_ASSERT_EQUAL(memcmp(one->data + 100, "\00012345678", 10), 0);
 	room_free(room);
 }
 
@@ -506,7 +506,7 @@ static void test_enter(void)
 	room_arg(op, 1, CR_RST_DATA, 4);
 	op->arg[2] = 4;
 	CU_ASSERT_EQUAL(room_scratch(enter_backwards, room), 0);
-	CU_ASSERT_EQUAL(memcmp(one->data + 100, "\0\0\0\0" "4567\0", 9), 0);
+	CU_ASSERT_EQUAL(memcmp(one->data + 100, "\0\0\0\0004567", 9), 0);
 	room_free(room);
 }
 
@@ -565,17 +565,33 @@ static void test_leave(void)
 	struct one *one = &room->one[0];
 	struct frame *f = (struct frame *)(one->data + 512);
 	uint64_t sp = (uintptr_t)room->one[2].stack + sizeof(room->one[2].stack);
-	const int64_t wanted_regs[15] = { 1, 2, 3, 4, 5, 6, 7, (int64_t)sp, 9, 10, 11, 12, 13,
-					  14, 15 };
+	const int64_t wanted_regs[15] = { 1, 2,  3,  4,  5,  6,  7, (int64_t)sp,
+					  9, 10, 11, 12, 13, 14, 15 };
 
 	memset(f, 0, sizeof(*f));
 	*f = (struct frame){
 		.flags = 6, /* a stack segment is there and strictly taken */
 		.stack = { 0, 2 /* SS_DISABLE */, 0 },
-		.ax = 1, .bx = 2, .cx = 3, .dx = 4, .si = 5, .di = 6, .bp = 7, .sp = sp,
+		.ax = 1,
+		.bx = 2,
+		.cx = 3,
+		.dx = 4,
+		.si = 5,
+		.di = 6,
+		.bp = 7,
+		.sp = sp,
 		.r8 = (uintptr_t)room->note,
-		.r9 = 9, .r10 = 10, .r11 = 11, .r12 = 12, .r13 = 13, .r14 = 14, .r15 = 15,
-		.ip = (uintptr_t)landed, .eflags = 0x202, .cs = 0x33, .ss = 0x2b,
+		.r9 = 9,
+		.r10 = 10,
+		.r11 = 11,
+		.r12 = 12,
+		.r13 = 13,
+		.r14 = 14,
+		.r15 = 15,
+		.ip = (uintptr_t)landed,
+		.eflags = 0x202,
+		.cs = 0x33,
+		.ss = 0x2b,
 		.mask = 1u << (SIGUSR2 - 1),
 	};
 	room_arg(room_op(one, CR_RST_LEAVE), 0, CR_RST_DATA, 512);

@@ -89,9 +89,8 @@ void arch_cpu_model(char out[64])
 	const char *text = (const char *)words;
 
 	for (unsigned int i = 0; i < 3; i++)
-		if (!__get_cpuid(0x80000002 + i, &words[4 * i], &words[4 * i + 1], &words[4 * i + 2],
-				 &words[4 * i + 3]))
-			break;
+		__cpuid(0x80000002 + i, words[4 * i], words[4 * i + 1], words[4 * i + 2],
+			words[4 * i + 3]);
 	while (*text == ' ')
 		text++;
 	memset(out, 0, 64);

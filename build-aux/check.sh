@@ -1,0 +1,10 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Installs what is missing, builds in build/ and runs all tests. For a bare checkout on Debian 12,
+# as root.
+set -eu
+top=$(cd "$(dirname "$0")/.." && pwd)
+cd "$top"
+sh build-aux/setup.sh --tests
+cd build
+make check -j"$(nproc)" CR_MUST_WORK=1 VERBOSE=1

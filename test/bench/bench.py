@@ -1,0 +1,230 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Dump and restore of a sleeping process by cr and by criu, side by side in one run.
+
+The tools take turns in every round, each with a subject of its own. Wall time is from the start
+of the tool to its end, as a caller sees it; the system calls of all processes of the tool are
+counted in a run apart (count.c). criu keeps what it finds out about the kernel in a tmpfs on /run,
+so it gets one where there is none. Everything happens in a private mount namespace, as root."""
+
+import argparse
+import ctypes
+import os
+import platform
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+CLONE_NEWNS, MS_REC, MS_PRIVATE, PR_SET_CHILD_SUBREAPER = 0x20000, 0x4000, 1 << 18, 36
+SUBJECTS = {
+    "sleep": ["SLEEPER"],
+    "threads-100": ["SLEEPER", "100"],
+    "threads-1000": ["SLEEPER", "1000"],
+    "python3": [sys.executable, "-c", "import os, signal; os.write(1, b'ready\\n'); signal.pause()"],
+}
+
+
+def check(result, what):
+    if result != 0:
+        sys.exit(f"bench: {what}: {os.strerror(ctypes.get_errno())}")
+
+
+def is_tmpfs(path):
+    return subprocess.check_output(["stat", "-f", "-c", "%T", path], text=True).strip() == "tmpfs"
+
+
+def private_mounts(folder):
+    check(LIBC.unshare(CLONE_NEWNS), "unshare (to be run as root)")
+    check(LIBC.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None), "mount /")
+    for place in [folder] + ([] if is_tmpfs("/run") else ["/run"]):
+        check(LIBC.mount(b"tmpfs", os.fsencode(place), b"tmpfs", 0, b"mode=700"), f"mount {place}")
+
+
+class Tool:
+    """A row of the table: how the tool is called, and what was measured."""
+
+    def __init__(self, name, dump, restore):
+        self.name = name
+        self.command = {"dump": dump, "restore": restore}
+        self.times = {"dump": [], "restore": []}
+        self.calls = {"dump": None, "restore": None}
+
+
+def criu(tree):
+    lib = f"{tree}/usr/lib/{platform.machine()}-linux-gnu"
+    start = [f"{lib}/ld-linux-x86-64.so.2", "--library-path", lib, f"{tree}/usr/sbin/criu"]
+    version = subprocess.run(start + ["--version"], capture_output=True, text=True, check=True)
+    tool = Tool(
+        "criu",
+        lambda pid, d: start + ["dump", "-t", str(pid), "-D", d, "-o", "dump.log"],
+        lambda pid, d: start + ["restore", "-d", "-D", d, "-o", "restore.log"],
+    )
+    tool.needs_folder = True
+    return tool, "criu " + version.stdout.split()[1]
+
+
+def cr(path, name, *options):
+    tool = Tool(
+        name,
+        lambda pid, d: [path, "dump", *options, str(pid), d],
+        lambda pid, d: [path, "restore", "--detach", d],
+    )
+    tool.needs_folder = False
+    return tool
+
+
+def start_subject(command, folder):
+    out = os.path.join(folder, "out")
+    with open(out, "wb") as file:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, cwd=folder,
+            start_new_session=True, env={"PATH": os.environ["PATH"]})
+    while open(out, "rb").read() != b"ready\n":
+        if process.poll() is not None:
+            sys.exit(f"bench: the subject {command} failed")
+        time.sleep(0.002)
+    time.sleep(0.005)
+    return process.pid
+
+
+def run(tool, operation, pid, image, before=()):
+    command = list(before) + tool.command[operation](pid, image)
+    log = image + ".out"
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    begin = time.perf_counter()
+    child = os.posix_spawn(command[0], command, os.environ, file_actions=actions)
+    status = os.waitpid(child, 0)[1]
+    taken = time.perf_counter() - begin
+    if status != 0:
+        print(f"bench: {' '.join(command)}: status {os.waitstatus_to_exitcode(status)}")
+        for name in (log, f"{image}/{operation}.log"):
+            if os.path.exists(name):
+                print(open(name, errors="replace").read()[-3000:])
+        os.kill(pid, signal.SIGKILL) if operation == "dump" else None
+        sys.exit(1)
+    return taken
+
+
+def end_restored(tool, pid, before):
+    """The restored process is this one's child (a subreaper's) and looks as it did."""
+    after = identity(pid)
+    if after:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    if after != before:
+        sys.exit(f"bench: {tool.name}: process {pid} was {before}, is {after}")
+
+
+def identity(pid):
+    try:
+        lines = open(f"/proc/{pid}/status").read().splitlines()
+    except FileNotFoundError:
+        return None
+    return [line for line in lines if line.split(":")[0] in ("Name", "Threads", "PPid")]
+
+
+def one_round(tool, subject, folder, counter=None):
+    image = os.path.join(folder, "image")
+    pid = start_subject(subject, folder)
+    before = identity(pid)
+    if tool.needs_folder:
+        os.mkdir(image)
+    for operation in ("dump", "restore"):
+        count = [counter, os.path.join(folder, "count")] if counter else []
+        taken = run(tool, operation, pid, image, count)
+        if operation == "dump":
+            os.waitpid(pid, 0)  # the number must be free again
+        if counter:
+            tool.calls[operation] = int(open(count[1]).read())
+        else:
+            tool.times[operation].append(taken * 1e3)
+    end_restored(tool, pid, before)
+    shutil.rmtree(image)
+
+
+def empty_start(sleeper):
+    """What starting and reaping a program that does nothing takes: no tool can be below that."""
+    times = []
+    for _ in range(100):
+        begin = time.perf_counter()
+        os.waitpid(os.posix_spawn(sleeper, [sleeper, "0"], os.environ), 0)
+        times.append((time.perf_counter() - begin) * 1e3)
+    return f"an empty program: min {min(times):.2f} ms, median {statistics.median(times):.2f} ms"
+
+
+def table(tools):
+    print("| tool | operation | min ms | median ms | system calls | criu/tool: min | median | calls |")
+    print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    for operation in ("dump", "restore"):
+        base = tools[0]
+        for tool in tools:
+            a, b = base.times[operation], tool.times[operation]
+            ratios = (min(a) / min(b), statistics.median(a) / statistics.median(b),
+                      base.calls[operation] / tool.calls[operation])
+            print(f"| {tool.name} | {operation} | {min(b):.2f} | {statistics.median(b):.2f} "
+                  f"| {tool.calls[operation]} | {' | '.join(f'{r:.1f}' for r in ratios)} |")
+
+
+def machine():
+    cpu = [line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if "model name" in line]
+    return f"{cpu[0] if cpu else 'unknown CPU'}, {len(cpu)} cores, Linux {platform.release()}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cr", help="the program; without it criu is measured alone")
+    parser.add_argument("--criu", required=True, help="the folder that criu was unpacked to")
+    parser.add_argument("--tools", default=".", help="where sleeper and count are (default: .)")
+    parser.add_argument("--disk", default=".", help="a folder on a disk (default: .)")
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("subject", nargs="*", default=["sleep"],
+                        help=f"{' '.join(SUBJECTS)} (default: sleep)")
+    args = parser.parse_args()
+    names = args.subject
+    if args.rounds < 1 or set(names) - set(SUBJECTS):
+        parser.error("unknown subject, or no rounds")
+    helpers = {name: os.path.abspath(os.path.join(args.tools, name)) for name in ("sleeper", "count")}
+    tree = os.path.abspath(args.criu)
+    program = os.path.abspath(args.cr) if args.cr else None
+    disk = tempfile.mkdtemp(prefix="cr-bench-", dir=args.disk)
+    memory = tempfile.mkdtemp(prefix="cr-bench-")
+    try:
+        private_mounts(memory)
+        check(LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
+        versions = [criu(tree)[1]]
+        if program:
+            versions += [subprocess.check_output([program, "--version"], text=True).splitlines()[0]]
+        print(f"{machine()}; {', '.join(versions)}; {args.rounds} rounds; {empty_start(helpers['sleeper'])}")
+        for name in names:
+            command = [helpers["sleeper"] if w == "SLEEPER" else w for w in SUBJECTS[name]]
+            for place, folder in (("tmpfs", memory), ("disk", disk)):
+                tools = [criu(tree)[0]]
+                if program:
+                    tools += [cr(program, "cr --no-sync", "--no-sync"), cr(program, "cr")]
+                for tool in tools:  # warm, and counted
+                    one_round(tool, command, folder)
+                    tool.times = {"dump": [], "restore": []}
+                    one_round(tool, command, folder, helpers["count"])
+                for i in range(args.rounds):
+                    for tool in tools[i % len(tools):] + tools[:i % len(tools)]:
+                        one_round(tool, command, folder)
+                print(f"\n{name}, images on {place}:\n")
+                table(tools)
+                sys.stdout.flush()
+    finally:
+        LIBC.umount2(os.fsencode(memory), 2)
+        shutil.rmtree(memory, ignore_errors=True)
+        shutil.rmtree(disk, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

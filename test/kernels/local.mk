@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: MIT
+# make check-kernels: the functional tests inside other kernels (KERNELS="bookworm ... sid").
+EXTRA_DIST += test/kernels/run.sh test/kernels/debs.sh test/kernels/init test/kernels/judge.awk
+
+KERNEL_TESTS = $(func_tests) test/preloader.sh
+
+.PHONY: check-kernels
+check-kernels: cr$(EXEEXT) $(func_tests) test/preloader
+	$(AM_V_at)srcdir='$(abs_srcdir)' $(SHELL) $(srcdir)/test/kernels/run.sh \
+		cr$(EXEEXT) $(KERNEL_TESTS)
