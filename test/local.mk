@@ -26,3 +26,6 @@ TESTS += $(func_tests)
 
 dist_check_SCRIPTS += $(test_scripts)
 TESTS += $(test_scripts)
+
+include test/bench/local.mk
+include test/kernels/local.mk

@@ -25,12 +25,12 @@ int64_t arch_call_result(const uint64_t *regs);
  * but the registers that arch_set_stub gives it.
  */
 struct arch_stub {
-	uint64_t at;             /* of the stub */
-	bool map;                /* map and copy first */
-	uint64_t area, size;     /* the writable area, whole pages */
-	uint64_t source;         /* what is copied into it, `size` bytes */
-	uint64_t run, plan;      /* the interpreter, the plan (in the area) */
-	uint64_t stack;          /* top, 16-byte aligned */
+	uint64_t at;         /* of the stub */
+	bool map;            /* map and copy first */
+	uint64_t area, size; /* the writable area, whole pages */
+	uint64_t source;     /* what is copied into it, `size` bytes */
+	uint64_t run, plan;  /* the interpreter, the plan (in the area) */
+	uint64_t stack;      /* top, 16-byte aligned */
 	int process, thread, signal;
 };
 extern const uint8_t arch_stub_bytes[];

@@ -42,7 +42,8 @@ uint32_t dump_shared(struct dump *d, const struct kind *k, uint64_t key, uint32_
 	return id;
 }
 
-int dump_each_description(struct dump *d, int (*each)(void *arg, const struct fd_view *v), void *arg)
+int dump_each_description(struct dump *d, int (*each)(void *arg, const struct fd_view *v),
+			  void *arg)
 {
 	for (size_t i = 0; i < d->descriptions.n; i++) {
 		int rc = each(arg, &d->descriptions.v[i]->view);

@@ -13,6 +13,7 @@ uint32_t dump_description(struct dump *d, int pid, int fd);
  * to its own id. For objects that have several descriptions, such as pipes (key: inode). */
 uint32_t dump_shared(struct dump *d, const struct kind *k, uint64_t key, uint32_t id);
 /* Calls each(arg, view) for every description of the tree, in order of id; stops at a negative value. */
-int dump_each_description(struct dump *d, int (*each)(void *arg, const struct fd_view *v), void *arg);
+int dump_each_description(struct dump *d, int (*each)(void *arg, const struct fd_view *v),
+			  void *arg);
 
 #endif

@@ -12,7 +12,11 @@
 #define PAGE 4096u
 
 /* The engine's own questions, the first operations of a leader's plan. */
-enum { ASK_BRK, ASK_ITIMER, N_ITIMERS = 3 };
+enum {
+	ASK_BRK,
+	ASK_ITIMER,
+	N_ITIMERS = 3
+};
 #define ITIMER_ROOM 32u
 
 static void ask_engine(struct plan *batch)
@@ -135,9 +139,11 @@ static int check_report(const struct dump_process *p, struct error *e)
 static int take_engine(struct dump_process *p, struct error *e)
 {
 	const struct dump_thread *t = leader_of(p);
-	const int64_t *results = (const void *)(p->answers + plan_results_at(&t->batch, t->plan_at));
+	const int64_t *results =
+		(const void *)(p->answers + plan_results_at(&t->batch, t->plan_at));
 	const uint8_t *data = p->answers + plan_data_at(&t->batch, t->plan_at);
-	static const char *const names[N_ITIMERS] = { "ITIMER_REAL", "ITIMER_VIRTUAL", "ITIMER_PROF" };
+	static const char *const names[N_ITIMERS] = { "ITIMER_REAL", "ITIMER_VIRTUAL",
+						      "ITIMER_PROF" };
 
 	p->brk = (uint64_t)results[ASK_BRK];
 	for (unsigned int i = 0; i < N_ITIMERS; i++) {
@@ -146,7 +152,8 @@ static int take_engine(struct dump_process *p, struct error *e)
 		if (results[ASK_ITIMER + i] < 0)
 			return fail(e, (int)-results[ASK_ITIMER + i], "getitimer");
 		if (it->it_value.tv_sec || it->it_value.tv_usec)
-			return fail(e, 0, "has an armed interval timer (%s), which cannot be saved yet",
+			return fail(e, 0,
+				    "has an armed interval timer (%s), which cannot be saved yet",
 				    names[i]);
 	}
 	return 0;

@@ -81,12 +81,13 @@ static int check_is_process(struct dump_process *p, struct error *e)
 	const struct dump_thread *t = leader_of(p);
 
 	if (t->status.tgid != p->pid)
-		return fail(e, 0, "%d is a thread of process %d; a process is saved as a whole", p->pid,
-			    t->status.tgid);
+		return fail(e, 0, "%d is a thread of process %d; a process is saved as a whole",
+			    p->pid, t->status.tgid);
 	if (t->stat.flags & 0x00200000)
 		return fail(e, 0, "%d (%s) is a kernel thread", p->pid, t->stat.comm);
 	if (p->pid == getpid())
-		return fail(e, 0, "%d is this cr itself; run it outside the tree that is to be saved",
+		return fail(e, 0,
+			    "%d is this cr itself; run it outside the tree that is to be saved",
 			    p->pid);
 	return 0;
 }

@@ -28,11 +28,11 @@
 struct dump_options {
 	int pid;
 	const char *dir;
-	bool leave_running;       /* the subject goes on as soon as everything is read */
-	bool leave_stopped;       /* the subject stays stopped, as by SIGSTOP */
-	bool force;               /* an image that is there is replaced */
-	bool sync;                /* wait for the disk before the image gets its name */
-	double timeout;           /* seconds for the whole; 0: ten for each wait for the subject */
+	bool leave_running; /* the subject goes on as soon as everything is read */
+	bool leave_stopped; /* the subject stays stopped, as by SIGSTOP */
+	bool force;         /* an image that is there is replaced */
+	bool sync;          /* wait for the disk before the image gets its name */
+	double timeout;     /* seconds for the whole; 0: ten for each wait for the subject */
 };
 
 int dump_run(const struct dump_options *o, struct error *e) must_check;
@@ -40,10 +40,10 @@ int dump_run(const struct dump_options *o, struct error *e) must_check;
 /* --- check: discover and probe alone ---------------------------------------------------------- */
 
 struct check_object {
-	int pid, tid;             /* tid: 0 for what a whole process has */
-	const char *sort;         /* "task", "mapping", "descriptor", or the name of a kind */
-	const char *what;         /* "fd 3: /tmp/x" */
-	const char *refusal;      /* a sentence, NULL: can be saved */
+	int pid, tid;        /* tid: 0 for what a whole process has */
+	const char *sort;    /* "task", "mapping", "descriptor", or the name of a kind */
+	const char *what;    /* "fd 3: /tmp/x" */
+	const char *refusal; /* a sentence, NULL: can be saved */
 };
 struct check_report {
 	struct arena arena;

@@ -69,8 +69,10 @@ static int gone(const struct freezer *f, struct held *h, struct error *e)
 	if (h->thread.tid != h->pid)
 		return 0;
 	if (state == 'Z')
-		return fail(e, 0, "process %d is a zombie now, or only its first thread has exited; "
-				  "neither can be saved yet", h->pid);
+		return fail(e, 0,
+			    "process %d is a zombie now, or only its first thread has exited; "
+			    "neither can be saved yet",
+			    h->pid);
 	if (h->pid == f->page->root)
 		return fail(e, ESRCH, "process %d ended before it could be stopped", h->pid);
 	return 0;
@@ -85,7 +87,8 @@ static int seize(const struct freezer *f, struct held *h, struct error *e)
 	if (rc == -EPERM)
 		return fail(e, EPERM,
 			    "trace thread %d (somebody else traces it, it is another user's, or "
-			    "kernel.yama.ptrace_scope forbids it)", h->thread.tid);
+			    "kernel.yama.ptrace_scope forbids it)",
+			    h->thread.tid);
 	if (rc < 0)
 		return fail(e, -rc, "trace thread %d", h->thread.tid);
 	h->is_seized = true;

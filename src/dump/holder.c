@@ -18,7 +18,12 @@
 #define WAIT_SECONDS 10.0
 #define STOPPED_SECONDS 2.0
 
-enum order { ORDER_FREEZE = 'f', ORDER_BATCH = 'b', ORDER_RELEASE = 'r', ORDER_PUBLISH = 'p' };
+enum order {
+	ORDER_FREEZE = 'f',
+	ORDER_BATCH = 'b',
+	ORDER_RELEASE = 'r',
+	ORDER_PUBLISH = 'p'
+};
 
 /* --- in the holder ------------------------------------------------------------------------------- */
 
@@ -53,7 +58,8 @@ static int kill_all(struct holder_page *page, struct error *e)
 			(void)!trace_set_exitkill(page->held[i].thread.tid);
 	signal_all(page, SIGKILL);
 	if (!trace_wait_all(&w))
-		return fail(e, ETIMEDOUT, "process %d has got SIGKILL and does not end", page->root);
+		return fail(e, ETIMEDOUT, "process %d has got SIGKILL and does not end",
+			    page->root);
 	return 0;
 }
 

@@ -25,26 +25,30 @@ struct held {
 	int pid;
 	bool is_seized;
 	bool is_gone;
-	bool is_read;                 /* stopped, and thread is filled in */
+	bool is_read; /* stopped, and thread is filled in */
 };
 
 #define HOLDER_MAX_THREADS 32768u
-#define HOLDER_BYTES (768ull << 20)   /* of shared memory; taken only as far as it is used */
-#define HOLDER_XSTATE_ROOM 16384u     /* largest xstate that is taken: AMX needs 11008 bytes */
+#define HOLDER_BYTES (768ull << 20) /* of shared memory; taken only as far as it is used */
+#define HOLDER_XSTATE_ROOM 16384u   /* largest xstate that is taken: AMX needs 11008 bytes */
 
 /* What becomes of the subject. */
-enum holder_end { HOLDER_KILL, HOLDER_STOP, HOLDER_RUN };
+enum holder_end {
+	HOLDER_KILL,
+	HOLDER_STOP,
+	HOLDER_RUN
+};
 
 /* At the begin of the shared memory. */
 struct holder_page {
-	struct error error;           /* of the last order */
+	struct error error; /* of the last order */
 	int root;
-	double seconds;               /* freeze: for how long; 0: the usual ten */
+	double seconds; /* freeze: for how long; 0: the usual ten */
 	uint32_t n_held;
-	struct batch batch;           /* of one process; all in the shared memory */
+	struct batch batch; /* of one process; all in the shared memory */
 	enum holder_end end;
-	bool published;               /* the image has its name */
-	uint64_t used;                /* bytes of the shared memory that are given away for good */
+	bool published; /* the image has its name */
+	uint64_t used;  /* bytes of the shared memory that are given away for good */
 	struct held held[HOLDER_MAX_THREADS];
 };
 
@@ -52,7 +56,7 @@ struct holder {
 	struct holder_page *page;
 	int socket;
 	int pid;
-	bool is_lost;                 /* it was killed in the middle of an order */
+	bool is_lost; /* it was killed in the middle of an order */
 };
 
 /* Starts it. w: the image that it may publish; forked early, while there is little to copy. */
@@ -67,7 +71,8 @@ int holder_release(struct holder *h, enum holder_end end, struct error *e) must_
  * Publishes the image and then ends the subject, stops it or lets it run. The holder ends. *published:
  * the image has its name (also when the error is that the subject did not end in time).
  */
-int holder_publish(struct holder *h, enum holder_end end, bool *published, struct error *e) must_check;
+int holder_publish(struct holder *h, enum holder_end end, bool *published,
+		   struct error *e) must_check;
 /* Whatever is left is rolled back. Waits until the holder is gone. */
 void holder_close(struct holder *h);
 

@@ -17,7 +17,7 @@
 struct sorting {
 	struct dump_fd **fds;
 	size_t n;
-	int rc;                       /* of the first kcmp that failed */
+	int rc; /* of the first kcmp that failed */
 };
 
 static int by_number(uint64_t a, uint64_t b)

@@ -25,13 +25,13 @@ struct asked {
 struct dump_thread {
 	struct dump_process *process;
 	int tid;
-	int dir;                      /* /proc/PID/task/TID */
+	int dir; /* /proc/PID/task/TID */
 	struct proc_stat stat;
 	struct proc_status status;
 	const struct held_thread *held; /* NULL before the freeze */
 	struct plan batch;
-	struct asked *asked;          /* one for each kind */
-	uint64_t plan_at;             /* of its plan in the process' image of plans */
+	struct asked *asked; /* one for each kind */
+	uint64_t plan_at;    /* of its plan in the process' image of plans */
 };
 
 struct dump_fd {
@@ -43,15 +43,14 @@ struct dump_fd {
 
 struct dump_process {
 	int pid;
-	struct dump_process *parent;  /* NULL: the root */
-	int dir;                      /* /proc/PID */
+	struct dump_process *parent; /* NULL: the root */
+	int dir;                     /* /proc/PID */
 	int pidfd;
 	vec(struct dump_thread *) threads; /* the leader first */
-	struct maps maps;             /* as smaps tells */
-	vec(struct dump_fd) fds;      /* ascending */
-	uint64_t brk;                 /* told by the batch */
-	uint8_t *answers;             /* image of the plans with their results */
-	bool gone;                    /* has ended before the freeze */
+	struct maps maps;                  /* as smaps tells */
+	vec(struct dump_fd) fds;           /* ascending */
+	uint64_t brk;                      /* told by the batch */
+	uint8_t *answers;                  /* image of the plans with their results */
 };
 
 struct description {
@@ -69,7 +68,7 @@ struct shared_object {
 /* A file that is mapped somewhere in the tree, as its path led to it when it was looked at. */
 struct mapped_file {
 	const char *path;
-	uint64_t dev, inode;          /* as maps tells them */
+	uint64_t dev, inode; /* as maps tells them */
 	struct stat st;
 };
 
@@ -77,20 +76,20 @@ struct mapped_file {
 
 struct dump {
 	const struct dump_options *opt;
-	struct check_report *report;  /* of `cr check`; NULL in a dump */
+	struct check_report *report; /* of `cr check`; NULL in a dump */
 	struct arena arena;
 	struct deadline deadline;
-	char *namespaces[N_NAMESPACES]; /* of cr itself */
-	vec(struct dump_process *) processes; /* parents before their children; [0]: the root */
+	char *namespaces[N_NAMESPACES];         /* of cr itself */
+	vec(struct dump_process *) processes;   /* parents before their children; [0]: the root */
 	vec(struct description *) descriptions; /* [i]: id i + 1 */
 	vec(struct shared_object) shared;
 	vec(struct mapped_file) files;
-	size_t last_file;             /* the one found last */
+	size_t last_file; /* the one found last */
 	struct image_writer *writer;
-	vec(char *) tags;             /* of records that have been put */
+	vec(char *) tags;                      /* of records that have been put */
 	int64_t realtime, monotonic, boottime; /* at the freeze, nanoseconds */
-	struct holder *holder;        /* NULL: there is none (any more) */
-	uint64_t stored;              /* bytes in page store 0 */
+	struct holder *holder;                 /* NULL: there is none (any more) */
+	uint64_t stored;                       /* bytes in page store 0 */
 	bool frozen;
 };
 
@@ -116,8 +115,8 @@ struct object {
 	const char *sort;
 	int pid, tid;
 };
-int verdict(struct dump *d, struct object o, int rc, struct error *e, const char *fmt, ...)
-	must_check format_printf(5, 6);
+int verdict(struct dump *d, struct object o, int rc, struct error *e, const char *fmt,
+	    ...) must_check format_printf(5, 6);
 
 /* Everything, of every process. */
 int probe_tree(struct dump *d, struct error *e) must_check;
@@ -140,7 +139,13 @@ int ask_process(struct dump *d, struct dump_process *p, struct error *e) must_ch
 int memory_save(struct dump *d, struct dump_process *p, struct error *e) must_check;
 /* The file of a mapping that has passed the probe. */
 const struct mapped_file *find_mapped_file(struct dump *d, const struct vma *v);
-enum mapping_sort { MAPPING_ANON, MAPPING_FILE, MAPPING_VDSO, MAPPING_VVAR, MAPPING_NONE };
+enum mapping_sort {
+	MAPPING_ANON,
+	MAPPING_FILE,
+	MAPPING_VDSO,
+	MAPPING_VVAR,
+	MAPPING_NONE
+};
 enum mapping_sort mapping_sort(const struct vma *v);
 /* image_put, and a note of the tag for the manifest. */
 int records_put(struct dump *d, const struct record_type *type, const ProtobufCMessage *msg,

@@ -12,8 +12,8 @@
 
 #define PAGE 4096u
 #define CHUNK (512u << 10)
-#define MAX_RUNS 1024u          /* UIO_MAXIOV */
-#define MAX_HOLE (256u * PAGE)  /* that is walked through; kernels before 6.7 tell of every page */
+#define MAX_RUNS 1024u         /* UIO_MAXIOV */
+#define MAX_HOLE (256u * PAGE) /* that is walked through; kernels before 6.7 tell of every page */
 
 struct reader {
 	struct dump *d;
@@ -23,8 +23,8 @@ struct reader {
 	char *buffer;
 	struct iovec runs[MAX_RUNS];
 	uint32_t mapping_of[MAX_RUNS];
-	size_t n_runs, bytes;         /* gathered, not read yet */
-	uint32_t mapping;             /* that the walk has come to */
+	size_t n_runs, bytes; /* gathered, not read yet */
+	uint32_t mapping;     /* that the walk has come to */
 	struct error *error;
 };
 
@@ -170,7 +170,8 @@ static int walk_all(struct reader *r, struct pagemap *pagemap, struct error *e)
 		while (last + 1 < n && is_neighbour(&v[last], &v[last + 1]))
 			last++;
 		r->mapping = (uint32_t)i;
-		rc = pagemap_walk(pagemap, v[i].start, v[last].end, sort == MAPPING_FILE, found, r, e);
+		rc = pagemap_walk(pagemap, v[i].start, v[last].end, sort == MAPPING_FILE, found, r,
+				  e);
 	}
 	return rc < 0 ? rc : flush(r, e);
 }

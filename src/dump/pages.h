@@ -8,16 +8,16 @@
 /* Within one mapping; ascending. */
 struct page_extent {
 	uint64_t start, length;
-	uint64_t offset;              /* in store 0 */
-	uint32_t mapping;             /* index in the list of maps */
-	bool is_data;                 /* else: zeros, where the file has something else */
+	uint64_t offset;  /* in store 0 */
+	uint32_t mapping; /* index in the list of maps */
+	bool is_data;     /* else: zeros, where the file has something else */
 };
 struct page_list {
 	vec(struct page_extent) list;
 };
 
 /* Reads the frozen process' pages and appends them to the page store. */
-int pages_save(struct dump *d, struct dump_process *p, struct page_list *out, struct error *e)
-	must_check;
+int pages_save(struct dump *d, struct dump_process *p, struct page_list *out,
+	       struct error *e) must_check;
 
 #endif

@@ -66,7 +66,8 @@ static int find_kind(const struct fd_view *v, const struct kind **k, struct erro
 
 	*k = kind_of_fd(v, &second);
 	if (!*k)
-		return fail(e, 0, "%s of a sort that cannot be saved yet; have the program close it",
+		return fail(e, 0,
+			    "%s of a sort that cannot be saved yet; have the program close it",
 			    sort_name(v->st.st_mode));
 	if (second)
 		return fail(e, 0, "is both of kind %s and of kind %s, an error in cr", (*k)->name,
@@ -78,7 +79,8 @@ static int check_locks(const struct fd_view *v, struct error *e)
 {
 	for (size_t i = 0; i < v->info.n_lines; i++)
 		if (!strcmp(v->info.lines[i].key, "lock"))
-			return fail(e, 0, "holds a lock or lease (%s), and locks cannot be saved yet",
+			return fail(e, 0,
+				    "holds a lock or lease (%s), and locks cannot be saved yet",
 				    v->info.lines[i].value);
 	return 0;
 }

@@ -14,7 +14,7 @@
 #include "remote/memory.h"
 
 /* Flags that the restore brings back, or that mean nothing for it. */
-#define GOOD_FLAGS \
+#define GOOD_FLAGS                                                                                 \
 	(VMF(rd) | VMF(wr) | VMF(ex) | VMF(sh) | VMF(mr) | VMF(mw) | VMF(me) | VMF(ms) | VMF(gd) | \
 	 VMF(lo) | VMF(lf) | VMF(sr) | VMF(rr) | VMF(dc) | VMF(ac) | VMF(nr) | VMF(wf) | VMF(dd) | \
 	 VMF(sd) | VMF(hg) | VMF(nh) | VMF(mg))
@@ -24,12 +24,14 @@ static const struct {
 	const char *why;
 } bad_flags[] = {
 	{ VMF(ht), "huge pages of hugetlbfs (MAP_HUGETLB) cannot be saved yet" },
-	{ VMF(um) | VMF(uw) | VMF(ui), "memory that is registered with a userfaultfd cannot be saved yet" },
+	{ VMF(um) | VMF(uw) | VMF(ui),
+	  "memory that is registered with a userfaultfd cannot be saved yet" },
 	{ VMF(ss), "a shadow stack cannot be saved yet" },
 	{ VMF(sl), "sealed memory (mseal) cannot be saved yet" },
 	{ VMF(dp), "droppable memory (MAP_DROPPABLE) cannot be saved yet" },
 	{ VMF(gu), "guard regions (MADV_GUARD_INSTALL) cannot be saved yet" },
-	{ VMF(io) | VMF(pf) | VMF(mm) | VMF(de), "a mapping of a device or of a driver's memory cannot be saved" },
+	{ VMF(io) | VMF(pf) | VMF(mm) | VMF(de),
+	  "a mapping of a device or of a driver's memory cannot be saved" },
 	{ VMF(mt), "memory with tags (PROT_MTE) cannot be saved yet" },
 	{ VMF(sf), "MAP_SYNC cannot be saved yet" },
 };
@@ -122,7 +124,8 @@ static int check_file(struct dump *d, const struct dump_process *p, const struct
 			rc = link_check(v->name, &st, true, e);
 	}
 	if (rc >= 0 && !S_ISREG(st.st_mode))
-		return fail(e, 0, "a mapping of something that is not a regular file cannot be saved");
+		return fail(e, 0,
+			    "a mapping of something that is not a regular file cannot be saved");
 	if (rc >= 0)
 		*vec_add(&d->files) = (struct mapped_file){ v->name, v->dev, v->inode, st };
 	return rc;

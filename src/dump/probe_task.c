@@ -18,14 +18,19 @@ static int check_state(const struct dump *d, struct dump_thread *t, struct error
 		if (!is_leader)
 			return fail(e, ESRCH, "has exited");
 		if (t->status.threads > 1)
-			return fail(e, 0, "its first thread has exited while others run, which cannot be "
-					  "saved yet");
-		return fail(e, 0, "is a zombie: its parent (%d) has not waited for it yet, and zombies "
-				  "cannot be saved yet", t->stat.ppid);
+			return fail(e, 0,
+				    "its first thread has exited while others run, which cannot be "
+				    "saved yet");
+		return fail(e, 0,
+			    "is a zombie: its parent (%d) has not waited for it yet, and zombies "
+			    "cannot be saved yet",
+			    t->stat.ppid);
 	}
 	if (t->stat.state == 'T' || (t->held && t->held->group_stopped))
-		return fail(e, 0, "is stopped by job control, which cannot be saved yet; continue it "
-				  "(kill -CONT %d) first", t->process->pid);
+		return fail(e, 0,
+			    "is stopped by job control, which cannot be saved yet; continue it "
+			    "(kill -CONT %d) first",
+			    t->process->pid);
 	if (!d->frozen && t->stat.state == 't' && !t->status.tracer)
 		return fail(e, 0, "is stopped by a tracer");
 	return 0;
@@ -60,8 +65,11 @@ static int check_pending(const struct dump *d, struct dump_thread *t, struct err
 
 	(void)d;
 	if (set)
-		return fail(e, 0, "signal %d is pending, and pending signals cannot be saved yet; try again "
-				  "when it has been taken", __builtin_ctzll(set) + 1);
+		return fail(
+			e, 0,
+			"signal %d is pending, and pending signals cannot be saved yet; try again "
+			"when it has been taken",
+			__builtin_ctzll(set) + 1);
 	return 0;
 }
 
@@ -76,8 +84,9 @@ static int check_timers(const struct dump *d, struct dump_thread *t, struct erro
 		return 0;
 	rc = fd_read_file(t->process->dir, "timers", &text);
 	if (rc == -ENOENT)
-		return fail(e, 0, "this kernel does not tell POSIX timers (/proc/PID/timers: "
-				  "CONFIG_CHECKPOINT_RESTORE)");
+		return fail(e, 0,
+			    "this kernel does not tell POSIX timers (/proc/PID/timers: "
+			    "CONFIG_CHECKPOINT_RESTORE)");
 	if (rc < 0)
 		return fail(e, -rc, "read timers");
 	if (text.len)
@@ -89,8 +98,11 @@ static int check_timers(const struct dump *d, struct dump_thread *t, struct erro
 
 /* Threads of one process cannot differ in the last four. */
 static const char *const ns_names[N_NAMESPACES] = {
-	"ns/mnt", "ns/net", "ns/ipc", "ns/uts", "ns/cgroup", "ns/pid_for_children", "ns/pid", "ns/user",
-	"ns/time", "ns/time_for_children",
+	"ns/mnt",    "ns/net",
+	"ns/ipc",    "ns/uts",
+	"ns/cgroup", "ns/pid_for_children",
+	"ns/pid",    "ns/user",
+	"ns/time",   "ns/time_for_children",
 };
 #define N_OF_THREAD 6
 
@@ -113,12 +125,15 @@ static int check_namespaces(const struct dump *d, struct dump_thread *t, struct 
 		if (len < 0 && errno == ENOENT && !d->namespaces[i])
 			continue;
 		if (len < 0)
-			return fail(e, errno == ENOENT ? ESRCH : errno, "read the link %s", ns_names[i]);
+			return fail(e, errno == ENOENT ? ESRCH : errno, "read the link %s",
+				    ns_names[i]);
 		text[len] = '\0';
 		if (!d->namespaces[i] || strcmp(text, d->namespaces[i]))
-			return fail(e, 0, "is in another %s namespace than cr, which cannot be saved yet; "
-					  "run cr in there (nsenter --target %d --all)",
-				    ns_names[i] + 3, t->process->pid);
+			return fail(
+				e, 0,
+				"is in another %s namespace than cr, which cannot be saved yet; "
+				"run cr in there (nsenter --target %d --all)",
+				ns_names[i] + 3, t->process->pid);
 	}
 	return 0;
 }
@@ -140,19 +155,21 @@ static int check_shared(const struct dump *d, struct dump_thread *t, struct erro
 	if (files < 0 || fs < 0)
 		return fail(e, files < 0 ? -files : -fs, "compare with thread %d", t->process->pid);
 	if (files)
-		return fail(e, 0, "has a descriptor table of its own within its process (CLONE_FILES "
-				  "was not set, or unshare), which cannot be saved yet");
+		return fail(e, 0,
+			    "has a descriptor table of its own within its process (CLONE_FILES "
+			    "was not set, or unshare), which cannot be saved yet");
 	if (fs)
-		return fail(e, 0, "has a working folder of its own within its process (CLONE_FS was not "
-				  "set, or unshare), which cannot be saved yet");
+		return fail(e, 0,
+			    "has a working folder of its own within its process (CLONE_FS was not "
+			    "set, or unshare), which cannot be saved yet");
 	return 0;
 }
 
 /* --- all ------------------------------------------------------------------------------------------- */
 
 static int (*const checks[])(const struct dump *, struct dump_thread *, struct error *) = {
-	check_state, check_tracer, check_seccomp, check_namespaces, check_shared, check_pending,
-	check_timers,
+	check_state,  check_tracer,  check_seccomp, check_namespaces,
+	check_shared, check_pending, check_timers,
 };
 
 int probe_task(struct dump *d, struct dump_thread *t, struct error *e)

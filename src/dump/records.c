@@ -65,7 +65,8 @@ static int put_thread(struct dump *d, const struct dump_thread *t, struct error 
 
 /* --- state of tasks -------------------------------------------------------------------------------- */
 
-static int put_state(struct dump *d, const struct dump_thread *t, const struct kind *k, struct error *e)
+static int put_state(struct dump *d, const struct dump_thread *t, const struct kind *k,
+		     struct error *e)
 {
 	struct task_view v;
 	void *record;

@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "dump/internal.h"
 
-#define STATUS_NOT_ENDED 3      /* cmd/command.h */
+#define STATUS_NOT_ENDED 3 /* cmd/command.h */
 
 /* Files of /proc are read into buffers that come and go; giving them back each time costs page faults. */
 static void keep_memory(void)
@@ -44,7 +44,8 @@ static void set_seconds(struct dump *d)
 
 	if (!d->deadline.at)
 		return;
-	d->holder->page->seconds = d->deadline.at > now ? (double)(d->deadline.at - now) / 1e9 : 1e-3;
+	d->holder->page->seconds =
+		d->deadline.at > now ? (double)(d->deadline.at - now) / 1e9 : 1e-3;
 }
 
 static int64_t read_clock(clockid_t clock)
@@ -87,8 +88,10 @@ static int check_native(const struct dump *d, struct error *e)
 	vec_each(p, &d->processes)
 		vec_each(t, &(*p)->threads)
 			if (!arch_is_native((*t)->held->regs))
-				return fail(e, 0, "task %d: runs 32-bit code; only 64-bit programs can "
-						  "be saved", (*t)->tid);
+				return fail(e, 0,
+					    "task %d: runs 32-bit code; only 64-bit programs can "
+					    "be saved",
+					    (*t)->tid);
 	return 0;
 }
 

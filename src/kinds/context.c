@@ -11,7 +11,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/uio.h>
 
 #include "arch/arch.h"
@@ -21,8 +20,6 @@
 #include "process.pb-c.h"
 #include "proc/maps.h"
 #include "restore/api.h"
-#include "restore/host.h"
-#include "rlimits.pb-c.h"
 
 #define SS_AUTODISARM_FLAG (1u << 31)
 
@@ -76,10 +73,9 @@ struct area {
 
 /*
  * Whether the frame fits into `a`, which holds the stack; before: the mapping below it (end 0: none).
- * A stack that grows may grow for it, as it would for a signal, up to `limit` bytes.
+ * A stack that grows may grow for it, as it would for a signal.
  */
-static bool fits(const struct frame_place *f, const struct area *a, const struct area *before,
-		 uint64_t limit)
+static bool fits(const struct frame_place *f, const struct area *a, const struct area *before)
 {
 	uint64_t page = f->at & ~4095ull;
 
@@ -87,7 +83,7 @@ static bool fits(const struct frame_place *f, const struct area *a, const struct
 		return false;
 	if (f->at >= a->start)
 		return true;
-	if (!a->grows || a->end - page > limit)
+	if (!a->grows)
 		return false;
 	return before->end <= page && (!before->accessible || page - before->end >= GROW_GAP);
 }
@@ -131,7 +127,7 @@ static int check_maps(struct dump *d, const struct task_view *v, const struct fr
 		if (a) {
 			struct area area = vma_area(a);
 
-			found = fits(&f[i], &area, &before, UINT64_MAX);
+			found = fits(&f[i], &area, &before);
 		}
 	}
 	maps_free(&maps);
@@ -226,18 +222,7 @@ static struct area mapping_area(const Mapping *m)
 			      m->flags & VMF(gd) };
 }
 
-static uint64_t stack_limit(struct restore *r, uint32_t pid)
-{
-	const Rlimits *m = restore_record(r, "RLIM", pid);
-
-	for (size_t i = 0; m && i < m->n_limits; i++) {
-		if (m->limits[i]->resource == RLIMIT_STACK)
-			return m->limits[i]->soft;
-	}
-	return restore_host(r)->limits[RLIMIT_STACK].rlim_cur;
-}
-
-static bool fits_image(const Mm *mm, const struct frame_place *f, uint64_t limit)
+static bool fits_image(const Mm *mm, const struct frame_place *f)
 {
 	struct area before = { 0 };
 
@@ -245,7 +230,7 @@ static bool fits_image(const Mm *mm, const struct frame_place *f, uint64_t limit
 		struct area a = mapping_area(mm->mappings[i]);
 
 		if (f->stack < a.end)
-			return fits(f, &a, &before, limit);
+			return fits(f, &a, &before);
 		before = a;
 	}
 	return false;
@@ -263,7 +248,7 @@ static int find_place(struct restore *r, const Context *m, uint32_t tid, uint64_
 		return fail(e, 0, "the image has no address space of it");
 	for (unsigned int i = 0; i < n; i++) {
 		*at = f[i].at;
-		if (fits_image(mm, &f[i], stack_limit(r, th->process)))
+		if (fits_image(mm, &f[i]))
 			return 0;
 	}
 	return no_place(sp, m, e);

@@ -117,7 +117,8 @@ static void emit_groups(struct state *s, const struct host *h)
 {
 	const Creds *m = s->want;
 
-	if (m->n_groups == h->n_groups && !memcmp(m->groups, h->groups, m->n_groups * sizeof(*m->groups)))
+	if (m->n_groups == h->n_groups &&
+	    (!m->n_groups || !memcmp(m->groups, h->groups, m->n_groups * sizeof(*m->groups))))
 		return;
 	need(s, CAP_SETGID);
 	plan_note(s->p, "supplementary groups (needs CAP_SETGID)");

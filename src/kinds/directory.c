@@ -13,7 +13,9 @@
 #include "proc/link.h"
 #include "restore/api.h"
 
-#define OPEN_FLAGS (O_NONBLOCK | O_NOATIME | O_NOFOLLOW | O_SYNC | O_DSYNC | O_APPEND | KERNEL_O_LARGEFILE)
+#define OPEN_FLAGS \
+	(O_DIRECTORY | O_NONBLOCK | O_NOATIME | O_NOFOLLOW | O_SYNC | O_DSYNC | O_APPEND | \
+	 KERNEL_O_LARGEFILE)
 
 static int probe(const struct fd_view *v, struct error *e)
 {
@@ -45,8 +47,14 @@ static int link_record(struct restore *r, const void *record, struct error *e)
 static int open_folder(struct restore *r, const void *record, uint32_t flags, struct error *e)
 {
 	const Directory *m = record;
-	auto_fd fd = restore_open(r, m->path, (int)(flags & OPEN_FLAGS) | O_DIRECTORY | O_CLOEXEC, e);
+	struct stat st;
 
+	/* Not by adding O_DIRECTORY, which F_GETFL would show from then on. */
+	if (stat(m->path, &st) < 0)
+		return fail(e, errno, "%s: was open at the dump; put it back", m->path);
+	if (!S_ISDIR(st.st_mode))
+		return fail(e, 0, "%s: is not a folder, as it was at the dump; put that back", m->path);
+	auto_fd fd = restore_open(r, m->path, (int)(flags & OPEN_FLAGS) | O_CLOEXEC, e);
 	if (fd < 0)
 		return fd;
 	/* The filesystem's own number: ext4 hashes names, btrfs counts entries. */

@@ -85,23 +85,22 @@ static int dump(struct dump *d, const struct task_view *v, void *record, struct 
 	return rc < 0 ? rc : 1;
 }
 
+/* sched_setattr sets the nice value for SCHED_OTHER and SCHED_BATCH only; SCHED_IDLE has one too. */
 static void emit_policy(struct plan *p, const Sched *m, const struct host *h)
 {
-	bool realtime = is_realtime(m->policy);
 	struct attributes attr = {
 		.size = sizeof(attr),
 		.policy = m->policy,
 		.flags = m->flags,
-		.nice = realtime ? 0 : m->nice,
+		.nice = is_realtime(m->policy) ? 0 : m->nice,
 		.priority = m->priority,
 	};
 
 	plan_note(p, "nice %d (to lower it needs CAP_SYS_NICE)", m->nice);
-	if (realtime && m->nice != h->nice)
+	if (m->nice != h->nice)
 		plan_call_is(p, 0, SYS_setpriority, arg_num(PRIO_PROCESS), arg_num(0),
 			     arg_num((uint64_t)(int64_t)m->nice));
-	if (m->policy == h->policy && m->flags == (h->sched_flags & RESET_ON_FORK) && m->priority == h->priority &&
-	    (realtime || m->nice == h->nice))
+	if (m->policy == h->policy && m->flags == (h->sched_flags & RESET_ON_FORK) && m->priority == h->priority)
 		return;
 	plan_note(p, "scheduling policy %u, priority %u, nice %d (to raise them needs CAP_SYS_NICE)",
 		  m->policy, m->priority, m->nice);
@@ -112,7 +111,7 @@ static void emit_policy(struct plan *p, const Sched *m, const struct host *h)
 static bool is_same_affinity(const Sched *m, const struct host *h)
 {
 	size_t n = m->affinity.len < h->affinity_size ? m->affinity.len : h->affinity_size;
-	bool same = !memcmp(m->affinity.data, h->affinity, n);
+	bool same = !n || !memcmp(m->affinity.data, h->affinity, n);
 
 	for (size_t i = n; i < m->affinity.len; i++)
 		same = same && !m->affinity.data[i];

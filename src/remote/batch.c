@@ -18,17 +18,17 @@
 #include "remote/memory.h"
 
 #define PAGE 4096u
-#define INTERPRETER_AT 64u      /* behind the stub */
+#define INTERPRETER_AT 64u /* behind the stub */
 #define UNDO_SECONDS 2.0
-#define BIT(signal) (1ull << ((signal) - 1))
+#define BIT(signal) (1ull << ((signal)-1))
 
 struct session {
 	const struct batch *b;
 	struct trace_watch watch;
-	size_t code;             /* bytes of stub and interpreter, whole pages */
-	uint64_t area;           /* code, plans, writable copy of the plans; 0: not mapped */
-	bool running;            /* the thread in question is not stopped */
-	uint64_t owed;           /* signals that were swallowed and are not ours */
+	size_t code;   /* bytes of stub and interpreter, whole pages */
+	uint64_t area; /* code, plans, writable copy of the plans; 0: not mapped */
+	bool running;  /* the thread in question is not stopped */
+	uint64_t owed; /* signals that were swallowed and are not ours */
 };
 
 static size_t area_size(const struct session *s)
@@ -105,18 +105,20 @@ static int call_in(struct session *s, const struct held_thread *t, long nr, cons
 
 static int map_area(struct session *s, struct error *e)
 {
-	const uint64_t args[6] = { 0, area_size(s), PROT_READ | PROT_EXEC,
-				   MAP_PRIVATE | MAP_ANONYMOUS, (uint64_t)-1, 0 };
+	const uint64_t args[6] = {
+		0, area_size(s), PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, (uint64_t)-1, 0
+	};
 	int64_t result;
 	int rc = call_in(s, s->b->threads[0].held, SYS_mmap, args, &result, e);
 
 	if (rc < 0)
 		return rc;
 	if (result < 0 && result > -4096)
-		return fail(e, (int)-result,
-			    "process %d cannot map %zu KiB for the questions that only it can answer "
-			    "(RLIMIT_AS, RLIMIT_MEMLOCK, vm.max_map_count?)",
-			    s->b->pid, area_size(s) / 1024);
+		return fail(
+			e, (int)-result,
+			"process %d cannot map %zu KiB for the questions that only it can answer "
+			"(RLIMIT_AS, RLIMIT_MEMLOCK, vm.max_map_count?)",
+			s->b->pid, area_size(s) / 1024);
 	s->area = (uint64_t)result;
 	return 0;
 }
@@ -259,15 +261,15 @@ static int run_thread(struct session *s, size_t i, struct error *e)
 static int read_answers(struct session *s, struct error *e)
 {
 	int rc = memory_read(s->b->pid, writable_at(s), s->b->image, s->b->size);
-	const struct cr_rst_plan *first =
-		(const void *)(s->b->image + s->b->threads[0].plan_at);
+	const struct cr_rst_plan *first = (const void *)(s->b->image + s->b->threads[0].plan_at);
 
 	if (rc < 0)
 		return fail(e, -rc, "read the answers of process %d", s->b->pid);
 	if (first->abi != CR_RST_ABI)
-		return fail(e, ENOMEM,
-			    "process %d cannot map %zu KiB for its answers (RLIMIT_DATA, RLIMIT_AS?)",
-			    s->b->pid, s->b->size / 1024);
+		return fail(
+			e, ENOMEM,
+			"process %d cannot map %zu KiB for its answers (RLIMIT_DATA, RLIMIT_AS?)",
+			s->b->pid, s->b->size / 1024);
 	return 0;
 }
 

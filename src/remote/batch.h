@@ -27,13 +27,13 @@
 
 struct batch_thread {
 	const struct held_thread *held;
-	uint64_t plan_at;         /* offset of its plan in the image */
+	uint64_t plan_at; /* offset of its plan in the image */
 };
 struct batch {
 	int pid;
-	uint64_t call;            /* an instruction that makes a system call, in this process */
-	uint8_t *image;           /* the plans; afterwards with results and data */
-	size_t size;              /* whole pages */
+	uint64_t call;                /* an instruction that makes a system call, in this process */
+	uint8_t *image;               /* the plans; afterwards with results and data */
+	size_t size;                  /* whole pages */
 	struct batch_thread *threads; /* the leader first */
 	size_t n;
 };

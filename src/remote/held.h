@@ -9,10 +9,11 @@
 /* What ptrace told of a stopped thread. */
 struct held_thread {
 	int tid;
-	uint64_t regs[32];       /* NT_PRSTATUS, n_regs words; a restart of an interrupted call is not folded in */
+	uint64_t regs
+		[32]; /* NT_PRSTATUS, n_regs words; a restart of an interrupted call is not folded in */
 	uint32_t n_regs;
 	uint32_t xstate_size;
-	uint8_t *xstate;         /* NT_X86_XSTATE */
+	uint8_t *xstate; /* NT_X86_XSTATE */
 	uint64_t sigmask;
 	uint64_t rseq_address;
 	uint32_t rseq_size, rseq_signature, rseq_flags;

@@ -16,8 +16,8 @@ int memory_read(int pid, uint64_t address, void *p, size_t n) must_check;
  * runs that process_vm_readv cannot read (without PROT_READ). Sum of the lengths, or -errno with
  * the address in the text.
  */
-int64_t memory_read_runs(int pid, int mem, const struct iovec *runs, size_t n, void *p, struct error *e)
-	must_check;
+int64_t memory_read_runs(int pid, int mem, const struct iovec *runs, size_t n, void *p,
+			 struct error *e) must_check;
 
 /* Looks for the bytes in [start, end); the address, or 0. */
 uint64_t memory_find(int pid, uint64_t start, uint64_t end, const void *bytes, size_t n);

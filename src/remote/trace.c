@@ -175,7 +175,8 @@ static int read_xstate(struct held_thread *t, uint32_t room, struct error *e)
 	if (ptrace(PTRACE_GETREGSET, t->tid, NT_X86_XSTATE, &iov))
 		return fail(e, errno, "read the extended registers of thread %d", t->tid);
 	if (iov.iov_len >= room)
-		return fail(e, 0, "thread %d has more extended registers than this cr knows", t->tid);
+		return fail(e, 0, "thread %d has more extended registers than this cr knows",
+			    t->tid);
 	t->xstate_size = (uint32_t)iov.iov_len;
 	return 0;
 }

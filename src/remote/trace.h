@@ -18,7 +18,7 @@
 /* When a wait is given up. */
 struct trace_watch {
 	struct deadline deadline;
-	int peer;                 /* a socket: its end of file ends the wait; -1: none */
+	int peer; /* a socket: its end of file ends the wait; -1: none */
 };
 
 /* An interval timer whose signal interrupts waits; for the life of the process. */
@@ -26,11 +26,11 @@ int trace_start_ticks(struct error *e) must_check;
 
 /* What a wait came back with. */
 enum trace_event {
-	TRACE_GONE,               /* the thread has exited or was killed; it is reaped */
-	TRACE_STOP,               /* PTRACE_INTERRUPT has taken effect */
-	TRACE_GROUP_STOP,         /* stopped by job control */
-	TRACE_CALL,               /* entry or exit of a system call (trace_run with calls) */
-	TRACE_SIGNAL,             /* a signal is about to be delivered */
+	TRACE_GONE,       /* the thread has exited or was killed; it is reaped */
+	TRACE_STOP,       /* PTRACE_INTERRUPT has taken effect */
+	TRACE_GROUP_STOP, /* stopped by job control */
+	TRACE_CALL,       /* entry or exit of a system call (trace_run with calls) */
+	TRACE_SIGNAL,     /* a signal is about to be delivered */
 };
 
 /* -ESRCH: gone; -EPERM: a zombie, somebody else's tracee, or not allowed. No text. */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/str.h"
+#include "proc/maps.h"
 
 static int by_start(const void *a, const void *b)
 {
@@ -40,6 +40,19 @@ uint64_t hole_find(const struct host_range *taken, size_t n, uint64_t lowest, ui
 	return best & ~4095ull;
 }
 
+/*
+ * A mapping with what lies free below it, if it grows: a fault there makes it grow, as far as its limit
+ * lets it, and the last act of a helper is a fault in the hole.
+ */
+static struct host_range range_of(const Mm *mm, size_t k)
+{
+	const Mapping *m = mm->mappings[k];
+
+	if (!(m->flags & VMF(gd)))
+		return (struct host_range){ m->start, m->end };
+	return (struct host_range){ k ? mm->mappings[k - 1]->end : 0, m->end };
+}
+
 int hole_of_tree(struct restore *r, uint64_t size, struct error *e)
 {
 	/* Stacks keep stack_guard_gap free below them: 256 pages, unless the kernel was told otherwise. */
@@ -53,8 +66,7 @@ int hole_of_tree(struct restore *r, uint64_t size, struct error *e)
 		const Mm *mm = r->processes[i].mm;
 
 		for (size_t k = 0; k < mm->n_mappings; k++)
-			*vec_add(&taken) = (struct host_range){ mm->mappings[k]->start,
-								mm->mappings[k]->end };
+			*vec_add(&taken) = range_of(mm, k);
 	}
 	at = hole_find(taken.v, taken.n, r->host.lowest, r->host.highest, size, guard);
 	vec_free(&taken);

@@ -191,37 +191,37 @@ struct memory {
 	struct restore *r;
 	struct task_plan *t;
 	const Mm *mm;
-	uint32_t *slot_of_file;       /* + 1; 0: none yet */
-	uint32_t *fetch_of_file;      /* the operation that fetched it, + 1 */
+	uint32_t *fetch_of_file;      /* [2 * file + written]: the operation that fetched it, + 1 */
 	size_t next_extent;
-	uint32_t fetched;
 };
 
-static bool file_is_written(const Mm *mm, uint32_t file)
+/*
+ * The operation whose result is a descriptor of the mapping's file, opened as the program had it: a
+ * shared mapping of a descriptor that cannot write can never be made writable (`mw`).
+ */
+static uint32_t fetch_file(struct memory *mem, const Mapping *m)
 {
-	for (size_t i = 0; i < mm->n_mappings; i++) {
-		const Mapping *m = mm->mappings[i];
+	bool write = m->sort == MAPPING__SORT__FILE_SHARED && has(m, VMF_mw);
+	uint32_t *known = &mem->fetch_of_file[2 * m->file + write];
 
-		if (m->sort == MAPPING__SORT__FILE_SHARED && m->file == file && has(m, VMF_mw))
-			return true;
-	}
-	return false;
-}
-
-/* The operation whose result is a descriptor of the mapping's file. */
-static uint32_t fetch_file(struct memory *mem, uint32_t file)
-{
-	if (!mem->fetch_of_file[file]) {
+	if (!*known) {
 		uint32_t slot = slot_add(mem->r, (struct slot){
 			.sort = SLOT_FILE,
-			.file = mem->mm->files[file],
-			.flags = file_is_written(mem->mm, file) ? O_RDWR : O_RDONLY,
+			.file = mem->mm->files[m->file],
+			.flags = write ? O_RDWR : O_RDONLY,
 		});
 
-		mem->fetch_of_file[file] = restore_emit_fetch(mem->r, &mem->t->plan, slot) + 1;
-		mem->fetched++;
+		*known = restore_emit_fetch(mem->r, &mem->t->plan, slot) + 1;
 	}
-	return mem->fetch_of_file[file] - 1;
+	return *known - 1;
+}
+
+/* Mappings are planned in order of their addresses. */
+static bool has_extent(const struct memory *mem, const Mapping *m)
+{
+	const Mm *mm = mem->mm;
+
+	return mem->next_extent < mm->n_extents && mm->extents[mem->next_extent]->start < m->end;
 }
 
 /*
@@ -230,11 +230,9 @@ static uint32_t fetch_file(struct memory *mem, uint32_t file)
  */
 static bool is_opened_up(const struct memory *mem, const Mapping *m)
 {
-	const Mm *mm = mem->mm;
-
 	if (m->prot & PROT_WRITE)
 		return false;
-	if (mem->next_extent < mm->n_extents && mm->extents[mem->next_extent]->start < m->end)
+	if (has_extent(mem, m))
 		return true;
 	return m->sort != MAPPING__SORT__FILE_SHARED && has(m, VMF_ac);
 }
@@ -267,13 +265,25 @@ static void emit_mmap(struct memory *mem, const Mapping *m, uint64_t prot)
 
 	if (m->sort != MAPPING__SORT__ANON) {
 		plan_note(p, "%s", mem->mm->files[m->file]->path);
-		fd = arg_result(fetch_file(mem, m->file));
+		fd = arg_result(fetch_file(mem, m));
 		offset = m->offset;
 	} else {
 		plan_note(p, NULL);
 	}
 	plan_call_is(p, m->start, SYS_mmap, arg_num(m->start), arg_num(m->end - m->start),
 		     arg_num(prot), arg_num(map_flags(mem, m)), fd, arg_num(offset));
+}
+
+/*
+ * An anonymous mapping that was writable keeps its charge only if it has ever had a page: one is made
+ * and dropped again.
+ */
+static void emit_touch(struct memory *mem, const Mapping *m)
+{
+	struct plan *p = &mem->t->plan;
+
+	plan_call_is(p, 0, SYS_madvise, arg_num(m->start), arg_num(4096), arg_num(MADV_POPULATE_WRITE));
+	plan_call_is(p, 0, SYS_madvise, arg_num(m->start), arg_num(4096), arg_num(MADV_DONTNEED));
 }
 
 /* --- contents ------------------------------------------------------------------------------------ */
@@ -340,7 +350,6 @@ static void plan_contents(struct memory *mem)
 
 			fetch[x->store] = restore_emit_fetch(mem->r, p, slot);
 			have[x->store] = true;
-			mem->fetched++;
 		}
 		i += emit_read(mem, i, mm->n_extents, fetch);
 	}
@@ -395,6 +404,8 @@ static void plan_mappings(struct memory *mem)
 			continue;
 		opened[i] = is_opened_up(mem, m);
 		emit_mmap(mem, m, opened[i] ? m->prot | PROT_WRITE : m->prot);
+		if (opened[i] && m->sort == MAPPING__SORT__ANON && !has_extent(mem, m))
+			emit_touch(mem, m);
 		while (mem->next_extent < mm->n_extents && mm->extents[mem->next_extent]->start < m->end)
 			mem->next_extent++;
 	}
@@ -432,9 +443,7 @@ static void plan_fields(struct memory *mem)
 	if (!r->host.ways || r->host.ways & CR_RST_WAY_MOUNT) {
 		mount_slot = slot_add(r, (struct slot){ .sort = SLOT_OWN_EXE });
 		mount = arg_result(restore_emit_fetch(r, p, mount_slot));
-		mem->fetched++;
 	}
-	mem->fetched++;
 	map_at = plan_data(p, &map, sizeof(map));
 	/* The addresses of the auxiliary vector and the number of the descriptor are known in the task
 	 * only: two stores into the plan's own data. */
@@ -459,7 +468,7 @@ int plan_memory(struct restore *r, struct task_plan *t, struct error *e)
 	struct plan *p = &t->plan;
 	int rc;
 
-	mem.fetch_of_file = arena_alloc(&r->arena, (mm->n_files + 1) * sizeof(uint32_t));
+	mem.fetch_of_file = arena_alloc(&r->arena, (mm->n_files + 1) * 2 * sizeof(uint32_t));
 	rc = plan_vdso(r, t, e);
 	if (rc < 0)
 		return rc;

@@ -57,6 +57,23 @@ static void reap_helpers(struct restore *r)
 	}
 }
 
+/*
+ * When cr ends, the kernel sends the root its signal for the death of its parent, in the name of cr. A
+ * program does not expect it from a restore: so cr ends as a user who may not send it.
+ */
+void release_part(struct restore *r)
+{
+	const uid_t nobody_at_all = 0xfffffff0;
+	const struct rprocess *root = &r->processes[0];
+	bool told = false;
+
+	for (size_t i = 0; i < root->n_threads; i++)
+		told = told || restore_record(r, "PDTH", root->threads[i].rec->id);
+	if (told && setresuid(nobody_at_all, nobody_at_all, nobody_at_all) < 0)
+		warn("task %u gets its signal for the death of its parent now, since cr ends; to avoid it, restore "
+		     "without --detach or as root", root->rec->id);
+}
+
 int release_all(struct restore *r, struct error *e)
 {
 	struct region_head *h = r->region;

@@ -176,7 +176,10 @@ static int restore_all(struct restore *r, int *status, struct error *e)
 		return rc;
 	}
 	inform("restored: %zu processes, root %u", r->n_processes, r->processes[0].rec->id);
-	return r->opt->detach ? 0 : stay(r, status, e);
+	if (!r->opt->detach)
+		return stay(r, status, e);
+	release_part(r);
+	return 0;
 }
 
 int restore_run(const struct restore_options *o, int *status, struct error *e)

@@ -12,6 +12,14 @@
 static char *growing;
 static bool spoiled;
 
+static unsigned int dig(unsigned int depth)
+{
+	volatile char frame[PAGE];
+
+	frame[0] = (char)depth;
+	return depth == 0 ? 0 : dig(depth - 1) + (frame[0] == (char)depth);
+}
+
 static const char *prepare(void)
 {
 	/* A free stretch below it, so that it has where to grow. */
@@ -24,6 +32,8 @@ static const char *prepare(void)
 		  MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_FIXED_NOREPLACE, -1,
 		  0) == growing);
 	growing[0] = 'g';
+	/* The main stack is as large as it will be while the subject waits. */
+	need(dig(100) == 100);
 	return NULL;
 }
 
@@ -46,14 +56,6 @@ static void wait_deep(unsigned int depth)
 static void wait_at_the_end(void)
 {
 	wait_deep(0);
-}
-
-static unsigned int dig(unsigned int depth)
-{
-	volatile char frame[PAGE];
-
-	frame[0] = (char)depth;
-	return depth == 0 ? 0 : dig(depth - 1) + (frame[0] == (char)depth);
 }
 
 static const char *verify(void)

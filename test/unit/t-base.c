@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -280,6 +281,13 @@ static void auto_fd_closes_once_and_keeps_errno(void)
 	CU_ASSERT_EQUAL(errno, EXDEV);
 	CU_ASSERT_EQUAL(fcntl(number, F_GETFD), -1);
 	{
+		auto_fd fd = number; /* closing it fails */
+
+		(void)fd;
+		errno = EXDEV;
+	}
+	CU_ASSERT_EQUAL(errno, EXDEV);
+	{
 		auto_fd fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
 		taken = take_fd(&fd);
@@ -344,7 +352,25 @@ static void pread_full_is_whole_or_an_error(void)
 	CU_ASSERT_EQUAL(fd_write_full(-1, "x", 1), -EBADF);
 }
 
-/* A pipe takes and gives in pieces. */
+static void ignore_signal(int sig)
+{
+	(void)sig;
+}
+
+/* Signals cut the write to a full pipe into pieces. */
+static int write_among_signals(int fd, const void *p, size_t n)
+{
+	struct sigaction act = { .sa_handler = ignore_signal };
+	struct itimerval often = { { 0, 500 }, { 0, 500 } }, off = { 0 };
+	int rc;
+
+	sigaction(SIGALRM, &act, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
+	rc = fd_write_full(fd, p, n);
+	setitimer(ITIMER_REAL, &off, NULL);
+	return rc;
+}
+
 static void write_full_goes_on(void)
 {
 	static char out[300000], in[300000];
@@ -357,11 +383,13 @@ static void write_full_goes_on(void)
 	CU_ASSERT_EQUAL_FATAL(pipe(p), 0);
 	pid = fork();
 	if (pid == 0)
-		_exit(fd_write_full(p[1], out, sizeof(out)) != 0);
+		_exit(write_among_signals(p[1], out, sizeof(out)) != 0);
 	close(p[1]);
 	while (got < sizeof(in)) {
-		ssize_t n = read(p[0], in + got, sizeof(in) - got);
+		size_t left = sizeof(in) - got;
+		ssize_t n = read(p[0], in + got, left < 5000 ? left : 5000);
 
+		usleep(1000);
 		if (n <= 0)
 			break;
 		got += (size_t)n;
@@ -530,6 +558,20 @@ static void into_file(void)
 		say_all();
 }
 
+static void to_nobody(void)
+{
+	close(STDERR_FILENO);
+	talkative();
+}
+
+static void a_log_that_fails_is_no_failure(void)
+{
+	char said[300];
+
+	CU_ASSERT_EQUAL(child(to_nobody, said, sizeof(said)), 0);
+	CU_ASSERT_STRING_EQUAL(said, "");
+}
+
 static void log_is_off_but_for_warnings(void)
 {
 	char said[300];
@@ -652,6 +694,7 @@ static CU_TestInfo log_tests[] = {
 	{ "off but for warnings", log_is_off_but_for_warnings },
 	{ "on by room", log_goes_by_room },
 	{ "to a file", log_goes_to_a_file },
+	{ "not to be written is no failure", a_log_that_fails_is_no_failure },
 	{ "unknown rooms are refused", log_refuses_unknown_rooms },
 	CU_TEST_INFO_NULL,
 };

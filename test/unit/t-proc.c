@@ -125,6 +125,24 @@ static void smaps_flags_and_rss(void)
 	arena_free(&a);
 }
 
+static void a_name_may_begin_another(void)
+{
+	struct arena a = { 0 };
+	struct maps m = { 0 };
+	struct error e = { 0 };
+
+	CU_ASSERT_EQUAL_FATAL(maps_parse("1000-2000 r--p 00000000 00:01 1 /ab\n2000-3000 r--p 00000000 00:01 1 /a\n"
+					 "3000-4000 r--p 00000000 00:01 1 /a\n4000-5000 r--p 00000000 00:01 1 /a\\012b\n",
+					 false, &a, &m, &e),
+			      0);
+	CU_ASSERT_STRING_EQUAL(m.list.v[0].name, "/ab");
+	CU_ASSERT_STRING_EQUAL(m.list.v[1].name, "/a");
+	CU_ASSERT_PTR_EQUAL(m.list.v[2].name, m.list.v[1].name); /* kept once */
+	CU_ASSERT_STRING_EQUAL(m.list.v[3].name, "/a\nb");
+	maps_free(&m);
+	arena_free(&a);
+}
+
 #define HEAD "1000-2000 rw-p 00000000 00:00 0 \n"
 #define TAIL "Size: 4 kB\nRss:                   4 kB\nVmFlags: rd wr \n"
 
@@ -425,6 +443,11 @@ static void status_misses_lines(void)
 			*value = '?';
 			CU_ASSERT_EQUAL(status_rc(text.p, &s), -EINVAL);
 			*value = kept;
+			value = strchr(at, '\n') - 1; /* and what stands behind a value */
+			kept = *value;
+			*value = '?';
+			CU_ASSERT_EQUAL(status_rc(text.p, &s), -EINVAL);
+			*value = kept;
 		}
 	}
 	CU_ASSERT_EQUAL(status_rc(text.p, &s), 0);
@@ -502,10 +525,12 @@ static void children_of_several_threads(void)
 	char path[] = "/tmp/t-proc.XXXXXX";
 	static const char *const names[] = { "task", "task/9", "task/10" };
 	struct pids p = { 0 };
+	struct proc_stat st;
 	struct error e = { 0 };
 
 	CU_ASSERT_FATAL(mkdtemp(path) != NULL);
 	auto_fd proc = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CU_ASSERT_EQUAL(proc_stat_read(proc, &st, &e), -ESRCH); /* what some kernels call ENOENT */
 	for (int i = 0; i < 3; i++)
 		CU_ASSERT_EQUAL_FATAL(mkdirat(proc, names[i], 0700), 0);
 	CU_ASSERT_EQUAL(proc_children(proc, &p, &e), -EINVAL); /* the threads are there */
@@ -721,6 +746,7 @@ static void a_bad_pagemap_is_an_error(void)
 
 static CU_TestInfo maps_tests[] = {
 	{ "names with blanks, newlines, backslashes, (deleted)", maps_of_odd_names },
+	{ "a name that begins another", a_name_may_begin_another },
 	{ "maps and smaps agree", maps_and_smaps_agree },
 	{ "flags and resident size", smaps_flags_and_rss },
 	{ "hostile maps are refused", maps_refuse_hostile_text },

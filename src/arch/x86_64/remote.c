@@ -8,8 +8,26 @@
 
 /* struct user_regs_struct */
 enum {
-	R15, R14, R13, R12, RBP, RBX, R11, R10, R9, R8, RAX, RCX, RDX, RSI, RDI, ORIG_RAX, RIP, CS,
-	EFLAGS, RSP,
+	R15,
+	R14,
+	R13,
+	R12,
+	RBP,
+	RBX,
+	R11,
+	R10,
+	R9,
+	R8,
+	RAX,
+	RCX,
+	RDX,
+	RSI,
+	RDI,
+	ORIG_RAX,
+	RIP,
+	CS,
+	EFLAGS,
+	RSP,
 };
 
 #define CALM_FLAGS 0x202 /* IF and the bit that is always set: neither direction nor trap */
@@ -42,21 +60,21 @@ int64_t arch_call_result(const uint64_t *regs)
 /* rax..r9: the call of mmap; rbp: source; rbx: plan; r12: interpreter; r13, r14, r15: process,
  * thread, signal. The kernel changes only rax, rcx and r11. */
 const uint8_t arch_stub_bytes[] = {
-	0x0f, 0x05,             /*     syscall               mmap */
-	0x48, 0x85, 0xc0,       /*     test %rax, %rax */
-	0x78, 0x11,             /*     js   1f */
-	0x48, 0x89, 0xf1,       /*     mov  %rsi, %rcx       the length */
-	0x48, 0x89, 0xee,       /*     mov  %rbp, %rsi */
-	0x48, 0x89, 0xc7,       /*     mov  %rax, %rdi */
-	0xf3, 0xa4,             /*     rep movsb */
-	0x48, 0x89, 0xdf,       /* 0:  mov  %rbx, %rdi */
-	0x41, 0xff, 0xd4,       /*     call *%r12 */
-	0x4c, 0x89, 0xef,       /* 1:  mov  %r13, %rdi */
-	0x4c, 0x89, 0xf6,       /*     mov  %r14, %rsi */
-	0x4c, 0x89, 0xfa,       /*     mov  %r15, %rdx */
+	0x0f, 0x05,                   /*     syscall               mmap */
+	0x48, 0x85, 0xc0,             /*     test %rax, %rax */
+	0x78, 0x11,                   /*     js   1f */
+	0x48, 0x89, 0xf1,             /*     mov  %rsi, %rcx       the length */
+	0x48, 0x89, 0xee,             /*     mov  %rbp, %rsi */
+	0x48, 0x89, 0xc7,             /*     mov  %rax, %rdi */
+	0xf3, 0xa4,                   /*     rep movsb */
+	0x48, 0x89, 0xdf,             /* 0:  mov  %rbx, %rdi */
+	0x41, 0xff, 0xd4,             /*     call *%r12 */
+	0x4c, 0x89, 0xef,             /* 1:  mov  %r13, %rdi */
+	0x4c, 0x89, 0xf6,             /*     mov  %r14, %rsi */
+	0x4c, 0x89, 0xfa,             /*     mov  %r15, %rdx */
 	0xb8, 0xea, 0x00, 0x00, 0x00, /* mov $234, %eax      tgkill */
-	0x0f, 0x05,             /*     syscall */
-	0xeb, 0xfe,             /* 2:  jmp  2b */
+	0x0f, 0x05,                   /*     syscall */
+	0xeb, 0xfe,                   /* 2:  jmp  2b */
 };
 const size_t arch_stub_size = sizeof(arch_stub_bytes);
 #define STUB_RUN 18
@@ -65,8 +83,12 @@ _Static_assert(SYS_tgkill == 234, "in the stub");
 
 void arch_set_stub(uint64_t *regs, const struct arch_stub *s)
 {
-	const uint64_t args[6] = { s->area, s->size, PROT_READ | PROT_WRITE,
-				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, (uint64_t)-1, 0 };
+	const uint64_t args[6] = { s->area,
+				   s->size,
+				   PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+				   (uint64_t)-1,
+				   0 };
 
 	arch_set_call(regs, s->at + (s->map ? 0 : STUB_RUN), SYS_mmap, args);
 	regs[RBP] = s->source;
