@@ -31,7 +31,8 @@ const struct record_type *record_types(size_t *n)
 	};
 	const size_t n_engine = sizeof(engine) / sizeof(engine[0]);
 	/* C has no constant that is a copy of another file's, so each call writes the same again. */
-	static struct record_type all[sizeof(engine) / sizeof(engine[0]) + sizeof(kinds) / sizeof(kinds[0])];
+	static struct record_type
+		all[sizeof(engine) / sizeof(engine[0]) + sizeof(kinds) / sizeof(kinds[0])];
 
 	for (size_t i = 0; i < n_engine; i++)
 		all[i] = *engine[i];

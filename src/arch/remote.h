@@ -10,6 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Which regset of PTRACE_GETREGSET holds what a signal frame holds besides the general registers. */
+extern const int arch_xstate_regset;
+
 /* The instruction that makes a system call. */
 extern const uint8_t arch_call_bytes[];
 extern const size_t arch_call_size;

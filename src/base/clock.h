@@ -10,7 +10,7 @@ uint64_t clock_now(void);
 struct deadline {
 	uint64_t at;
 };
-struct deadline deadline_in(double seconds);  /* seconds <= 0: none */
+struct deadline deadline_in(double seconds); /* seconds <= 0: none */
 bool deadline_is_over(struct deadline d);
 /* What is left, for poll and futex: -1 without a deadline, else at least 0. */
 int deadline_left_ms(struct deadline d);

@@ -184,8 +184,8 @@ static inline int sys_kcmp(pid_t a, pid_t b, int type, unsigned long index_a, un
 	return (int)sys_result(syscall(SYS_kcmp, a, b, type, index_a, index_b));
 }
 
-/* Only for forks: with CLONE_VM or a stack of its own the child would return through frames that are
- * not its. libc's atfork handlers do not run. */
+/* Only for forks: with CLONE_VM or a stack of its own the child would return through frames that
+ * are not its. libc's atfork handlers do not run. */
 static inline pid_t sys_clone3(struct clone_args *args)
 {
 	return (pid_t)sys_result(syscall(SYS_clone3, args, sizeof(*args)));

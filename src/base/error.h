@@ -11,8 +11,8 @@
 #define format_printf(f, a) __attribute__((format(printf, f, a)))
 
 struct error {
-	int code;         /* errno value, 0 = no error */
-	int exit_status;  /* for main; 0 = the usual 1 */
+	int code;        /* errno value, 0 = no error */
+	int exit_status; /* for main; 0 = the usual 1 */
 	char text[1016];
 };
 
@@ -23,8 +23,8 @@ struct error {
  */
 int fail(struct error *e, int code, const char *fmt, ...) must_check format_printf(3, 4);
 
-/* On the way up, only where a loop variable is known: puts "FMT: " in front of the text when rc < 0.
- * Gives rc. */
+/* On the way up, only where a loop variable is known: puts "FMT: " in front of the text when
+ * rc < 0. Gives rc. */
 int within(struct error *e, int rc, const char *fmt, ...) must_check format_printf(3, 4);
 
 #endif

@@ -9,9 +9,9 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-void fd_cleanup(int *fd);                     /* closes if >= 0; keeps errno */
+void fd_cleanup(int *fd); /* closes if >= 0; keeps errno */
 #define auto_fd __attribute__((cleanup(fd_cleanup))) int
-static inline int take_fd(int *fd)            /* moves ownership out */
+static inline int take_fd(int *fd) /* moves ownership out */
 {
 	int n = *fd;
 
@@ -20,7 +20,8 @@ static inline int take_fd(int *fd)            /* moves ownership out */
 }
 
 /* Reads a whole (proc) file relative to dir into b (emptied first, NUL-terminated, the NUL not
- * counted in len). `what` is the path. 0 or -errno; no error text, so that callers can tell ENOENT and ESRCH. */
+ * counted in len). `what` is the path. 0 or -errno; no error text, so that callers can tell ENOENT
+ * and ESRCH. */
 int fd_read_file(int dir, const char *what, struct buf *b) must_check;
 /* All n bytes at offset, or -errno; -ENODATA when the file ends before. */
 int fd_pread_full(int fd, void *p, size_t n, off_t offset) must_check;

@@ -44,10 +44,11 @@ static int parse_mask(const char *text, unsigned int *mask, struct error *e)
 		unsigned int bits = find_room(text, n);
 
 		if (n > 0 && bits == 0)
-			return fail(e, 0,
-				    "CR_DEBUG: unknown room %.*s (there are dump, image, plan, proc, "
-				    "remote, restore, all)",
-				    (int)n, text);
+			return fail(
+				e, 0,
+				"CR_DEBUG: unknown room %.*s (there are dump, image, plan, proc, "
+				"remote, restore, all)",
+				(int)n, text);
 		*mask |= bits;
 		text += n + (text[n] == ',');
 	}

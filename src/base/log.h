@@ -12,7 +12,12 @@
 #include "base/error.h"
 
 enum log_room {
-	LOG_PROC = 1, LOG_IMAGE = 2, LOG_REMOTE = 4, LOG_DUMP = 8, LOG_RESTORE = 16, LOG_PLAN = 32,
+	LOG_PROC = 1,
+	LOG_IMAGE = 2,
+	LOG_REMOTE = 4,
+	LOG_DUMP = 8,
+	LOG_RESTORE = 16,
+	LOG_PLAN = 32
 };
 
 /* Reads CR_DEBUG from mask_text (may be NULL), opens path (NULL: standard error). */
@@ -22,7 +27,15 @@ bool log_is_verbose(void);
 void log_line(const char *head, const char *fmt, ...) format_printf(2, 3);
 
 #define warn(...) log_line("warning: ", __VA_ARGS__)
-#define inform(...) do { if (log_is_verbose()) log_line("", __VA_ARGS__); } while (0)
-#define debug(room, ...) do { if (log_is_on(LOG_##room)) log_line(#room ": ", __VA_ARGS__); } while (0)
+#define inform(...)                                \
+	do {                                       \
+		if (log_is_verbose())              \
+			log_line("", __VA_ARGS__); \
+	} while (0)
+#define debug(room, ...)                                   \
+	do {                                               \
+		if (log_is_on(LOG_##room))                 \
+			log_line(#room ": ", __VA_ARGS__); \
+	} while (0)
 
 #endif

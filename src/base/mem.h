@@ -2,7 +2,8 @@
 /*
  * Memory. Running out of it ends the program with a sentence and status 1: at any moment cr may be
  * killed without harm (the holder rolls a dump back, the tree of a restore dies with cr), so there
- * is no other way out to keep alive. Sizes that come from an image are checked before they get here.
+ * is no other way out to keep alive. Sizes that come from an image are checked before they get
+ * here.
  */
 #ifndef BASE_MEM_H
 #define BASE_MEM_H
@@ -13,8 +14,8 @@
 
 #include "base/error.h"
 
-_Noreturn void mem_exhausted(void);           /* what all of them do when there is none left */
-void *mem_alloc(size_t n);                    /* zeroed, never NULL */
+_Noreturn void mem_exhausted(void); /* what all of them do when there is none left */
+void *mem_alloc(size_t n);          /* zeroed, never NULL */
 void *mem_realloc(void *p, size_t n);
 void mem_free_cleanup(void *pp);
 #define auto_free __attribute__((cleanup(mem_free_cleanup)))
@@ -36,7 +37,7 @@ struct buf {
 	size_t len, room;
 };
 void buf_free(struct buf *b);
-void *buf_grow(struct buf *b, size_t n);      /* n more bytes at the end, not initialised */
+void *buf_grow(struct buf *b, size_t n); /* n more bytes at the end, not initialised */
 void buf_add(struct buf *b, const void *p, size_t n);
 void buf_printf(struct buf *b, const char *fmt, ...) format_printf(2, 3);
 void buf_cleanup(struct buf *b);
@@ -44,10 +45,19 @@ void buf_cleanup(struct buf *b);
 
 /* A growing array: struct { T *v; size_t n, room; }, zero-initialised is empty. vec_add gives the
  * new element, zeroed; pointers into the array hold until the next vec_add. */
-#define vec(T) struct { T *v; size_t n, room; }
+#define vec(T)                  \
+	struct {                \
+		T *v;           \
+		size_t n, room; \
+	}
 #define vec_add(a) \
 	((a)->v = vec_reserve((a)->v, (a)->n, &(a)->room, sizeof(*(a)->v)), &(a)->v[(a)->n++])
-#define vec_free(a) do { mem_free_cleanup(&(a)->v); (a)->v = NULL; (a)->n = (a)->room = 0; } while (0)
+#define vec_free(a)                        \
+	do {                               \
+		mem_free_cleanup(&(a)->v); \
+		(a)->v = NULL;             \
+		(a)->n = (a)->room = 0;    \
+	} while (0)
 #define vec_each(it, a) for (__typeof__(*(a)->v) *it = (a)->v; it < (a)->v + (a)->n; it++)
 void *vec_reserve(void *v, size_t n, size_t *room, size_t size);
 

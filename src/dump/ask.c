@@ -109,7 +109,7 @@ static int lay_out(struct dump *d, struct dump_process *p, struct batch *b, stru
 	b->pid = p->pid;
 	b->size = size;
 	b->n = p->threads.n;
-	b->image = holder_scratch(d->holder, size + b->n * sizeof(*b->threads));
+	b->image = holder_scratch(&d->holder, size + b->n * sizeof(*b->threads));
 	if (!b->image)
 		return fail(e, 0, "too many threads to ask");
 	b->threads = (struct batch_thread *)(b->image + size);
@@ -161,7 +161,7 @@ static int take_engine(struct dump_process *p, struct error *e)
 
 int ask_process(struct dump *d, struct dump_process *p, struct error *e)
 {
-	struct batch *b = &d->holder->page->batch;
+	struct batch *b = &d->holder.page->batch;
 	int rc;
 
 	vec_each(t, &p->threads)
@@ -170,7 +170,7 @@ int ask_process(struct dump *d, struct dump_process *p, struct error *e)
 	if (rc >= 0)
 		rc = find_call(p, &b->call, e);
 	if (rc >= 0)
-		rc = holder_batch(d->holder, e);
+		rc = holder_batch(&d->holder, e);
 	if (rc >= 0) {
 		debug(DUMP, "process %d: %zu threads answered, %zu bytes", p->pid, b->n, b->size);
 		p->answers = arena_copy(&d->arena, b->image, b->size);

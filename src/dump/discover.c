@@ -298,7 +298,7 @@ static void sort_by_depth(struct dump *d)
 
 int discover_held(struct dump *d, struct error *e)
 {
-	const struct holder_page *page = d->holder->page;
+	const struct holder_page *page = d->holder.page;
 	int rc = 0;
 
 	for (uint32_t i = 0; i < page->n_held && rc >= 0; i++)

@@ -106,7 +106,7 @@ static int abort_sequence(struct held *h, struct error *e)
 	struct {
 		uint32_t version, flags;
 		uint64_t start, length, abort_ip;
-	} cs;
+	} cs = { 0 };
 	uint64_t at = 0;
 	int rc;
 

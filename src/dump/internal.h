@@ -88,7 +88,7 @@ struct dump {
 	struct image_writer *writer;
 	vec(char *) tags;                      /* of records that have been put */
 	int64_t realtime, monotonic, boottime; /* at the freeze, nanoseconds */
-	struct holder *holder;                 /* NULL: there is none (any more) */
+	struct holder holder;                  /* pid 0: there is none (any more) */
 	uint64_t stored;                       /* bytes in page store 0 */
 	bool frozen;
 };

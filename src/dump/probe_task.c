@@ -41,7 +41,7 @@ static int check_tracer(const struct dump *d, struct dump_thread *t, struct erro
 	char path[32];
 	auto_buf comm = { 0 };
 
-	if (!t->status.tracer || (d->frozen && t->status.tracer == d->holder->pid))
+	if (!t->status.tracer || (d->frozen && t->status.tracer == d->holder.pid))
 		return 0;
 	snprintf(path, sizeof(path), "/proc/%d/comm", t->status.tracer);
 	if (fd_read_file(AT_FDCWD, path, &comm) < 0)

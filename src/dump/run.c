@@ -44,7 +44,7 @@ static void set_seconds(struct dump *d)
 
 	if (!d->deadline.at)
 		return;
-	d->holder->page->seconds =
+	d->holder.page->seconds =
 		d->deadline.at > now ? (double)(d->deadline.at - now) / 1e9 : 1e-3;
 }
 
@@ -69,7 +69,7 @@ static int look(struct dump *d, int pid, struct error *e)
 
 static int tell_holder(struct dump *d, struct error *e)
 {
-	struct holder_page *page = d->holder->page;
+	struct holder_page *page = d->holder.page;
 
 	page->root = d->opt->pid;
 	vec_each(p, &d->processes) {
@@ -101,7 +101,7 @@ static int freeze(struct dump *d, struct error *e)
 
 	set_seconds(d);
 	if (rc >= 0)
-		rc = holder_freeze(d->holder, e);
+		rc = holder_freeze(&d->holder, e);
 	if (rc < 0)
 		return rc;
 	d->frozen = true;
@@ -167,7 +167,7 @@ static int publish(struct dump *d, Manifest *m, bool *published, struct error *e
 	int rc = 0;
 
 	if (o->leave_running)
-		rc = holder_release(d->holder, HOLDER_RUN, e);
+		rc = holder_release(&d->holder, HOLDER_RUN, e);
 	if (rc >= 0)
 		rc = image_finish(d->writer, m, e);
 	if (rc >= 0)
@@ -175,7 +175,7 @@ static int publish(struct dump *d, Manifest *m, bool *published, struct error *e
 	if (rc < 0)
 		return rc;
 	if (!o->leave_running)
-		return holder_publish(d->holder, o->leave_stopped ? HOLDER_STOP : HOLDER_KILL,
+		return holder_publish(&d->holder, o->leave_stopped ? HOLDER_STOP : HOLDER_KILL,
 				      published, e);
 	rc = image_publish(d->writer, e);
 	*published = rc >= 0;
@@ -193,12 +193,12 @@ static void close_all(struct dump *d)
 
 static int run(struct dump *d, struct error *e)
 {
-	struct holder holder = { .socket = -1 };
 	Manifest m = MANIFEST__INIT;
 	bool published = false;
-	int rc = holder_start(&holder, d->writer, e);
+	int rc;
 
-	d->holder = &holder;
+	d->holder.socket = -1;
+	rc = holder_start(&d->holder, d->writer, e);
 	if (rc >= 0)
 		rc = read_all(d, &m, e);
 	if (rc >= 0)
@@ -206,8 +206,8 @@ static int run(struct dump *d, struct error *e)
 	if (published && rc < 0)
 		e->exit_status = STATUS_NOT_ENDED;
 	identify_close(d);
-	holder_close(&holder);
-	image_close(d->writer, published || holder.is_lost);
+	holder_close(&d->holder);
+	image_close(d->writer, published || d->holder.is_lost);
 	return rc;
 }
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * An image is a folder: `manifest`, `objects` and the page store `pages-0` ... It is whole or not
- * there: everything is written into DIR.partial, synced, the manifest with the checksums of all other
- * files last, then DIR.partial becomes DIR by one rename.
+ * there: everything is written into DIR.partial, synced, the manifest with the checksums of all
+ * other files last, then DIR.partial becomes DIR by one rename.
  *
- *   objects    a sequence of framed records: a head of 16 bytes and one protobuf message, padded with
- *              zero bytes to a multiple of 8. Field 1 of every message is `uint32 id`.
+ *   objects    a sequence of framed records: a head of 16 bytes and one protobuf message, padded
+ *              with zero bytes to a multiple of 8. Field 1 of every message is `uint32 id`.
  *   pages-N    raw pages, page aligned, append only; the records say which page lies where
  *   manifest   one framed record MANI and behind it XXH3_64bits of all bytes before, little endian
  *
@@ -23,11 +23,11 @@
 #include "base/mem.h"
 #include "manifest.pb-c.h"
 
-#define IMAGE_FORMAT 1u           /* of the whole image */
-#define IMAGE_STORES 16u          /* page stores at most */
+#define IMAGE_FORMAT 1u  /* of the whole image */
+#define IMAGE_STORES 16u /* page stores at most */
 
-/* What a record can be. The tag is on disk: four letters, never reused. Field 1 of the message is the
- * id; none is called "tag" or "version", which would hide them in the JSON form. */
+/* What a record can be. The tag is on disk: four letters, never reused. Field 1 of the message is
+ * the id; none is called "tag" or "version", which would hide them in the JSON form. */
 struct record_type {
 	const char *tag;
 	uint32_t version;
@@ -37,7 +37,7 @@ struct record_type {
 struct record_head {
 	char tag[4];
 	uint32_t version;
-	uint64_t length;      /* of the message, without head and padding */
+	uint64_t length; /* of the message, without head and padding */
 };
 _Static_assert(sizeof(struct record_head) == 16, "on disk");
 
@@ -51,11 +51,13 @@ struct record {
 
 struct image_writer;
 /*
- * Creates DIR.partial (0700; one that an earlier dump left behind is removed first, one that another
- * dump is writing is refused). EEXIST if DIR exists and force is not set; with force it must look like
- * an image (a manifest, and nothing that an image does not have), so that nothing else is ever removed.
+ * Creates DIR.partial (0700; one that an earlier dump left behind is removed first, one that
+ * another dump is writing is refused). EEXIST if DIR exists and force is not set; with force it
+ * must look like an image (a manifest, and nothing that an image does not have), so that nothing
+ * else is ever removed.
  */
-int image_create(struct image_writer **w, const char *dir, bool force, bool sync, struct error *e) must_check;
+int image_create(struct image_writer **w, const char *dir, bool force, bool sync,
+		 struct error *e) must_check;
 /* Appends a record (in memory until image_finish). The message's id field is its id. */
 int image_put(struct image_writer *w, const struct record_type *type, const ProtobufCMessage *msg,
 	      struct error *e) must_check;
@@ -66,17 +68,19 @@ int image_put(struct image_writer *w, const struct record_type *type, const Prot
 int image_put_pages(struct image_writer *w, unsigned int store, const void *p, size_t n,
 		    uint64_t *offset, struct error *e) must_check;
 /*
- * Writes objects and manifest, syncs. After this DIR.partial is whole. Fills in id, format, tags and
- * files of m; these live until image_close.
+ * Writes objects and manifest, syncs. After this DIR.partial is whole. Fills in id, format, tags
+ * and files of m; these live until image_close.
  */
 int image_finish(struct image_writer *w, Manifest *m, struct error *e) must_check;
 /*
- * Makes DIR.partial DIR: renameat2(RENAME_NOREPLACE), or with force and an existing DIR an exchange,
- * the old one then removed; syncs the parent folder. After a failure DIR is as it was. May be called in a process forked after image_create
- * (it uses only descriptors and names that both have); nothing else of the writer may.
+ * Makes DIR.partial DIR: renameat2(RENAME_NOREPLACE), or with force and an existing DIR an
+ * exchange, the old one then removed; syncs the parent folder. After a failure DIR is as it was.
+ * May be called in a process forked after image_create (it uses only descriptors and names that
+ * both have); nothing else of the writer may.
  */
 int image_publish(struct image_writer *w, struct error *e) must_check;
-/* Frees the writer; removes DIR.partial unless it was published, by any process (or `keep`). w may be NULL. */
+/* Frees the writer; removes DIR.partial unless it was published, by any process (or `keep`). w may
+ * be NULL. */
 void image_close(struct image_writer *w, bool keep);
 
 /* --- reading --------------------------------------------------------------------------------- */
@@ -85,18 +89,18 @@ struct image {
 	struct arena arena;
 	int dir;
 	Manifest *manifest;
-	vec(struct record) records;   /* in file order; sorted index inside */
-	struct record **index;        /* by tag, then id */
-	int *stores;                  /* descriptors of pages-N, O_RDONLY */
+	vec(struct record) records; /* in file order; sorted index inside */
+	struct record **index;      /* by tag, then id */
+	int *stores;                /* descriptors of pages-N, O_RDONLY */
 	uint64_t *store_sizes;
 	size_t n_stores;
 };
 
 /*
  * Opens DIR, checks every checksum (pages too unless skip_pages), unpacks every record. Refused: a
- * missing or unknown file in the manifest's list, another format version, an unknown tag or version,
- * unknown or missing fields, two records of the same tag and id, bytes behind the last record.
- * After a failure there is nothing to free, though image_free does no harm.
+ * missing or unknown file in the manifest's list, another format version, an unknown tag or
+ * version, unknown or missing fields, two records of the same tag and id, bytes behind the last
+ * record. After a failure there is nothing to free, though image_free does no harm.
  */
 int image_open(struct image *img, const char *dir, const struct record_type *types, size_t n_types,
 	       bool skip_pages, struct error *e) must_check;
@@ -107,9 +111,9 @@ const struct record *image_find(const struct image *img, const char *tag, uint32
 /* --- printing -------------------------------------------------------------------------------- */
 
 #include <jansson.h>
-/* Any message by reflection: integers as numbers (those over 2^63 as text), fixed32/fixed64 (masks, addresses) as "0x...",
- * bytes as hex text (long ones too), enums by name, absent optional fields left out.
- * Bytes of a string that are no UTF-8 become \xNN. New reference. */
+/* Any message by reflection: integers as numbers (those over 2^63 as text), fixed32/fixed64 (masks,
+ * addresses) as "0x...", bytes as hex text (long ones too), enums by name, absent optional fields
+ * left out. Bytes of a string that are no UTF-8 become \xNN. New reference. */
 json_t *image_message_json(const ProtobufCMessage *msg);
 /* The whole image: {"manifest": {...}, "records": [{"tag":, "version":, ...}]}. */
 json_t *image_json(const struct image *img);

@@ -208,8 +208,9 @@ json_t *image_message_json(const ProtobufCMessage *msg)
 		const char *at = base + f->offset;
 
 		if (f->label == PROTOBUF_C_LABEL_REPEATED)
-			set(object, f->name, list_json(f, AS(char *),
-						       *(const size_t *)(base + f->quantifier_offset)));
+			set(object, f->name,
+			    list_json(f, AS(char *),
+				      *(const size_t *)(base + f->quantifier_offset)));
 		else if (!is_absent(msg, f))
 			set(object, f->name, value_json(f, at));
 	}

@@ -23,7 +23,8 @@ static int open_file(const struct image *img, const char *path, const char *name
 {
 	struct stat st;
 	/* O_NONBLOCK: a fifo must not hold us up before we see what it is */
-	auto_fd fd = openat(img->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	auto_fd fd =
+		openat(img->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
 	if (fd < 0 && errno == ELOOP)
 		return fail(e, 0, "%s/%s: a symbolic link, which no image has", path, name);
@@ -47,7 +48,8 @@ static int read_file(const char *path, const char *name, int fd, uint64_t size, 
 
 /* --- manifest -------------------------------------------------------------------------------- */
 
-static int unpack_manifest(struct image *img, const char *file, const struct buf *b, struct error *e)
+static int unpack_manifest(struct image *img, const char *file, const struct buf *b,
+			   struct error *e)
 {
 	struct record_cursor c = {
 		.p = (const uint8_t *)b->p,
@@ -77,11 +79,14 @@ static int read_manifest(struct image *img, const char *dir, struct error *e)
 
 	auto_fd fd = open_file(img, dir, "manifest", &size, e);
 	if (fd == -ENOENT)
-		return fail(e, 0, "%s: no manifest: not an image of cr, or a dump that was not finished", dir);
+		return fail(e, 0,
+			    "%s: no manifest: not an image of cr, or a dump that was not finished",
+			    dir);
 	if (fd < 0)
 		return fd;
 	if (size < sizeof(struct record_head) + sizeof(xxh3) || size > MANIFEST_MAX)
-		return fail(e, 0, "%s: %llu bytes: not a manifest of cr", file, (unsigned long long)size);
+		return fail(e, 0, "%s: %llu bytes: not a manifest of cr", file,
+			    (unsigned long long)size);
 	rc = read_file(dir, "manifest", fd, size, &b, e);
 	if (rc < 0)
 		return rc;
@@ -116,7 +121,8 @@ static int check_manifest(const struct image *img, const char *dir, struct error
 	return 0;
 }
 
-static int open_listed(const struct image *img, const char *dir, const ManifestFile *f, struct error *e)
+static int open_listed(const struct image *img, const char *dir, const ManifestFile *f,
+		       struct error *e)
 {
 	uint64_t size;
 	auto_fd fd = open_file(img, dir, f->name, &size, e);
@@ -178,7 +184,9 @@ static int check_stores(struct image *img, const char *dir, struct error *e)
 	for (size_t i = 0; i < img->n_stores; i++) {
 		struct check *c = &checks[i];
 
-		*c = (struct check){ .fd = img->stores[i], .dir = dir, .file = img->manifest->files[i + 1] };
+		*c = (struct check){ .fd = img->stores[i],
+				     .dir = dir,
+				     .file = img->manifest->files[i + 1] };
 		if (i + 1 < img->n_stores && c->file->size >= THREAD_FROM)
 			c->started = pthread_create(&c->thread, NULL, check_store, c) == 0;
 		if (!c->started)
@@ -225,15 +233,18 @@ static int make_index(struct image *img, const char *dir, struct error *e)
 		const struct record *r = img->index[i];
 
 		if (i > 0 && compare_index(&img->index[i - 1], &img->index[i]) == 0)
-			return fail(e, 0, "%s/objects: two records %s %u", dir, r->type->tag, r->id);
+			return fail(e, 0, "%s/objects: two records %s %u", dir, r->type->tag,
+				    r->id);
 		if (i > 0 && r->type == img->index[i - 1]->type)
 			continue;
 		if (tags >= m->n_tags || strcmp(m->tags[tags], r->type->tag) != 0)
-			return fail(e, 0, "%s/manifest: does not list the records %s", dir, r->type->tag);
+			return fail(e, 0, "%s/manifest: does not list the records %s", dir,
+				    r->type->tag);
 		tags++;
 	}
 	if (tags != m->n_tags)
-		return fail(e, 0, "%s/manifest: lists records %s, and there are none", dir, m->tags[tags]);
+		return fail(e, 0, "%s/manifest: lists records %s, and there are none", dir,
+			    m->tags[tags]);
 	return 0;
 }
 

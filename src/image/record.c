@@ -101,9 +101,10 @@ static int check_head(const struct record_cursor *c, const struct record_head *h
 
 	*type = find_type(c, head->tag);
 	if (!*type)
-		return fail(e, 0,
-			    "%s: byte %zu: a record %.4s, which this cr does not know; a newer one may",
-			    c->file, c->at, head->tag);
+		return fail(
+			e, 0,
+			"%s: byte %zu: a record %.4s, which this cr does not know; a newer one may",
+			c->file, c->at, head->tag);
 	if (version != (*type)->version)
 		return fail(e, 0, "%s: byte %zu: a record %.4s of version %u; this cr knows %u",
 			    c->file, c->at, head->tag, version, (*type)->version);
@@ -162,20 +163,21 @@ static bool is_known(const ProtobufCMessage *msg)
 	return true;
 }
 
-static int unpack(struct record_cursor *c, const struct record_type *type, const uint8_t *p, size_t n,
-		  struct record *out, struct error *e)
+static int unpack(struct record_cursor *c, const struct record_type *type, const uint8_t *p,
+		  size_t n, struct record *out, struct error *e)
 {
 	ProtobufCAllocator arena = { take_from_arena, keep_in_arena, c->arena };
 	ProtobufCMessage *msg = protobuf_c_message_unpack(type->desc, &arena, n, p);
 
 	if (!msg)
-		return fail(e, 0, "%s: byte %zu: a record %s that is damaged or lacks a field", c->file,
-			    c->at, type->tag);
+		return fail(e, 0, "%s: byte %zu: a record %s that is damaged or lacks a field",
+			    c->file, c->at, type->tag);
 	*out = (struct record){ type, record_id(msg), msg };
 	if (!is_known(msg))
 		return fail(e, 0, "%s: record %s %u: a field or value that this cr does not know",
 			    c->file, type->tag, out->id);
-	/* What unpacking drops without a word: a field given twice, bytes behind a NUL in a string. */
+	/* What unpacking drops without a word: a field given twice, bytes behind a NUL in a string.
+	 *  */
 	if (protobuf_c_message_get_packed_size(msg) != n)
 		return fail(e, 0, "%s: record %s %u: not in the form that cr writes", c->file,
 			    type->tag, out->id);
@@ -201,14 +203,15 @@ int record_next(struct record_cursor *c, struct record *out, struct error *e)
 	length = le64toh(head.length);
 	left -= sizeof(head);
 	if (length > RECORD_MAX || padded(length) > left)
-		return fail(e, 0, "%s: cut off in the record %s at byte %zu", c->file, type->tag, c->at);
+		return fail(e, 0, "%s: cut off in the record %s at byte %zu", c->file, type->tag,
+			    c->at);
 	rc = unpack(c, type, c->p + c->at + sizeof(head), length, out, e);
 	if (rc < 0)
 		return rc;
 	for (size_t i = length; i < padded(length); i++)
 		if (c->p[c->at + sizeof(head) + i] != 0)
-			return fail(e, 0, "%s: record %s %u: bytes behind its end", c->file, type->tag,
-				    out->id);
+			return fail(e, 0, "%s: record %s %u: bytes behind its end", c->file,
+				    type->tag, out->id);
 	c->at += sizeof(head) + padded(length);
 	return 1;
 }

@@ -13,13 +13,13 @@
 #include "base/mem.h"
 #include "image/image.h"
 
-#define RECORD_MAX ((uint64_t)1 << 30) /* bytes of one message */
+#define RECORD_MAX ((uint64_t)1 << 30)  /* bytes of one message */
 #define OBJECTS_MAX ((uint64_t)4 << 30) /* bytes of the file objects, which is held in memory */
 
 /* The manifest as a record. */
 extern const struct record_type record_manifest;
 
-/* Only a bug can make it fail an assertion: field 1 is the id, messages do not contain themselves. */
+/* Asserts what only a bug can break: field 1 is the id, messages do not contain themselves. */
 void record_check_type(const struct record_type *type);
 uint32_t record_id(const ProtobufCMessage *msg);
 
@@ -31,10 +31,10 @@ int record_put(struct buf *out, const struct record_type *type, const ProtobufCM
 struct record_cursor {
 	const uint8_t *p;
 	size_t size, at;
-	const char *file;            /* for messages: "image/objects" */
+	const char *file; /* for messages: "image/objects" */
 	const struct record_type *types;
 	size_t n_types;
-	struct arena *arena;         /* messages go here */
+	struct arena *arena; /* messages go here */
 };
 /* 1 and the next record, 0 at the end, or -errno. */
 int record_next(struct record_cursor *c, struct record *out, struct error *e) must_check;

@@ -25,9 +25,9 @@ struct key {
 
 struct image_writer {
 	struct arena arena;
-	const char *path, *name;         /* of DIR: as given, and its last part */
+	const char *path, *name; /* of DIR: as given, and its last part */
 	const char *partial_path, *partial;
-	int parent, dir;                 /* dir: DIR.partial, locked as long as somebody has it open */
+	int parent, dir; /* dir: DIR.partial, locked as long as somebody has it open */
 	bool force, sync, published;
 	struct buf objects;
 	vec(struct key) keys;
@@ -212,7 +212,8 @@ static int list_tags(struct image_writer *w, Manifest *m, struct error *e)
 	return 0;
 }
 
-static void list_file(struct image_writer *w, Manifest *m, const char *name, uint64_t size, uint64_t xxh3)
+static void list_file(struct image_writer *w, Manifest *m, const char *name, uint64_t size,
+		      uint64_t xxh3)
 {
 	ManifestFile *f = arena_alloc(&w->arena, sizeof(*f));
 
@@ -246,7 +247,8 @@ static int finish_stores(struct image_writer *w, Manifest *m, struct error *e)
 	return 0;
 }
 
-static int write_file(struct image_writer *w, const char *name, const struct buf *b, struct error *e)
+static int write_file(struct image_writer *w, const char *name, const struct buf *b,
+		      struct error *e)
 {
 	int rc = store_write_file(w->dir, name, b->p, b->len, w->sync, e);
 
@@ -311,8 +313,8 @@ static int rename_exchange(struct image_writer *w)
 
 	if (rc != -EINVAL && rc != -ENOSYS)
 		return rc;
-	/* A filesystem without RENAME_EXCHANGE: for a moment there is no DIR, but whole images under
-	 * both other names. */
+	/* A filesystem without RENAME_EXCHANGE: for a moment there is no DIR, but whole images
+	 * under both other names. */
 	rc = rename_new(w->parent, w->name, aside);
 	if (rc == 0)
 		rc = rename_new(w->parent, w->partial, w->name);
@@ -325,8 +327,8 @@ static void remove_replaced(struct image_writer *w)
 {
 	auto_fd old = open_folder(w, w->partial);
 	struct error e = { 0 };
-	int rc = old < 0 ? fail(&e, errno, "open it") :
-			   store_remove_folder(w->parent, w->partial, old, &e);
+	int rc = old < 0 ? fail(&e, errno, "open it")
+			 : store_remove_folder(w->parent, w->partial, old, &e);
 
 	if (rc < 0) /* the new image is there; no reason to fail */
 		warn("the replaced image is left as %s: %s", w->partial_path, e.text);
@@ -351,7 +353,8 @@ int image_publish(struct image_writer *w, struct error *e)
 	int rc = rename_new(w->parent, w->partial, w->name);
 
 	if (rc == -EEXIST && w->force) {
-		rc = check_old(w, e); /* what lies there may be another thing than at the beginning */
+		rc = check_old(w,
+			       e); /* what lies there may be another thing than at the beginning */
 		if (rc < 0)
 			return rc;
 		rc = rename_exchange(w);

@@ -8,7 +8,7 @@
 #include "comm.pb-c.h"
 #include "dump/api.h"
 
-#define COMM_MAX 15u            /* TASK_COMM_LEN without the NUL */
+#define COMM_MAX 15u /* TASK_COMM_LEN without the NUL */
 
 static int dump(struct dump *d, const struct task_view *v, void *record, struct error *e)
 {
@@ -20,7 +20,8 @@ static int dump(struct dump *d, const struct task_view *v, void *record, struct 
 	return 1;
 }
 
-static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid, struct error *e)
+static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid,
+		struct error *e)
 {
 	const Comm *m = record;
 	char name[COMM_MAX + 1] = "";
@@ -31,7 +32,8 @@ static int emit(struct restore *r, struct plan *p, const void *record, uint32_t 
 		return fail(e, 0, "a name of %zu bytes", m->name.len);
 	memcpy(name, m->name.data, m->name.len);
 	plan_note(p, "name");
-	plan_call_is(p, 0, SYS_prctl, arg_num(PR_SET_NAME), arg_data(plan_data(p, name, sizeof(name))));
+	plan_call_is(p, 0, SYS_prctl, arg_num(PR_SET_NAME),
+		     arg_data(plan_data(p, name, sizeof(name))));
 	return 0;
 }
 

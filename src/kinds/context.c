@@ -30,7 +30,7 @@
 
 struct frame_place {
 	uint64_t at, end;
-	uint64_t stack;          /* an address of the stack that it belongs to */
+	uint64_t stack; /* an address of the stack that it belongs to */
 };
 
 /* The places in the order in which they are to be tried: at most two. */
@@ -60,8 +60,9 @@ static unsigned int frame_places(uint64_t sp, const Context *m, struct frame_pla
 
 static int no_place(uint64_t sp, const Context *m, struct error *e)
 {
-	return fail(e, 0, "no room for a signal frame of %zu bytes below its stack pointer %#llx, and no "
-			  "alternate stack (sigaltstack) that could take one",
+	return fail(e, 0,
+		    "no room for a signal frame of %zu bytes below its stack pointer %#llx, and no "
+		    "alternate stack (sigaltstack) that could take one",
 		    arch_frame_size((uint32_t)m->xstate.len), (unsigned long long)sp);
 }
 
@@ -93,7 +94,8 @@ static bool fits(const struct frame_place *f, const struct area *a, const struct
 static void ask(struct plan *batch, const struct task_view *v)
 {
 	(void)v;
-	plan_call_any(batch, SYS_sigaltstack, arg_num(0), arg_data(plan_data(batch, NULL, sizeof(stack_t))));
+	plan_call_any(batch, SYS_sigaltstack, arg_num(0),
+		      arg_data(plan_data(batch, NULL, sizeof(stack_t))));
 }
 
 static bool is_readable(int pid, uint64_t first, uint64_t last)
@@ -174,7 +176,8 @@ static int abort_rseq(const struct task_view *v, uint64_t *regs, struct error *e
 	to = (struct iovec){ &cs, sizeof(cs) };
 	from = (struct iovec){ (void *)at, sizeof(cs) };
 	if (process_vm_readv(v->pid, &to, 1, &from, 1, 0) != sizeof(cs))
-		return fail(e, errno, "read the restartable sequence at %#llx", (unsigned long long)at);
+		return fail(e, errno, "read the restartable sequence at %#llx",
+			    (unsigned long long)at);
 	if (arch_ip(regs) - cs.start_ip < cs.post_commit_offset)
 		arch_set_ip(regs, cs.abort_ip);
 	return 0;
@@ -190,8 +193,10 @@ static int dump(struct dump *d, const struct task_view *v, void *record, struct 
 	if (task_answer(v, 0) < 0)
 		return fail(e, (int)-task_answer(v, 0), "sigaltstack");
 	if (h->n_regs != arch_n_regs() || !arch_is_native(h->regs))
-		return fail(e, 0, "it does not run 64-bit code of this architecture, and other code cannot "
-				  "be saved yet");
+		return fail(
+			e, 0,
+			"it does not run 64-bit code of this architecture, and other code cannot "
+			"be saved yet");
 	memcpy(&alt, task_answer_data(v, 0), sizeof(alt));
 	m->n_regs = h->n_regs;
 	m->regs = arena_copy(dump_arena(d), h->regs, h->n_regs * sizeof(*m->regs));
@@ -236,7 +241,8 @@ static bool fits_image(const Mm *mm, const struct frame_place *f)
 	return false;
 }
 
-static int find_place(struct restore *r, const Context *m, uint32_t tid, uint64_t *at, struct error *e)
+static int find_place(struct restore *r, const Context *m, uint32_t tid, uint64_t *at,
+		      struct error *e)
 {
 	const Thread *th = restore_record(r, "THRD", tid);
 	const Mm *mm = th ? restore_record(r, "MMSP", th->mm) : NULL;
@@ -254,7 +260,8 @@ static int find_place(struct restore *r, const Context *m, uint32_t tid, uint64_
 	return no_place(sp, m, e);
 }
 
-static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid, struct error *e)
+static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid,
+		struct error *e)
 {
 	const Context *m = record;
 	uint32_t xsize = (uint32_t)m->xstate.len;
@@ -262,20 +269,22 @@ static int emit(struct restore *r, struct plan *p, const void *record, uint32_t 
 	int rc;
 
 	if (m->n_regs != arch_n_regs() || m->xstate.len > UINT32_MAX / 2)
-		return fail(e, 0, "%zu registers and %zu bytes of extended state in the image", m->n_regs,
-			    m->xstate.len);
+		return fail(e, 0, "%zu registers and %zu bytes of extended state in the image",
+			    m->n_regs, m->xstate.len);
 	rc = find_place(r, m, tid, &at, e);
 	if (rc < 0)
 		return rc;
 	frame = plan_data(p, NULL, arch_frame_size(xsize));
-	rc = arch_frame_build(p->data.p + frame, at, m->regs, (uint32_t)m->n_regs, m->xstate.data, xsize,
-			      m->sigmask, m->altstack_sp, m->altstack_size, m->altstack_flags, e);
+	rc = arch_frame_build(p->data.p + frame, at, m->regs, (uint32_t)m->n_regs, m->xstate.data,
+			      xsize, m->sigmask, m->altstack_sp, m->altstack_size,
+			      m->altstack_flags, e);
 	if (rc < 0)
 		return rc;
 	plan_note(p, "segment bases");
 	arch_emit_bases(p, arch_fs_base(m->regs), arch_gs_base(m->regs));
 	plan_note(p, "back into the program");
-	plan_op(p, CR_RST_COPY, 0, PLAN_ARGS(arg_num(at), arg_data(frame), arg_num(arch_frame_size(xsize))),
+	plan_op(p, CR_RST_COPY, 0,
+		PLAN_ARGS(arg_num(at), arg_data(frame), arg_num(arch_frame_size(xsize))),
 		CR_RST_WANT_OK, 0);
 	plan_op(p, CR_RST_LEAVE, 0, PLAN_ARGS(arg_num(at)), CR_RST_WANT_OK, 0);
 	return 0;

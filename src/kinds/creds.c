@@ -19,7 +19,7 @@
 #include "restore/host.h"
 
 #define CAP(n) (1ull << (n))
-#define NO_ID UINT32_MAX         /* setresuid(2): leave it as it is */
+#define NO_ID UINT32_MAX /* setresuid(2): leave it as it is */
 
 static void ask(struct plan *batch, const struct task_view *v)
 {
@@ -61,7 +61,7 @@ struct state {
 	const Creds *want;
 	uint64_t inh, prm, eff, bnd, amb;
 	bool eff_unknown;
-	uint32_t uid[4], gid[4];  /* real, effective, saved, filesystem */
+	uint32_t uid[4], gid[4]; /* real, effective, saved, filesystem */
 	uint32_t securebits;
 };
 
@@ -75,7 +75,8 @@ static void set_caps(struct state *s, uint64_t inh, uint64_t prm, uint64_t eff)
 	uint64_t at = plan_data(s->p, &head, sizeof(head));
 
 	plan_note(s->p, "capability sets");
-	plan_call_is(s->p, 0, SYS_capset, arg_data(at), arg_data(plan_data(s->p, data, sizeof(data))));
+	plan_call_is(s->p, 0, SYS_capset, arg_data(at),
+		     arg_data(plan_data(s->p, data, sizeof(data))));
 	s->inh = inh;
 	s->prm = prm;
 	s->eff = eff;
@@ -239,7 +240,8 @@ static int lacks(uint64_t wanted, uint64_t have, const char *set, struct error *
 
 	if (!(wanted & ~have))
 		return 0;
-	return fail(e, 0, "its %s capability set holds %s, which cr itself does not have: run cr with it",
+	return fail(e, 0,
+		    "its %s capability set holds %s, which cr itself does not have: run cr with it",
 		    set, caps_name(__builtin_ctzll(wanted & ~have), name, sizeof(name)));
 }
 
@@ -251,7 +253,8 @@ static int check(const Creds *m, const struct host *h, struct error *e)
 		rc = lacks(m->cap_bounding, h->cap_bnd, "bounding", e);
 	if (rc < 0)
 		return rc;
-	if (m->cap_effective & ~m->cap_permitted || m->cap_ambient & ~(m->cap_permitted & m->cap_inheritable))
+	if (m->cap_effective & ~m->cap_permitted ||
+	    m->cap_ambient & ~(m->cap_permitted & m->cap_inheritable))
 		return fail(e, 0, "capability sets that no thread can have");
 	if (m->ruid == NO_ID || m->euid == NO_ID || m->suid == NO_ID || m->fsuid == NO_ID ||
 	    m->rgid == NO_ID || m->egid == NO_ID || m->sgid == NO_ID || m->fsgid == NO_ID)
@@ -259,13 +262,20 @@ static int check(const Creds *m, const struct host *h, struct error *e)
 	return 0;
 }
 
-static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid, struct error *e)
+static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid,
+		struct error *e)
 {
 	const struct host *h = restore_host(r);
 	const Creds *m = record;
 	struct state s = {
-		.p = p, .want = m, .inh = h->cap_inh, .prm = h->cap_prm, .eff = h->cap_eff,
-		.bnd = h->cap_bnd, .amb = h->cap_amb, .securebits = h->securebits,
+		.p = p,
+		.want = m,
+		.inh = h->cap_inh,
+		.prm = h->cap_prm,
+		.eff = h->cap_eff,
+		.bnd = h->cap_bnd,
+		.amb = h->cap_amb,
+		.securebits = h->securebits,
 	};
 	int rc = check(m, h, e);
 

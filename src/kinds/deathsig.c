@@ -24,11 +24,12 @@ static int dump(struct dump *d, const struct task_view *v, void *record, struct 
 	(void)d;
 	if (rc < 0)
 		return fail(e, (int)-rc, "PR_GET_PDEATHSIG");
-	m->signal = (uint32_t)*(const int *)task_answer_data(v, 0);
+	m->signal = (uint32_t) * (const int *)task_answer_data(v, 0);
 	return m->signal != 0;
 }
 
-static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid, struct error *e)
+static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid,
+		struct error *e)
 {
 	const DeathSig *m = record;
 

@@ -13,7 +13,7 @@
 #include "proc/link.h"
 #include "restore/api.h"
 
-#define OPEN_FLAGS \
+#define OPEN_FLAGS                                                                         \
 	(O_DIRECTORY | O_NONBLOCK | O_NOATIME | O_NOFOLLOW | O_SYNC | O_DSYNC | O_APPEND | \
 	 KERNEL_O_LARGEFILE)
 
@@ -53,7 +53,8 @@ static int open_folder(struct restore *r, const void *record, uint32_t flags, st
 	if (stat(m->path, &st) < 0)
 		return fail(e, errno, "%s: was open at the dump; put it back", m->path);
 	if (!S_ISDIR(st.st_mode))
-		return fail(e, 0, "%s: is not a folder, as it was at the dump; put that back", m->path);
+		return fail(e, 0, "%s: is not a folder, as it was at the dump; put that back",
+			    m->path);
 	auto_fd fd = restore_open(r, m->path, (int)(flags & OPEN_FLAGS) | O_CLOEXEC, e);
 	if (fd < 0)
 		return fd;

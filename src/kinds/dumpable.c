@@ -31,7 +31,8 @@ static int dump(struct dump *d, const struct task_view *v, void *record, struct 
  * 2 (fs.suid_dumpable) makes a core file that only root can read; no program can ask for it. As 0 it
  * is as hard to look into.
  */
-static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid, struct error *e)
+static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid,
+		struct error *e)
 {
 	const Dumpable *m = record;
 

@@ -79,9 +79,11 @@ static int each_member(const struct fd_view *v, void *arg,
 
 static int refuse(const struct member *m, struct error *e)
 {
-	return fail(e, 0, "its member fd %" PRIu64 " was closed or replaced by another file after it "
-			  "was added, and only a copy of the old one keeps it alive: have the program "
-			  "remove it from the set first (EPOLL_CTL_DEL)", m->fd);
+	return fail(e, 0,
+		    "its member fd %" PRIu64 " was closed or replaced by another file after it "
+		    "was added, and only a copy of the old one keeps it alive: have the program "
+		    "remove it from the set first (EPOLL_CTL_DEL)",
+		    m->fd);
 }
 
 /* Device numbers of the kernel itself: 12 bits and 20 bits. */
@@ -149,9 +151,11 @@ static int dump(struct dump *d, const struct fd_view *v, void *record, struct er
 	struct dump_arg arg = { d, m };
 	struct epoll_busy_poll busy;
 
-	if (ioctl(v->dup, EPOLL_GET_BUSY_POLL, &busy) == 0 && (busy.usecs || busy.budget || busy.prefer))
-		return fail(e, 0, "busy polling (EPIOCSPARAMS) cannot be saved yet; have the program "
-				  "switch it off");
+	if (ioctl(v->dup, EPOLL_GET_BUSY_POLL, &busy) == 0 &&
+	    (busy.usecs || busy.budget || busy.prefer))
+		return fail(e, 0,
+			    "busy polling (EPIOCSPARAMS) cannot be saved yet; have the program "
+			    "switch it off");
 	m->process = (uint32_t)v->pid;
 	m->members = arena_alloc(dump_arena(d), (v->info.n_lines + 1) * sizeof(*m->members));
 	return each_member(v, &arg, dump_member, e);
@@ -195,8 +199,10 @@ static int emit(struct restore *r, struct plan *p, const void *record, uint32_t 
 
 	(void)r;
 	if (m->n_members && m->process != pid)
-		return fail(e, 0, "its members have the numbers of process %u, but it is process %u that "
-				  "has the set", m->process, pid);
+		return fail(e, 0,
+			    "its members have the numbers of process %u, but it is process %u that "
+			    "has the set",
+			    m->process, pid);
 	for (size_t i = 0; i < m->n_members; i++) {
 		const EpollMember *one = m->members[i];
 		const struct epoll_event event = { .events = one->events, .data.u64 = one->data };
@@ -214,6 +220,7 @@ static const struct fd_ops ops = {
 	.dump = dump,
 	.link = link_record,
 	.open = open_epoll,
+	.late_flags = O_APPEND | O_ASYNC | O_NOATIME | O_NONBLOCK,
 	.emit = emit,
 };
 

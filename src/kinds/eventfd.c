@@ -32,8 +32,9 @@ static int probe(const struct fd_view *v, struct error *e)
 	if (!number(v, "eventfd-count", 16, &count))
 		return fail(e, 0, "this kernel does not show its count in fdinfo");
 	if (count > COUNT_MAX)
-		return fail(e, 0, "its count has overflowed, which cannot be made again; have the "
-				  "program read it");
+		return fail(e, 0,
+			    "its count has overflowed, which cannot be made again; have the "
+			    "program read it");
 	return 0;
 }
 
@@ -109,6 +110,7 @@ static const struct fd_ops ops = {
 	.dump = dump,
 	.link = link_record,
 	.open = open_eventfd,
+	.late_flags = O_APPEND | O_ASYNC | O_NOATIME,
 };
 
 const struct kind kind_eventfd = {

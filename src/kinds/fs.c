@@ -60,7 +60,8 @@ static uint64_t text(struct plan *p, const char *s)
 }
 
 /* Both paths begin at cr's root, which is the task's own until its chroot. */
-static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid, struct error *e)
+static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid,
+		struct error *e)
 {
 	const Fs *m = record;
 	uint32_t now = restore_host(r)->umask;

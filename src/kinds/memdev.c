@@ -14,11 +14,12 @@
 #include "proc/link.h"
 #include "restore/api.h"
 
-#define MEM_MAJOR 1u             /* Documentation/admin-guide/devices.txt */
+#define MEM_MAJOR 1u /* Documentation/admin-guide/devices.txt */
 #define MINORS (1u << 3 | 1u << 5 | 1u << 7 | 1u << 8 | 1u << 9)
 
-#define OPEN_FLAGS \
-	(O_ACCMODE | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | O_NOATIME | O_NOFOLLOW | KERNEL_O_LARGEFILE)
+#define OPEN_FLAGS                                                                       \
+	(O_ACCMODE | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | O_NOATIME | O_NOFOLLOW | \
+	 KERNEL_O_LARGEFILE)
 
 static int probe(const struct fd_view *v, struct error *e)
 {
@@ -44,8 +45,8 @@ static int link_record(struct restore *r, const void *record, struct error *e)
 	if (m->path[0] != '/')
 		return fail(e, 0, "%s: not an absolute path", m->path);
 	if (m->minor >= 32 || !(MINORS >> m->minor & 1))
-		return fail(e, 0, "%s: character device %u:%u is not one of this kind", m->path, MEM_MAJOR,
-			    m->minor);
+		return fail(e, 0, "%s: character device %u:%u is not one of this kind", m->path,
+			    MEM_MAJOR, m->minor);
 	return 0;
 }
 
@@ -58,13 +59,14 @@ static int open_device(struct restore *r, const void *record, uint32_t flags, st
 	if (stat(m->path, &st) < 0)
 		return fail(e, errno, "%s", m->path);
 	if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(MEM_MAJOR, m->minor))
-		return fail(e, 0, "%s: is not the character device %u:%u that it was at the dump", m->path,
-			    MEM_MAJOR, m->minor);
+		return fail(e, 0, "%s: is not the character device %u:%u that it was at the dump",
+			    m->path, MEM_MAJOR, m->minor);
 	fd = restore_open(r, m->path, (int)(flags & OPEN_FLAGS) | O_NOCTTY | O_CLOEXEC, e);
 	if (fd < 0)
 		return fd;
 	if (m->pos && lseek(fd, (off_t)m->pos, SEEK_SET) < 0)
-		return fail(e, errno, "%s: set the position %llu", m->path, (unsigned long long)m->pos);
+		return fail(e, errno, "%s: set the position %llu", m->path,
+			    (unsigned long long)m->pos);
 	return take_fd(&fd);
 }
 

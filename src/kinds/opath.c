@@ -50,7 +50,8 @@ static int open_place(struct restore *r, const void *record, uint32_t flags, str
 	if (fstat(fd, &st) < 0)
 		return fail(e, errno, "fstat %s", m->path);
 	if ((st.st_mode & S_IFMT) != m->type)
-		return fail(e, 0, "%s: is of another type (%#o) than at the dump (%#o); put that back",
+		return fail(e, 0,
+			    "%s: is of another type (%#o) than at the dump (%#o); put that back",
 			    m->path, st.st_mode & S_IFMT, m->type);
 	return take_fd(&fd);
 }

@@ -27,7 +27,8 @@ static int dump(struct dump *d, const struct task_view *v, void *record, struct 
 	return 1;
 }
 
-static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid, struct error *e)
+static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid,
+		struct error *e)
 {
 	const Personality *m = record;
 	uint32_t now = restore_host(r)->personality;

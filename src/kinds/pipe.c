@@ -24,7 +24,7 @@
 
 #define READS 1u
 #define WRITES 2u
-#define PACKET_MAX 4096u         /* PIPE_BUF: a longer write in packet mode makes several packets */
+#define PACKET_MAX 4096u /* PIPE_BUF: a longer write in packet mode makes several packets */
 #define SIZE_MAX_OF_PIPE (1u << 31)
 
 static unsigned int ends_of(uint32_t flags)
@@ -75,8 +75,8 @@ static unsigned int ends_in(int proc, const char *link)
 }
 
 struct holder {
-	int inside, outside;     /* pids; 0: none */
-	char name[64];           /* of the one outside */
+	int inside, outside; /* pids; 0: none */
+	char name[64];       /* of the one outside */
 };
 
 /* Looks for processes that have this end of the pipe, by the descriptors of all that may be looked at. */
@@ -112,10 +112,15 @@ static int refuse_outside(unsigned int end, const struct holder *h, struct error
 	const char *name = end_name(end);
 
 	if (!h->outside)
-		return fail(e, 0, "a process outside the tree has its end for %s; redirect it to a file, or "
-				  "dump that process too", name);
-	return fail(e, 0, "its end for %s is held by `%s` (pid %d), outside the tree; redirect it to a "
-			  "file, or dump that process too", name, h->name, h->outside);
+		return fail(
+			e, 0,
+			"a process outside the tree has its end for %s; redirect it to a file, or "
+			"dump that process too",
+			name);
+	return fail(e, 0,
+		    "its end for %s is held by `%s` (pid %d), outside the tree; redirect it to a "
+		    "file, or dump that process too",
+		    name, h->name, h->outside);
 }
 
 static int probe(const struct fd_view *v, struct error *e)
@@ -124,7 +129,9 @@ static int probe(const struct fd_view *v, struct error *e)
 	struct holder h = { 0 };
 
 	if (!str_starts(v->link, "pipe:["))
-		return fail(e, 0, "named pipes (FIFOs) cannot be saved yet; use a pipe without a name, or a file");
+		return fail(
+			e, 0,
+			"named pipes (FIFOs) cannot be saved yet; use a pipe without a name, or a file");
 	/* After the freeze dump() knows better. */
 	if (v->dup >= 0 || !v->in_tree || !other || ends_in(v->proc, v->link) & other)
 		return 0;
@@ -201,8 +208,10 @@ static int copy_make(int from, uint32_t size, struct copy *c, struct error *e)
 	c->rd = fd[0];
 	c->wr = fd[1];
 	if (fcntl(c->wr, F_SETPIPE_SZ, size) < 0)
-		return fail(e, errno, "a pipe of the same %u bytes (see pipe(7), pipe-max-size and "
-				      "pipe-user-pages-soft)", size);
+		return fail(e, errno,
+			    "a pipe of the same %u bytes (see pipe(7), pipe-max-size and "
+			    "pipe-user-pages-soft)",
+			    size);
 	n = tee(from, c->wr, INT32_MAX, SPLICE_F_NONBLOCK);
 	if (n < 0 && errno != EAGAIN)
 		return fail(e, errno, "tee");
@@ -226,7 +235,8 @@ static int copy_skip(struct copy *c, char *room, int n, struct error *e)
 
 static int refuse_mixed(struct error *e)
 {
-	return fail(e, 0, "holds packets (O_DIRECT) and plain bytes mixed, which cannot be saved yet");
+	return fail(e, 0,
+		    "holds packets (O_DIRECT) and plain bytes mixed, which cannot be saved yet");
 }
 
 /*
@@ -355,7 +365,8 @@ static int link_record(struct restore *r, const void *record, struct error *e)
 		return fail(e, 0, "pipe %u: a size of %u bytes", m->pipe, m->size);
 	for (size_t i = 0; i < m->n_data; i++) {
 		if (!m->data[i].len || (m->packets && m->data[i].len > PACKET_MAX))
-			return fail(e, 0, "pipe %u: a packet of %zu bytes", m->pipe, m->data[i].len);
+			return fail(e, 0, "pipe %u: a packet of %zu bytes", m->pipe,
+				    m->data[i].len);
 		sum += m->data[i].len;
 	}
 	if (m->packets ? m->n_data > room : sum > m->size)
@@ -388,8 +399,10 @@ static int make(const Pipe *m, int *rd, int *wr, struct error *e)
 	*wr = fd[1];
 	/* A user with many pipes gets smaller ones, so the size is always set. */
 	if (fcntl(fd[1], F_SETPIPE_SZ, m->size) < 0)
-		return fail(e, errno, "pipe of %u bytes (above /proc/sys/fs/pipe-max-size it needs "
-				      "CAP_SYS_RESOURCE)", m->size);
+		return fail(e, errno,
+			    "pipe of %u bytes (above /proc/sys/fs/pipe-max-size it needs "
+			    "CAP_SYS_RESOURCE)",
+			    m->size);
 	return write_data(m, fd[1], e);
 }
 

@@ -22,33 +22,34 @@
 
 /* How the value comes back. */
 enum how {
-	RESULT,                  /* as the result */
-	POINTER,                 /* as an int, through the second argument */
-	CONTROL,                 /* as the result, with PR_SPEC_PRCTL if it can be set for one thread */
-	FLAGS,                   /* as the result; set as 1 and, one argument further, the rest */
+	RESULT,  /* as the result */
+	POINTER, /* as an int, through the second argument */
+	CONTROL, /* as the result, with PR_SPEC_PRCTL if it can be set for one thread */
+	FLAGS,   /* as the result; set as 1 and, one argument further, the rest */
 };
 
 struct row {
-	const char *name;        /* in images: never changed */
+	const char *name; /* in images: never changed */
 	enum how how;
 	int get, set;
-	bool has_first;          /* both take `first`, what is read or set, before the value */
+	bool has_first; /* both take `first`, what is read or set, before the value */
 	unsigned long first;
-	uint64_t initial;        /* what a new task has */
-	bool process;            /* an attribute of the process: asked in its leader */
+	uint64_t initial; /* what a new task has */
+	bool process;     /* an attribute of the process: asked in its leader */
 };
 
 /* In the order in which they are set. */
 static const struct row rows[] = {
-	{ "child_subreaper", POINTER, PR_GET_CHILD_SUBREAPER, PR_SET_CHILD_SUBREAPER, .process = true },
+	{ "child_subreaper", POINTER, PR_GET_CHILD_SUBREAPER, PR_SET_CHILD_SUBREAPER,
+	  .process = true },
 	{ "thp_disable", FLAGS, PR_GET_THP_DISABLE, PR_SET_THP_DISABLE, .process = true },
 	{ "memory_merge", RESULT, PR_GET_MEMORY_MERGE, PR_SET_MEMORY_MERGE, .process = true },
 	{ "tsc", POINTER, PR_GET_TSC, PR_SET_TSC, .initial = PR_TSC_ENABLE },
 	{ "io_flusher", RESULT, PR_GET_IO_FLUSHER, PR_SET_IO_FLUSHER, .initial = 0 },
-	{ "speculation_store_bypass", CONTROL, PR_GET_SPECULATION_CTRL, PR_SET_SPECULATION_CTRL, true,
-	  PR_SPEC_STORE_BYPASS, .initial = PR_SPEC_ENABLE },
-	{ "speculation_indirect_branch", CONTROL, PR_GET_SPECULATION_CTRL, PR_SET_SPECULATION_CTRL, true,
-	  PR_SPEC_INDIRECT_BRANCH, .initial = PR_SPEC_ENABLE },
+	{ "speculation_store_bypass", CONTROL, PR_GET_SPECULATION_CTRL, PR_SET_SPECULATION_CTRL,
+	  true, PR_SPEC_STORE_BYPASS, .initial = PR_SPEC_ENABLE },
+	{ "speculation_indirect_branch", CONTROL, PR_GET_SPECULATION_CTRL, PR_SET_SPECULATION_CTRL,
+	  true, PR_SPEC_INDIRECT_BRANCH, .initial = PR_SPEC_ENABLE },
 	{ "speculation_l1d_flush", CONTROL, PR_GET_SPECULATION_CTRL, PR_SET_SPECULATION_CTRL, true,
 	  PR_SPEC_L1D_FLUSH, .initial = PR_SPEC_DISABLE },
 	{ "no_new_privs", RESULT, PR_GET_NO_NEW_PRIVS, PR_SET_NO_NEW_PRIVS, .initial = 0 },
@@ -59,7 +60,13 @@ static const struct row rows[] = {
 
 /* PR_MCE_KILL sets by a sub-command, and is asked by another option. */
 static const struct row mce_kill = {
-	"mce_kill", RESULT, PR_MCE_KILL_GET, PR_MCE_KILL, true, PR_MCE_KILL_SET, .initial = PR_MCE_KILL_DEFAULT,
+	"mce_kill",
+	RESULT,
+	PR_MCE_KILL_GET,
+	PR_MCE_KILL,
+	true,
+	PR_MCE_KILL_SET,
+	.initial = PR_MCE_KILL_DEFAULT,
 };
 
 static bool is_asked(const struct row *r, const struct task_view *v)
@@ -81,8 +88,8 @@ static void ask(struct plan *batch, const struct task_view *v)
 			plan_call_any(batch, SYS_prctl, arg_num((uint64_t)r->get), first);
 	}
 	plan_call_any(batch, SYS_prctl, arg_num(PR_MCE_KILL_GET));
-	plan_call_any(batch, SYS_prctl, arg_num(PR_SCHED_CORE), arg_num(PR_SCHED_CORE_GET), arg_num(0),
-		      arg_num(0), arg_data(at + ROWS * 8));
+	plan_call_any(batch, SYS_prctl, arg_num(PR_SCHED_CORE), arg_num(PR_SCHED_CORE_GET),
+		      arg_num(0), arg_num(0), arg_data(at + ROWS * 8));
 }
 
 static uint64_t value_of(const struct row *r, const struct task_view *v, size_t i, int64_t result)
@@ -129,7 +136,9 @@ static int dump(struct dump *d, const struct task_view *v, void *record, struct 
 	}
 	add(a, m, &mce_kill, value_of(&mce_kill, v, 0, task_answer(v, answer++)));
 	if (task_answer(v, answer) == 0 && *(const uint64_t *)task_answer_data(v, ROWS * 8))
-		return fail(e, 0, "it has a core scheduling cookie (PR_SCHED_CORE), which cannot be made again");
+		return fail(
+			e, 0,
+			"it has a core scheduling cookie (PR_SCHED_CORE), which cannot be made again");
 	/* Kept without values too: the restore compares with what cr has. */
 	return 1;
 }
@@ -158,7 +167,8 @@ static void emit_one(struct plan *p, const struct row *r, uint64_t value)
 		plan_call_is(p, 0, SYS_prctl, set, arg_num(value));
 }
 
-static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid, struct error *e)
+static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid,
+		struct error *e)
 {
 	bool inherited = restore_host(r)->no_new_privs, wanted = false;
 	const Prctls *m = record;
@@ -177,8 +187,10 @@ static int emit(struct restore *r, struct plan *p, const void *record, uint32_t 
 		emit_one(p, row, m->values[i]->value);
 	}
 	if (inherited && !wanted)
-		return fail(e, 0, "cr itself runs with no_new_privs, which a task cannot get rid of: start cr "
-				  "without it");
+		return fail(
+			e, 0,
+			"cr itself runs with no_new_privs, which a task cannot get rid of: start cr "
+			"without it");
 	return 0;
 }
 

@@ -18,9 +18,9 @@
 
 /* Of what F_GETFL gives: what open takes again. Not O_TMPFILE, which a file that has been linked to
  * a name since still shows. */
-#define OPEN_FLAGS \
-	(O_ACCMODE | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME | O_NOFOLLOW | \
-	 KERNEL_O_LARGEFILE)
+#define OPEN_FLAGS                                                                     \
+	(O_ACCMODE | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | O_DIRECT | O_NOATIME | \
+	 O_NOFOLLOW | KERNEL_O_LARGEFILE)
 
 static int64_t mtime_ns(const struct stat *st)
 {
@@ -69,8 +69,8 @@ static int link_record(struct restore *r, const void *record, struct error *e)
 	if (m->path[0] != '/')
 		return fail(e, 0, "%s: not an absolute path", m->path);
 	if (m->pos > INT64_MAX || m->size > INT64_MAX)
-		return fail(e, 0, "%s: position %llu of %llu bytes", m->path, (unsigned long long)m->pos,
-			    (unsigned long long)m->size);
+		return fail(e, 0, "%s: position %llu of %llu bytes", m->path,
+			    (unsigned long long)m->pos, (unsigned long long)m->size);
 	return 0;
 }
 
@@ -85,11 +85,15 @@ static int check(const RegFile *m, uint32_t flags, struct error *e)
 	if (stat(m->path, &st) < 0)
 		return fail(e, errno, "%s: was open at the dump; put it back", m->path);
 	if (!S_ISREG(st.st_mode))
-		return fail(e, 0, "%s: is not a regular file, as it was at the dump; put that back", m->path);
+		return fail(e, 0, "%s: is not a regular file, as it was at the dump; put that back",
+			    m->path);
 	if ((uint64_t)st.st_size < m->size)
-		return fail(e, 0, "%s: is smaller than at the dump: %llu bytes, was %llu; put the file back",
-			    m->path, (unsigned long long)st.st_size, (unsigned long long)m->size);
-	if ((flags & O_ACCMODE) == O_RDONLY && (uint64_t)st.st_size != m->size && mtime_ns(&st) != m->mtime_ns)
+		return fail(
+			e, 0,
+			"%s: is smaller than at the dump: %llu bytes, was %llu; put the file back",
+			m->path, (unsigned long long)st.st_size, (unsigned long long)m->size);
+	if ((flags & O_ACCMODE) == O_RDONLY && (uint64_t)st.st_size != m->size &&
+	    mtime_ns(&st) != m->mtime_ns)
 		warn("%s: was changed since the dump: %llu bytes, was %llu", m->path,
 		     (unsigned long long)st.st_size, (unsigned long long)m->size);
 	return 0;
@@ -107,7 +111,8 @@ static int open_file(struct restore *r, const void *record, uint32_t flags, stru
 	if (fd < 0)
 		return fd;
 	if (m->pos && lseek(fd, (off_t)m->pos, SEEK_SET) < 0)
-		return fail(e, errno, "%s: set the position %llu", m->path, (unsigned long long)m->pos);
+		return fail(e, errno, "%s: set the position %llu", m->path,
+			    (unsigned long long)m->pos);
 	return take_fd(&fd);
 }
 

@@ -95,16 +95,20 @@ static int check(const Rlimit *m, const struct host *h, struct error *e)
 	const struct rlimit *now;
 
 	if (m->resource >= LIMITS || m->soft > m->hard)
-		return fail(e, 0, "limit %u: %" PRIu64 " of %" PRIu64, m->resource, m->soft, m->hard);
+		return fail(e, 0, "limit %u: %" PRIu64 " of %" PRIu64, m->resource, m->soft,
+			    m->hard);
 	now = &h->limits[m->resource];
 	if (m->hard <= now->rlim_max || h->cap_eff >> CAP_SYS_RESOURCE & 1)
 		return 0;
-	return fail(e, 0, "limit of %s: the hard limit was %" PRIu64 ", that of cr is %" PRIu64
-			  ", and raising it needs CAP_SYS_RESOURCE; start cr with a limit that is not lower",
-		    names[m->resource], m->hard, (uint64_t)now->rlim_max);
+	return fail(
+		e, 0,
+		"limit of %s: the hard limit was %" PRIu64 ", that of cr is %" PRIu64
+		", and raising it needs CAP_SYS_RESOURCE; start cr with a limit that is not lower",
+		names[m->resource], m->hard, (uint64_t)now->rlim_max);
 }
 
-static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid, struct error *e)
+static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid,
+		struct error *e)
 {
 	const struct host *h = restore_host(r);
 	const Rlimits *m = record;
@@ -117,7 +121,8 @@ static int emit(struct restore *r, struct plan *p, const void *record, uint32_t 
 
 		if (rc < 0)
 			return rc;
-		if (l->soft == h->limits[l->resource].rlim_cur && l->hard == h->limits[l->resource].rlim_max)
+		if (l->soft == h->limits[l->resource].rlim_cur &&
+		    l->hard == h->limits[l->resource].rlim_max)
 			continue;
 		plan_note(p, "limit of %s (to raise a hard limit needs CAP_SYS_RESOURCE)",
 			  names[l->resource]);

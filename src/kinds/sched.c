@@ -15,7 +15,7 @@
 #include "restore/host.h"
 #include "sched.pb-c.h"
 
-#define AFFINITY_MAX 128u        /* bytes, as struct host has room for */
+#define AFFINITY_MAX 128u /* bytes, as struct host has room for */
 
 /* struct sched_attr of <linux/sched/types.h> as of 3.14, which cannot be included beside <sched.h> */
 struct attributes {
@@ -26,7 +26,7 @@ struct attributes {
 	uint64_t runtime, deadline, period;
 };
 _Static_assert(sizeof(struct attributes) == 48, "kernel ABI");
-#define RESET_ON_FORK 1u         /* SCHED_FLAG_RESET_ON_FORK */
+#define RESET_ON_FORK 1u /* SCHED_FLAG_RESET_ON_FORK */
 
 /* Priorities from 1 on; a nice value means nothing to them. */
 static bool is_realtime(uint32_t policy)
@@ -37,8 +37,10 @@ static bool is_realtime(uint32_t policy)
 static int probe(const struct task_view *v, struct error *e)
 {
 	if (v->stat->policy == SCHED_DEADLINE)
-		return fail(e, 0, "deadline scheduling (SCHED_DEADLINE) cannot be saved yet; give it another "
-				  "policy, with chrt");
+		return fail(
+			e, 0,
+			"deadline scheduling (SCHED_DEADLINE) cannot be saved yet; give it another "
+			"policy, with chrt");
 	return 0;
 }
 
@@ -100,9 +102,11 @@ static void emit_policy(struct plan *p, const Sched *m, const struct host *h)
 	if (m->nice != h->nice)
 		plan_call_is(p, 0, SYS_setpriority, arg_num(PRIO_PROCESS), arg_num(0),
 			     arg_num((uint64_t)(int64_t)m->nice));
-	if (m->policy == h->policy && m->flags == (h->sched_flags & RESET_ON_FORK) && m->priority == h->priority)
+	if (m->policy == h->policy && m->flags == (h->sched_flags & RESET_ON_FORK) &&
+	    m->priority == h->priority)
 		return;
-	plan_note(p, "scheduling policy %u, priority %u, nice %d (to raise them needs CAP_SYS_NICE)",
+	plan_note(p,
+		  "scheduling policy %u, priority %u, nice %d (to raise them needs CAP_SYS_NICE)",
 		  m->policy, m->priority, m->nice);
 	plan_call_is(p, 0, SYS_sched_setattr, arg_num(0),
 		     arg_data(plan_data(p, &attr, sizeof(attr))), arg_num(0));
@@ -120,13 +124,15 @@ static bool is_same_affinity(const Sched *m, const struct host *h)
 	return same;
 }
 
-static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid, struct error *e)
+static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid,
+		struct error *e)
 {
 	const struct host *h = restore_host(r);
 	const Sched *m = record;
 
 	(void)tid;
-	if (m->affinity.len > AFFINITY_MAX || m->policy == SCHED_DEADLINE || m->nice < -20 || m->nice > 19)
+	if (m->affinity.len > AFFINITY_MAX || m->policy == SCHED_DEADLINE || m->nice < -20 ||
+	    m->nice > 19)
 		return fail(e, 0, "policy %u, nice %d, %zu bytes of affinity", m->policy, m->nice,
 			    m->affinity.len);
 	plan_note(p, "affinity (of the processors it had, one must be there)");
@@ -140,7 +146,8 @@ static int emit(struct restore *r, struct plan *p, const void *record, uint32_t 
 	/* With a real-time policy the slack is 0, and since 6.13 it cannot be set. */
 	plan_note(p, "timer slack");
 	if (!is_realtime(m->policy) && m->timer_slack_ns != h->timer_slack_ns)
-		plan_call_is(p, 0, SYS_prctl, arg_num(PR_SET_TIMERSLACK), arg_num(m->timer_slack_ns));
+		plan_call_is(p, 0, SYS_prctl, arg_num(PR_SET_TIMERSLACK),
+			     arg_num(m->timer_slack_ns));
 	emit_policy(p, m, h);
 	return 0;
 }

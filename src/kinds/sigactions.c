@@ -78,7 +78,8 @@ static void emit_one(struct plan *p, unsigned int signal, const struct action *a
 }
 
 /* A new task has the default actions, but ignores what cr ignores. */
-static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid, struct error *e)
+static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid,
+		struct error *e)
 {
 	const SigActions *m = record;
 	uint64_t ignored = restore_host(r)->ignored;

@@ -40,7 +40,8 @@ static int dump(struct dump *d, const struct task_view *v, void *record, struct 
 	return 1;
 }
 
-static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid, struct error *e)
+static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid,
+		struct error *e)
 {
 	const TidPtrs *m = record;
 

@@ -10,7 +10,13 @@
 #include "base/str.h"
 
 /* The lines that every descriptor has, and has first. */
-enum common { POS, FLAGS, MNT_ID, INO, N_COMMON };
+enum common {
+	POS,
+	FLAGS,
+	MNT_ID,
+	INO,
+	N_COMMON
+};
 
 static enum common find_common(const char *key)
 {

@@ -12,14 +12,14 @@
 #include "base/mem.h"
 
 struct fdinfo {
-	uint64_t pos;         /* as the kernel counts it: loff_t, may be negative for devices */
-	uint32_t flags;       /* open flags (octal in the file), O_CLOEXEC included */
+	uint64_t pos;   /* as the kernel counts it: loff_t, may be negative for devices */
+	uint32_t flags; /* open flags (octal in the file), O_CLOEXEC included */
 	uint32_t mnt_id;
-	uint64_t ino;         /* since 5.14 */
+	uint64_t ino; /* since 5.14 */
 	struct fdinfo_line {
 		const char *key;   /* "eventfd-count", "tfd", "lock" ... */
 		const char *value; /* the rest of the line, leading blanks skipped */
-	} *lines;             /* all others, in order, in the arena; a line without ':' is all key */
+	} * lines; /* all others, in order, in the arena; a line without ':' is all key */
 	size_t n_lines;
 };
 

@@ -21,18 +21,25 @@ static int refuse(const char *text, const struct stat *st, int code, struct erro
 {
 	if (ends_with(text, DELETED)) {
 		if (st->st_nlink == 0 || S_ISDIR(st->st_mode))
-			return fail(e, 0, "was deleted while in use, and what is deleted cannot be saved yet: "
-					  "have the program close it");
-		return fail(e, 0, "was deleted while in use; the file has other names, which cannot be "
-				  "found: put this one back");
+			return fail(
+				e, 0,
+				"was deleted while in use, and what is deleted cannot be saved yet: "
+				"have the program close it");
+		return fail(e, 0,
+			    "was deleted while in use; the file has other names, which cannot be "
+			    "found: put this one back");
 	}
 	if (code && code != ENOENT && code != ENOTDIR)
 		return fail(e, code, "look up the name");
 	if (code)
-		return fail(e, 0, "is not there as seen from the root folder of cr: run cr in the subject's "
-				  "mount namespace and root folder");
-	return fail(e, 0, "was replaced, renamed away or mounted over while in use: another object has that "
-			  "name now");
+		return fail(
+			e, 0,
+			"is not there as seen from the root folder of cr: run cr in the subject's "
+			"mount namespace and root folder");
+	return fail(
+		e, 0,
+		"was replaced, renamed away or mounted over while in use: another object has that "
+		"name now");
 }
 
 int link_check(const char *text, const struct stat *st, bool follow, struct error *e)
@@ -57,5 +64,6 @@ int link_check_proc(const char *text, const struct stat *st, int proc, struct er
 		return 0;
 	if (fstat(proc, &own) == 0 && own.st_dev != st->st_dev)
 		return 0;
-	return fail(e, 0, "files and folders of /proc cannot be saved yet; have the program close it");
+	return fail(e, 0,
+		    "files and folders of /proc cannot be saved yet; have the program close it");
 }

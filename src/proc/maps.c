@@ -20,8 +20,8 @@ _Static_assert(sizeof(vm_flags) / sizeof(vm_flags[0]) == VMF_UNKNOWN, "one name 
 /* How often a list that changed under the reader is read anew. */
 #define TRIES 4
 
-/* The kernel writes a newline in a path as \012, and nothing else differently: a backslash stays, so
- * a path that really holds the four characters \012 cannot be told from one with a newline. */
+/* The kernel writes a newline in a path as \012, and nothing else differently: a backslash stays,
+ * so a path that really holds the four characters \012 cannot be told from one with a newline. */
 static char *unescape(struct arena *a, const char *p, size_t n)
 {
 	char *name = arena_alloc(a, n + 1), *out = name;
@@ -204,8 +204,8 @@ static int read_list(int proc, bool smaps, struct arena *a, struct maps *out, st
 	auto_buf text = { 0 };
 	int rc = -EAGAIN;
 
-	/* A running task may merge mappings between two reads; the kernel then shows one from its new
-	 * beginning on, which lies before what it has shown already. */
+	/* A running task may merge mappings between two reads; the kernel then shows one from its
+	 * new beginning on, which lies before what it has shown already. */
 	for (int i = 0; i < TRIES && rc == -EAGAIN; i++) {
 		rc = fd_read_file(proc, what, &text);
 		if (rc == -ENOENT || rc == -ESRCH)

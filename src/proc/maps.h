@@ -16,27 +16,64 @@
  * in maps.c. One the table does not know sets VMF_UNKNOWN, and `unknown` holds its letters. */
 #define VMF(name) (1ull << VMF_##name)
 enum vmf {
-	VMF_rd, VMF_wr, VMF_ex, VMF_sh, VMF_mr, VMF_mw, VMF_me, VMF_ms, VMF_gd, VMF_pf, VMF_dw, VMF_lo,
-	VMF_io, VMF_sr, VMF_rr, VMF_dc, VMF_de, VMF_ac, VMF_nr, VMF_ht, VMF_sf, VMF_nl, VMF_ar, VMF_wf,
-	VMF_dd, VMF_sd, VMF_mm, VMF_hg, VMF_nh, VMF_mg, VMF_bt, VMF_mt, VMF_um, VMF_uw, VMF_ui, VMF_ss,
-	VMF_sl, VMF_lf, VMF_dp, VMF_gu, VMF_UNKNOWN,
+	VMF_rd,
+	VMF_wr,
+	VMF_ex,
+	VMF_sh,
+	VMF_mr,
+	VMF_mw,
+	VMF_me,
+	VMF_ms,
+	VMF_gd,
+	VMF_pf,
+	VMF_dw,
+	VMF_lo,
+	VMF_io,
+	VMF_sr,
+	VMF_rr,
+	VMF_dc,
+	VMF_de,
+	VMF_ac,
+	VMF_nr,
+	VMF_ht,
+	VMF_sf,
+	VMF_nl,
+	VMF_ar,
+	VMF_wf,
+	VMF_dd,
+	VMF_sd,
+	VMF_mm,
+	VMF_hg,
+	VMF_nh,
+	VMF_mg,
+	VMF_bt,
+	VMF_mt,
+	VMF_um,
+	VMF_uw,
+	VMF_ui,
+	VMF_ss,
+	VMF_sl,
+	VMF_lf,
+	VMF_dp,
+	VMF_gu,
+	VMF_UNKNOWN
 };
 
 struct vma {
-	uint64_t start, end;        /* end: one past */
-	uint64_t offset;            /* file offset in bytes */
-	uint32_t prot;              /* PROT_READ | PROT_WRITE | PROT_EXEC */
-	bool shared;                /* MAP_SHARED */
-	uint64_t dev;               /* makedev(major, minor) as stat(2) gives it */
-	uint64_t inode;             /* 0: no file */
-	const char *name;           /* path, "[heap]", ... or ""; the kernel's \ooo escapes of newline undone */
+	uint64_t start, end; /* end: one past */
+	uint64_t offset;     /* file offset in bytes */
+	uint32_t prot;       /* PROT_READ | PROT_WRITE | PROT_EXEC */
+	bool shared;         /* MAP_SHARED */
+	uint64_t dev;        /* makedev(major, minor) as stat(2) gives it */
+	uint64_t inode;      /* 0: no file */
+	const char *name;    /* path, "[heap]", ... or ""; newlines, which come as \012, undone */
 	/* Only from smaps_read: */
-	uint64_t flags;             /* VMF(..) bits */
+	uint64_t flags; /* VMF(..) bits */
 	char unknown[4];
-	uint64_t rss;               /* bytes */
+	uint64_t rss; /* bytes */
 };
 struct maps {
-	vec(struct vma) list;       /* by address; names are in the arena */
+	vec(struct vma) list; /* by address; names are in the arena */
 };
 
 /* -ESRCH with text when the task has no memory (exited, kernel thread). */
@@ -44,7 +81,8 @@ int maps_read(int proc, struct arena *a, struct maps *out, struct error *e) must
 int smaps_read(int proc, struct arena *a, struct maps *out, struct error *e) must_check;
 void maps_free(struct maps *m);
 /* The parsers alone, for tests and fuzzing: text is NUL-terminated. */
-int maps_parse(const char *text, bool smaps, struct arena *a, struct maps *out, struct error *e) must_check;
+int maps_parse(const char *text, bool smaps, struct arena *a, struct maps *out,
+	       struct error *e) must_check;
 /* The VMA that holds the address, or NULL. */
 const struct vma *maps_find(const struct maps *m, uint64_t address);
 

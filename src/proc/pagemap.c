@@ -123,7 +123,8 @@ static int walk_by_read(struct pagemap *p, uint64_t start, uint64_t end, bool pr
 		if (got < 8) /* behind the end of what a task can have */
 			break;
 		for (n = 0; n < (size_t)got / 8; n++, start += page) {
-			int rc = is_wanted(entries[n], private_file) ? add(w, start, start + page) : 0;
+			int rc = is_wanted(entries[n], private_file) ? add(w, start, start + page)
+								     : 0;
 
 			if (rc < 0)
 				return rc;

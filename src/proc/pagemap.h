@@ -14,16 +14,16 @@
 /* Open on /proc/PID/pagemap. Zero-initialise, set fd. */
 struct pagemap {
 	int fd;
-	bool no_scan;         /* found out: the ioctl is not there */
-	bool no_guard;        /* found out: it does not know guard regions (before 6.16) */
-	bool force_read;      /* for tests: never use the ioctl */
+	bool no_scan;    /* found out: the ioctl is not there */
+	bool no_guard;   /* found out: it does not know guard regions (before 6.16) */
+	bool force_read; /* for tests: never use the ioctl */
 };
 
 /*
  * Calls found(arg, start, end) for each maximal run of pages in [start, end) that are in memory or
  * in swap and, where `private_file` is set, differ from the file (were copied on write). The zero
- * page does not count where the ioctl can tell, guard regions (6.13) where the kernel tells them from
- * swap (from 6.16 on). Kernels up to at least 6.18 give back a wrong
+ * page does not count where the ioctl can tell, guard regions (6.13) where the kernel tells them
+ * from swap (from 6.16 on). Kernels up to at least 6.18 give back a wrong
  * walk_end for vec_len > 512, so batches are smaller than that.
  * Stops at the first negative value of found and gives it.
  */

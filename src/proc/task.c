@@ -28,14 +28,30 @@ static int read_task_file(int proc, const char *what, struct buf *b, struct erro
 
 /* Fields by their numbers in proc(5), from the state (3) on. */
 enum {
-	F_PPID = 4, F_PGID, F_SID, F_TTY, F_TPGID, F_FLAGS,
-	F_PRIORITY = 18, F_NICE,
+	F_PPID = 4,
+	F_PGID,
+	F_SID,
+	F_TTY,
+	F_TPGID,
+	F_FLAGS,
+	F_PRIORITY = 18,
+	F_NICE,
 	F_START_TIME = 22,
-	F_START_CODE = 26, F_END_CODE, F_START_STACK,
+	F_START_CODE = 26,
+	F_END_CODE,
+	F_START_STACK,
 	F_EXIT_SIGNAL = 38,
-	F_RT_PRIORITY = 40, F_POLICY,
-	F_START_DATA = 45, F_END_DATA, F_START_BRK, F_ARG_START, F_ARG_END, F_ENV_START, F_ENV_END,
-	F_EXIT_CODE, F_END,
+	F_RT_PRIORITY = 40,
+	F_POLICY,
+	F_START_DATA = 45,
+	F_END_DATA,
+	F_START_BRK,
+	F_ARG_START,
+	F_ARG_END,
+	F_ENV_START,
+	F_ENV_END,
+	F_EXIT_CODE,
+	F_END
 };
 
 static bool take_number(const char **p, uint64_t *out)
@@ -118,7 +134,17 @@ int proc_stat_read(int proc, struct proc_stat *out, struct error *e)
 
 /* --- status ---------------------------------------------------------------------------------- */
 
-enum form { NAME, STATE, INT, U32, OCTAL, IDS, GROUPS, MASK, KILOBYTES };
+enum form {
+	NAME,
+	STATE,
+	INT,
+	U32,
+	OCTAL,
+	IDS,
+	GROUPS,
+	MASK,
+	KILOBYTES
+};
 
 struct status_line {
 	const char *key;
@@ -127,7 +153,10 @@ struct status_line {
 	size_t offset; /* into struct proc_status */
 };
 
-#define LINE(key, form, needed, member) { key, form, needed, offsetof(struct proc_status, member) }
+#define LINE(key, form, needed, member)                                 \
+	{                                                               \
+		key, form, needed, offsetof(struct proc_status, member) \
+	}
 static const struct status_line status_lines[] = {
 	LINE("Name", NAME, true, name),
 	LINE("Umask", OCTAL, false, umask), /* not for a zombie */
@@ -312,7 +341,8 @@ int proc_status_read(int proc, struct arena *a, struct proc_status *out, struct 
 
 int proc_sigblk_parse(const char *text, uint64_t *out)
 {
-	static const char key[] = "\nSigBlk:\t"; /* the name cannot hold a newline, see take_name() */
+	/* The name, which stands before it, cannot hold a newline: see take_name(). */
+	static const char key[] = "\nSigBlk:\t";
 	const char *p = strstr(text, key);
 
 	if (!p)
@@ -400,7 +430,8 @@ static int parse_children(const char *p, struct pids *out, struct error *e)
 	return 0;
 }
 
-static int children_of_thread(int proc, int tid, struct buf *text, struct pids *out, struct error *e)
+static int children_of_thread(int proc, int tid, struct buf *text, struct pids *out,
+			      struct error *e)
 {
 	char path[40];
 	int rc;
@@ -410,7 +441,8 @@ static int children_of_thread(int proc, int tid, struct buf *text, struct pids *
 	if (rc == -ENOENT) {
 		path[strlen(path) - strlen("/children")] = '\0';
 		if (faccessat(proc, path, F_OK, 0) == 0)
-			return fail(e, 0, "the kernel has no task/TID/children (CONFIG_PROC_CHILDREN)");
+			return fail(e, 0,
+				    "the kernel has no task/TID/children (CONFIG_PROC_CHILDREN)");
 	}
 	if (rc == -ENOENT || rc == -ESRCH)
 		return 0; /* the thread has exited: its children are another's */

@@ -11,13 +11,13 @@
 #include "base/error.h"
 #include "base/mem.h"
 
-struct proc_stat {               /* proc(5), /proc/PID/stat; only the fields that are used */
+struct proc_stat { /* proc(5), /proc/PID/stat; only the fields that are used */
 	int pid;
-	char comm[64];           /* kernel threads' names may be longer than 15 */
-	char state;              /* R S D T t Z X I ... */
+	char comm[64]; /* kernel threads' names may be longer than 15 */
+	char state;    /* R S D T t Z X I ... */
 	int ppid, pgid, sid, tty_nr, tpgid;
-	uint64_t flags;          /* PF_*: 0x00200000 = kernel thread */
-	uint64_t start_time;     /* clock ticks since boot: with the pid it names a process */
+	uint64_t flags;      /* PF_*: 0x00200000 = kernel thread */
+	uint64_t start_time; /* clock ticks since boot: with the pid it names a process */
 	int64_t nice, priority;
 	uint64_t start_code, end_code, start_stack, start_data, end_data, start_brk;
 	uint64_t arg_start, arg_end, env_start, env_end;
@@ -36,14 +36,16 @@ struct proc_status {
 	uint64_t sig_pending, shared_pending, sig_blocked, sig_ignored, sig_caught;
 	uint64_t cap_inh, cap_prm, cap_eff, cap_bnd, cap_amb;
 	uint32_t no_new_privs, seccomp, seccomp_filters;
-	uint64_t vm_rss;         /* bytes; 0 for a task without memory */
+	uint64_t vm_rss; /* bytes; 0 for a task without memory */
 };
 
 /* -ESRCH when the task is gone. */
 int proc_stat_read(int proc, struct proc_stat *out, struct error *e) must_check;
-int proc_status_read(int proc, struct arena *a, struct proc_status *out, struct error *e) must_check;
+int proc_status_read(int proc, struct arena *a, struct proc_status *out,
+		     struct error *e) must_check;
 int proc_stat_parse(const char *text, struct proc_stat *out, struct error *e) must_check;
-int proc_status_parse(const char *text, struct arena *a, struct proc_status *out, struct error *e) must_check;
+int proc_status_parse(const char *text, struct arena *a, struct proc_status *out,
+		      struct error *e) must_check;
 
 /* SigBlk alone, from /proc/PID/task/TID/status: what the release of a restore polls. */
 int proc_sigblk_parse(const char *text, uint64_t *out) must_check;

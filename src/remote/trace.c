@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 
 #include "arch/arch.h"
+#include "arch/remote.h"
 #include "base/compat.h"
 #include "base/fd.h"
 
@@ -172,7 +173,7 @@ static int read_xstate(struct held_thread *t, uint32_t room, struct error *e)
 {
 	struct iovec iov = { t->xstate, room };
 
-	if (ptrace(PTRACE_GETREGSET, t->tid, NT_X86_XSTATE, &iov))
+	if (ptrace(PTRACE_GETREGSET, t->tid, arch_xstate_regset, &iov))
 		return fail(e, errno, "read the extended registers of thread %d", t->tid);
 	if (iov.iov_len >= room)
 		return fail(e, 0, "thread %d has more extended registers than this cr knows",

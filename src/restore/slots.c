@@ -117,6 +117,7 @@ static int open_file(struct restore *r, const struct slot *s, struct error *e)
 
 static int open_description(struct restore *r, const struct slot *s, struct error *e)
 {
+	const uint32_t settable = O_APPEND | O_ASYNC | O_DIRECT | O_NOATIME | O_NONBLOCK;
 	const Description *d = restore_record(r, "DESC", s->id);
 	const struct kind *k = kind_by_tag(d->kind);
 	const void *rec = restore_record(r, d->kind, s->id);
@@ -124,7 +125,8 @@ static int open_description(struct restore *r, const struct slot *s, struct erro
 
 	if (fd < 0)
 		return within(e, fd, "%s", k->name);
-	if (d->flags & k->fd->late_flags && fcntl(fd, F_SETFL, (int)(d->flags & k->fd->late_flags)) < 0) {
+	/* F_SETFL also clears the flags it is not given, so it gets those that open has set as well. */
+	if (d->flags & k->fd->late_flags && fcntl(fd, F_SETFL, (int)(d->flags & settable)) < 0) {
 		int rc = fail(e, errno, "%s: F_SETFL %#x", k->name, d->flags);
 
 		close(fd);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Records from outside: the first byte chooses between the manifest and objects, the rest is the
- * file without its checksum. Whatever it is, the reader gives an error or records, and what it gives
- * can be printed and written again to the same bytes.
+ * file without its checksum. Whatever it is, the reader gives an error or records, and what it
+ * gives can be printed and written again to the same bytes.
  */
 #include <stdint.h>
 #include <stdlib.h>

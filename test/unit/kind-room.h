@@ -74,7 +74,8 @@ uint32_t dump_shared(struct dump *d, const struct kind *k, uint64_t key, uint32_
 	return id;
 }
 
-int dump_each_description(struct dump *d, int (*each)(void *arg, const struct fd_view *v), void *arg)
+int dump_each_description(struct dump *d, int (*each)(void *arg, const struct fd_view *v),
+			  void *arg)
 {
 	vec_each(v, &d->views) {
 		int rc = each(arg, v);

@@ -171,7 +171,10 @@ static void buf_grows_and_ends_with_nul(void)
 
 static void vec_keeps_and_zeroes(void)
 {
-	vec(struct { uint64_t x; int y; }) v = { 0 };
+	vec(struct {
+		uint64_t x;
+		int y;
+	}) v = { 0 };
 	uint64_t sum = 0;
 	bool zero = true;
 
@@ -436,8 +439,16 @@ static void to_u64_takes_the_whole_range(void)
 
 static void to_u64_refuses(void)
 {
-	static const char *const bad[] = { "", " 1", "1 ", "+1", "-1", "0x1", "1a", "1\n",
-					   "18446744073709551616", "99999999999999999999" };
+	static const char *const bad[] = { "",
+					   " 1",
+					   "1 ",
+					   "+1",
+					   "-1",
+					   "0x1",
+					   "1a",
+					   "1\n",
+					   "18446744073709551616",
+					   "99999999999999999999" };
 	uint64_t n = 77;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -476,8 +487,10 @@ static void pids_are_positive_ints(void)
 
 static void seconds_are_plain_decimals(void)
 {
-	static const char *const bad[] = { "", "0", "0.0", "-1", ".5", "5.", "1e3", "1.5s", "nan",
-					   "inf", "1000000000", " 1", "0.", "1.2.3" };
+	static const char *const bad[] = {
+		"",     "0",   "0.0", "-1",         ".5", "5.", "1e3",
+		"1.5s", "nan", "inf", "1000000000", " 1", "0.", "1.2.3"
+	};
 	double s = 0;
 
 	CU_ASSERT(str_to_seconds("2", &s) && s == 2);

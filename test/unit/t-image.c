@@ -26,7 +26,12 @@ static const struct record_type types[] = {
 	{ "FDTB", 1, &fd_table__descriptor },
 	{ "MMSP", 1, &mm__descriptor },
 };
-enum { EVFD, FDTB, MMSP, N_TYPES };
+enum {
+	EVFD,
+	FDTB,
+	MMSP,
+	N_TYPES
+};
 
 static char folder[32];
 
@@ -293,13 +298,18 @@ static void json_shows_every_field(void)
 	CU_ASSERT_EQUAL_FATAL(open_image(&img, &e), 0);
 	text = image_text(&img);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(text);
-	CU_ASSERT_PTR_NOT_NULL(strstr(text, "{\"manifest\":{\"id\":0,\"format\":1,\"tool\":\"cr test\""));
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(text, "{\"manifest\":{\"id\":0,\"format\":1,\"tool\":\"cr test\""));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"realtime_ns\":-5"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"xsave_mask\":\"0xe7\""));
 	CU_ASSERT_PTR_NULL(strstr(text, "vdso"));
-	CU_ASSERT_PTR_NOT_NULL(strstr(text, "{\"tag\":\"EVFD\",\"version\":1,\"id\":9,\"count\":7,\"semaphore\":true}"));
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(text,
+		       "{\"tag\":\"EVFD\",\"version\":1,\"id\":9,\"count\":7,\"semaphore\":true}"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"count\":\"18446744073709551615\""));
-	CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"fds\":[{\"fd\":3,\"description\":0,\"cloexec\":false},{\"fd\":70000,"));
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(text,
+		       "\"fds\":[{\"fd\":3,\"description\":0,\"cloexec\":false},{\"fd\":70000,"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"start_code\":\"0xffffffff00000000\""));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"auxv\":\"0001fe0010\""));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"path\":\"/bin/\\\\xe4\xc3\xa4\\n\""));
@@ -388,7 +398,8 @@ static void damage_in_a_large_store_is_seen(void)
 		auto_fd fd = open(i ? "image/pages-1" : "image/pages-0", O_WRONLY | O_CLOEXEC);
 
 		CU_ASSERT_EQUAL(pwrite(fd, "x", 1, (9 << 20) - 1), 1);
-		expect_refusal(i ? "image/pages-1: checksum differs" : "image/pages-0: checksum differs");
+		expect_refusal(i ? "image/pages-1: checksum differs"
+				 : "image/pages-0: checksum differs");
 		CU_ASSERT_EQUAL(pwrite(fd, "", 1, (9 << 20) - 1), 1);
 	}
 	CU_ASSERT_EQUAL(open_image(&img, &e), 0);
@@ -646,7 +657,8 @@ static void unknown_things_are_refused(void)
 	struct image img;
 	struct error e = { 0 };
 
-	expect_record_refusal("NEWS", 1, EVENTFD, 6, "byte 0: a record NEWS, which this cr does not know");
+	expect_record_refusal("NEWS", 1, EVENTFD, 6,
+			      "byte 0: a record NEWS, which this cr does not know");
 	expect_record_refusal("EVFD", 2, EVENTFD, 6, "a record EVFD of version 2; this cr knows 1");
 	expect_record_refusal("EVFD", 1, EVENTFD "\x20\x01", 8,
 			      "record EVFD 5: a field or value that this cr does not know");
@@ -677,8 +689,9 @@ static void messages_in_another_form_are_refused(void)
 	expect_record_refusal("EVFD", 1, "\x08\x05\x10\x07", 4, damaged);
 	expect_record_refusal("EVFD", 1, "", 0, damaged);
 	expect_record_refusal("EVFD", 1, "\x08\x05\x10\x07\x18", 5, damaged);
-	expect_record_refusal("EVFD", 1, EVENTFD "\x18\x01", 8, form);          /* twice */
-	expect_record_refusal("EVFD", 1, "\x08\x05\x10\x87\x00\x18\x01", 7, form); /* 7 in two bytes */
+	expect_record_refusal("EVFD", 1, EVENTFD "\x18\x01", 8, form); /* twice */
+	expect_record_refusal("EVFD", 1, "\x08\x05\x10\x87\x00\x18\x01", 7,
+			      form); /* 7 in two bytes */
 }
 
 static void framing_is_checked(void)
@@ -710,7 +723,8 @@ static void framing_is_checked(void)
 	expect_refusal("image/objects: cut off in the record EVFD at byte 24");
 }
 
-static void expect_manifest_refusal(Manifest *m, const char *const *names, size_t n, const char *want)
+static void expect_manifest_refusal(Manifest *m, const char *const *names, size_t n,
+				    const char *want)
 {
 	auto_buf b = { 0 };
 
@@ -731,7 +745,8 @@ static void manifests_are_checked(void)
 	m.tags = tags;
 	m.n_tags = 1;
 	m.format = 2;
-	expect_manifest_refusal(&m, only_objects, 1, "image: format 2 of another cr; this one knows 1");
+	expect_manifest_refusal(&m, only_objects, 1,
+				"image: format 2 of another cr; this one knows 1");
 	m.format = 1;
 	m.id = 4;
 	expect_manifest_refusal(&m, only_objects, 1, "image/manifest: id 4");
@@ -756,7 +771,9 @@ static void forged_bytes_do_no_harm(void)
 	read_all("image/objects", &good);
 	for (size_t i = 0; i < good.len; i++) {
 		for (unsigned int flip = 1; flip < 256; flip = flip * 2 + 1) {
-			struct record_cursor c = { .file = "objects", .types = types, .n_types = N_TYPES };
+			struct record_cursor c = { .file = "objects",
+						   .types = types,
+						   .n_types = N_TYPES };
 			struct arena a = { 0 };
 			struct record r;
 			struct error e = { 0 };
@@ -855,7 +872,8 @@ static void force_spares_strangers(void)
 	start_afresh();
 	CU_ASSERT_EQUAL(mkdir("image", 0700), 0);
 	CU_ASSERT_EQUAL(write_image("image", true, false, &e), -EINVAL);
-	CU_ASSERT_STRING_EQUAL(e.text, "image is not replaced: it has no manifest, so it is not an image of cr");
+	CU_ASSERT_STRING_EQUAL(
+		e.text, "image is not replaced: it has no manifest, so it is not an image of cr");
 	make_image();
 	write_all("image/thesis.tex", "x", 1);
 	CU_ASSERT_EQUAL(write_image("image", true, false, &e), -ENOTEMPTY);
@@ -868,7 +886,8 @@ static void force_spares_strangers(void)
 	CU_ASSERT_EQUAL(image_finish(w, &m, &e), 0);
 	CU_ASSERT_EQUAL(image_publish(w, &e), -ENOTEMPTY);
 	image_close(w, false);
-	CU_ASSERT(is_there("image/pages-16") && is_there("image/manifest") && !is_there("image.partial"));
+	CU_ASSERT(is_there("image/pages-16") && is_there("image/manifest") &&
+		  !is_there("image.partial"));
 }
 
 static void a_leftover_is_replaced(void)
@@ -892,7 +911,8 @@ static void a_strangers_partial_is_spared(void)
 	write_all("image.partial/objects", "x", 1);
 	write_all("image.partial/notes", "x", 1);
 	CU_ASSERT_EQUAL(write_image("image", false, false, &e), -ENOTEMPTY);
-	CU_ASSERT(str_starts(e.text, "image.partial is in the way: it holds notes, which no image has"));
+	CU_ASSERT(str_starts(e.text,
+			     "image.partial is in the way: it holds notes, which no image has"));
 	CU_ASSERT(is_there("image.partial/notes") && is_there("image.partial/objects"));
 	start_afresh();
 	write_all("image.partial", "x", 1);
@@ -977,7 +997,9 @@ static void names_of_folders(void)
 	CU_ASSERT_EQUAL(write_image("image/inner", false, false, &e), 0);
 	CU_ASSERT(is_there("image/inner/manifest"));
 	CU_ASSERT_EQUAL(write_image("nowhere/image", false, false, &e), -ENOENT);
-	CU_ASSERT_STRING_EQUAL(e.text, "nowhere/image: open the folder it is to lie in: No such file or directory");
+	CU_ASSERT_STRING_EQUAL(
+		e.text,
+		"nowhere/image: open the folder it is to lie in: No such file or directory");
 	CU_ASSERT_EQUAL(write_image("/", false, false, &e), -EINVAL);
 	CU_ASSERT_EQUAL(write_image(".", false, false, &e), -EINVAL);
 	CU_ASSERT_EQUAL(write_image("image/..", false, false, &e), -EINVAL);

@@ -24,7 +24,9 @@ static int look(struct dump *d, int fd, struct fd_view *v)
 	char path[32];
 	struct error e;
 
-	*v = (struct fd_view){ .pid = getpid(), .fd = fd, .dup = -1, .id = (uint32_t)d->views.n + 1 };
+	*v = (struct fd_view){
+		.pid = getpid(), .fd = fd, .dup = -1, .id = (uint32_t)d->views.n + 1
+	};
 	v->proc = open("/proc/thread-self", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	snprintf(path, sizeof(path), "fd/%d", fd);
 	v->link = fd_readlink(&d->arena, v->proc, path);
@@ -79,7 +81,9 @@ static int dump_all(struct dump *d, struct restore *r, struct error *e)
 		bytes = arena_alloc(&r->arena, n + 1);
 		protobuf_c_message_pack(m, bytes);
 		*vec_add(&r->records) = (struct room_record){
-			k->record.tag, v->id, protobuf_c_message_unpack(k->record.desc, NULL, n, bytes),
+			k->record.tag,
+			v->id,
+			protobuf_c_message_unpack(k->record.desc, NULL, n, bytes),
 		};
 	}
 	return 0;
@@ -88,7 +92,9 @@ static int dump_all(struct dump *d, struct restore *r, struct error *e)
 /* What the engine does with status flags. */
 static int set_late(int fd, uint32_t flags, uint32_t late)
 {
-	return flags & late ? fcntl(fd, F_SETFL, flags & late) : 0;
+	const uint32_t settable = O_APPEND | O_ASYNC | O_DIRECT | O_NOATIME | O_NONBLOCK;
+
+	return flags & late ? fcntl(fd, F_SETFL, flags & settable) : 0;
 }
 
 static int make(struct restore *r, const struct fd_view *v, struct error *e)
@@ -139,15 +145,16 @@ static bool is_same_view(int a, int b)
 	if (fa != fb || lseek(a, 0, SEEK_CUR) != lseek(b, 0, SEEK_CUR))
 		printf("# flags %#o %#o, position %ld %ld\n", fa, fb, lseek(a, 0, SEEK_CUR),
 		       lseek(b, 0, SEEK_CUR));
-	return fa == fb && sa.st_mode == sb.st_mode && sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino &&
-	       sa.st_rdev == sb.st_rdev && lseek(a, 0, SEEK_CUR) == lseek(b, 0, SEEK_CUR);
+	return fa == fb && sa.st_mode == sb.st_mode && sa.st_dev == sb.st_dev &&
+	       sa.st_ino == sb.st_ino && sa.st_rdev == sb.st_rdev &&
+	       lseek(a, 0, SEEK_CUR) == lseek(b, 0, SEEK_CUR);
 }
 
-#define REFUSED(rc, e, part) \
-	do { \
-		CU_ASSERT((rc) < 0); \
-		if (!strstr((e).text, part)) \
-			printf("# %s\n", (e).text); \
+#define REFUSED(rc, e, part)                                    \
+	do {                                                    \
+		CU_ASSERT((rc) < 0);                            \
+		if (!strstr((e).text, part))                    \
+			printf("# %s\n", (e).text);             \
 		CU_ASSERT_PTR_NOT_NULL(strstr((e).text, part)); \
 	} while (0)
 
@@ -175,7 +182,8 @@ static int file_of(const char *name, int flags, size_t size)
 static void files_come_back(void)
 {
 	static const int flags[] = {
-		O_RDWR, O_WRONLY | O_APPEND, O_RDWR | O_NONBLOCK, O_RDWR | O_SYNC, O_RDWR | O_DSYNC | O_NOATIME,
+		O_RDWR,          O_WRONLY | O_APPEND,          O_RDWR | O_NONBLOCK,
+		O_RDWR | O_SYNC, O_RDWR | O_DSYNC | O_NOATIME,
 	};
 
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
@@ -340,7 +348,8 @@ static void a_place_of_another_type_is_refused(void)
 
 static void devices_come_back(void)
 {
-	static const char *const paths[] = { "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom" };
+	static const char *const paths[] = { "/dev/null", "/dev/zero", "/dev/full", "/dev/random",
+					     "/dev/urandom" };
 
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
 		int fd = open(paths[i], O_RDWR | (i ? O_NONBLOCK : O_APPEND) | O_CLOEXEC), new;
@@ -434,7 +443,8 @@ static void semaphores_are_found_without_being_shown(void)
 static void an_overflowed_eventfd_is_refused(void)
 {
 	struct fdinfo_line line = { "eventfd-count", "ffffffffffffffff" };
-	const struct fd_view v = { .link = "anon_inode:[eventfd]", .info = { .lines = &line, .n_lines = 1 } };
+	const struct fd_view v = { .link = "anon_inode:[eventfd]",
+				   .info = { .lines = &line, .n_lines = 1 } };
 	const struct kind *k = room_kind("eventfd");
 	EventFd m = EVENT_FD__INIT;
 	struct error e = { 0 };
@@ -442,6 +452,37 @@ static void an_overflowed_eventfd_is_refused(void)
 	REFUSED(k->fd->probe(&v, &e), e, "overflowed");
 	m.count = UINT64_MAX;
 	CU_ASSERT(k->fd->link(NULL, &m, &e) < 0);
+}
+
+/* Every flag that fcntl(2) can set, on every sort of object. */
+static void late_flags_come_back(void)
+{
+	static const int flags[] = { O_ASYNC, O_ASYNC | O_APPEND, O_APPEND | O_NONBLOCK,
+				     O_NOATIME | O_NONBLOCK };
+	int fd[] = {
+		file_of("late", O_RDWR, 1),
+		open("/usr", O_RDONLY | O_CLOEXEC),
+		open("/dev/zero", O_RDWR | O_CLOEXEC),
+		eventfd_of(1, 0),
+		epoll_create1(EPOLL_CLOEXEC),
+	};
+
+	for (size_t i = 0; i < 5; i++) {
+		for (size_t k = 0; k < 4; k++) {
+			int new;
+
+			CU_ASSERT_EQUAL(fcntl(fd[i], F_SETFL, flags[k]), 0);
+			new = again(fd[i]);
+			CU_ASSERT_FATAL(new >= 0);
+			if (fcntl(new, F_GETFL) != fcntl(fd[i], F_GETFL))
+				printf("# object %zu: %#o %#o\n", i, fcntl(new, F_GETFL),
+				       fcntl(fd[i], F_GETFL));
+			CU_ASSERT_EQUAL(fcntl(new, F_GETFL), fcntl(fd[i], F_GETFL));
+			close(new);
+		}
+		close(fd[i]);
+	}
+	unlink(in_folder("late"));
 }
 
 /* --- pipes ------------------------------------------------------------------------------------- */
@@ -765,7 +806,8 @@ static int epoll_again(struct dump *d, struct restore *r, struct error *e)
 	if (new < 0)
 		return new;
 	plan_init(&p, &r->arena, 1);
-	rc = room_kind("epoll")->fd->emit(r, &p, restore_record(r, "EPOL", 1), (uint32_t)getpid(), new, e);
+	rc = room_kind("epoll")->fd->emit(r, &p, restore_record(r, "EPOL", 1), (uint32_t)getpid(),
+					  new, e);
 	if (rc == 0 && room_run(&p).failed >= 0)
 		rc = fail(e, 0, "the plan failed");
 	plan_free(&p);
@@ -876,6 +918,7 @@ int main(void)
 		{ "counts, semaphores, flags", eventfds_come_back },
 		{ "semaphores on old kernels", semaphores_are_found_without_being_shown },
 		{ "an overflow is refused", an_overflowed_eventfd_is_refused },
+		{ "status flags set later, here and elsewhere", late_flags_come_back },
 		CU_TEST_INFO_NULL,
 	};
 	CU_TestInfo pipes[] = {
@@ -887,14 +930,16 @@ int main(void)
 		{ "packets and bytes mixed are refused", mixed_pipes_are_refused },
 		{ "one end alone", one_end_alone_comes_back },
 		{ "an end opened twice", an_end_opened_twice_comes_back },
-		{ "an end held outside is refused by name", an_end_held_outside_is_refused_by_name },
+		{ "an end held outside is refused by name",
+		  an_end_held_outside_is_refused_by_name },
 		{ "bad records are refused", bad_pipe_records_are_refused },
 		CU_TEST_INFO_NULL,
 	};
 	CU_TestInfo epolls[] = {
 		{ "members with events and data", epoll_sets_come_back },
 		{ "members that lost their number are refused", lost_members_are_refused },
-		{ "members have the numbers of their process", members_have_numbers_of_their_process },
+		{ "members have the numbers of their process",
+		  members_have_numbers_of_their_process },
 		CU_TEST_INFO_NULL,
 	};
 	CU_SuiteInfo suites[] = {

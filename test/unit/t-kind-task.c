@@ -84,7 +84,8 @@ static void plan_of_fs(void)
 	m.cwd = "/var/tmp";
 	m.root = "/";
 	m.umask = 022;
-	CU_ASSERT(is_plan(&r, "fs", &m, "    # working folder /var/tmp\n   0  chdir(\"/var/tmp\") = 0\n"));
+	CU_ASSERT(is_plan(&r, "fs", &m,
+			  "    # working folder /var/tmp\n   0  chdir(\"/var/tmp\") = 0\n"));
 	m.root = "/srv";
 	m.umask = 077;
 	CU_ASSERT(is_plan(&r, "fs", &m,
@@ -126,10 +127,11 @@ static void plan_of_tidptrs(void)
 	m.rseq = 0x3000;
 	m.rseq_size = 32;
 	m.rseq_signature = 0x53053053;
-	CU_ASSERT(is_plan(&r, "tidptrs", &m,
-			  "    # address to clear at exit\n   0  set_tid_address(0x1000) = 7\n"
-			  "    # list of robust mutexes\n   1  set_robust_list(0x2000, 24) = 0\n"
-			  "    # restartable sequences\n   2  rseq(0x3000, 32, 0, 0x53053053) = 0\n"));
+	CU_ASSERT(is_plan(
+		&r, "tidptrs", &m,
+		"    # address to clear at exit\n   0  set_tid_address(0x1000) = 7\n"
+		"    # list of robust mutexes\n   1  set_robust_list(0x2000, 24) = 0\n"
+		"    # restartable sequences\n   2  rseq(0x3000, 32, 0, 0x53053053) = 0\n"));
 	room_restore_free(&r);
 }
 
@@ -147,15 +149,18 @@ static void plan_of_rlimits(void)
 	one.hard = 20;
 	CU_ASSERT(is_plan(&r, "rlimits", &m, ""));
 	one.soft = 11;
-	CU_ASSERT(is_plan(&r, "rlimits", &m,
-			  "    # limit of open files (to raise a hard limit needs CAP_SYS_RESOURCE)\n"
-			  "   0  prlimit64(0, 7, data+0, 0) = 0\n"));
+	CU_ASSERT(
+		is_plan(&r, "rlimits", &m,
+			"    # limit of open files (to raise a hard limit needs CAP_SYS_RESOURCE)\n"
+			"   0  prlimit64(0, 7, data+0, 0) = 0\n"));
 	one.hard = 21;
-	CU_ASSERT(is_plan(&r, "rlimits", &m,
-			  "limit of open files: the hard limit was 21, that of cr is 20, and raising it needs "
-			  "CAP_SYS_RESOURCE; start cr with a limit that is not lower\n"));
+	CU_ASSERT(is_plan(
+		&r, "rlimits", &m,
+		"limit of open files: the hard limit was 21, that of cr is 20, and raising it needs "
+		"CAP_SYS_RESOURCE; start cr with a limit that is not lower\n"));
 	r.host.cap_eff = 1ull << CAP_SYS_RESOURCE;
-	CU_ASSERT_PTR_NOT_NULL(strstr(plan_of(&r, "rlimits", &m), "prlimit64(0, 7, data+0, 0) = 0"));
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(plan_of(&r, "rlimits", &m), "prlimit64(0, 7, data+0, 0) = 0"));
 	one.resource = 16;
 	CU_ASSERT_PTR_NULL(strstr(plan_of(&r, "rlimits", &m), "prlimit64"));
 	room_restore_free(&r);
@@ -163,7 +168,9 @@ static void plan_of_rlimits(void)
 
 static void plan_of_sched(void)
 {
-	struct restore r = { .host.affinity = { 3 }, .host.affinity_size = 8, .host.timer_slack_ns = 50000 };
+	struct restore r = { .host.affinity = { 3 },
+			     .host.affinity_size = 8,
+			     .host.timer_slack_ns = 50000 };
 	uint8_t bits[16] = { 3 };
 	Sched m = SCHED__INIT;
 
@@ -179,10 +186,18 @@ static void plan_of_sched(void)
 			  "   0  sched_setaffinity(0, 16, data+0) = 0\n"
 			  "    # input and output priority\n   1  ioprio_set(1, 0, 0x4007) = 0\n"
 			  "    # timer slack\n   2  prctl(29, 0x1, 0, 0, 0) = 0\n"
-			  "    # scheduling policy 0, priority 0, nice 5 (to raise them needs CAP_SYS_NICE)\n"
-			  "   3  sched_setattr(0, data+0x10, 0) = 0\n"));
+			  "    # nice 5 (to lower it needs CAP_SYS_NICE)\n"
+			  "   3  setpriority(0, 0, 5) = 0\n"));
+	m.policy = SCHED_FIFO;
+	m.priority = 3;
+	m.timer_slack_ns = 0;
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(plan_of(&r, "sched", &m),
+		       "   2  setpriority(0, 0, 5) = 0\n"
+		       "    # scheduling policy 1, priority 3, nice 5 (to raise them needs "
+		       "CAP_SYS_NICE)\n   3  sched_setattr(0, data+0x10, 0) = 0\n"));
 	m.nice = 20;
-	CU_ASSERT_PTR_NULL(strstr(plan_of(&r, "sched", &m), "sched_setattr"));
+	CU_ASSERT_PTR_NULL(strstr(plan_of(&r, "sched", &m), "set"));
 	room_restore_free(&r);
 }
 
@@ -194,19 +209,23 @@ static void plan_of_prctls(void)
 
 	CU_ASSERT(is_plan(&r, "prctls", &m, ""));
 	r.host.no_new_privs = 1;
-	CU_ASSERT_PTR_NOT_NULL(strstr(plan_of(&r, "prctls", &m), "cr itself runs with no_new_privs"));
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(plan_of(&r, "prctls", &m), "cr itself runs with no_new_privs"));
 	m.values = &list;
 	m.n_values = 1;
 	one.name = "no_new_privs";
 	one.value = 1;
 	CU_ASSERT(is_plan(&r, "prctls", &m, ""));
 	r.host.no_new_privs = 0;
-	CU_ASSERT(is_plan(&r, "prctls", &m, "    # prctl no_new_privs\n   0  prctl(38, 0x1, 0, 0, 0) = 0\n"));
+	CU_ASSERT(is_plan(&r, "prctls", &m,
+			  "    # prctl no_new_privs\n   0  prctl(38, 0x1, 0, 0, 0) = 0\n"));
 	one.name = "mce_kill";
-	CU_ASSERT(is_plan(&r, "prctls", &m, "    # prctl mce_kill\n   0  prctl(33, 0x1, 0x1, 0, 0) = 0\n"));
+	CU_ASSERT(is_plan(&r, "prctls", &m,
+			  "    # prctl mce_kill\n   0  prctl(33, 0x1, 0x1, 0, 0) = 0\n"));
 	one.name = "thp_disable";
 	one.value = 3;
-	CU_ASSERT(is_plan(&r, "prctls", &m, "    # prctl thp_disable\n   0  prctl(41, 0x1, 0x2, 0, 0) = 0\n"));
+	CU_ASSERT(is_plan(&r, "prctls", &m,
+			  "    # prctl thp_disable\n   0  prctl(41, 0x1, 0x2, 0, 0) = 0\n"));
 	one.name = "nonsense";
 	CU_ASSERT(is_plan(&r, "prctls", &m, "an attribute that is not known: nonsense\n"));
 	room_restore_free(&r);
@@ -222,14 +241,18 @@ static void plans_of_numbers(void)
 	pers.personality = 8;
 	CU_ASSERT(is_plan(&r, "personality", &pers, ""));
 	pers.personality = 0;
-	CU_ASSERT(is_plan(&r, "personality", &pers, "    # personality\n   0  personality(0) = 8\n"));
+	CU_ASSERT(
+		is_plan(&r, "personality", &pers, "    # personality\n   0  personality(0) = 8\n"));
 	able.value = 1;
-	CU_ASSERT(is_plan(&r, "dumpable", &able, "    # dumpable\n   0  prctl(4, 0x1, 0, 0, 0) = 0\n"));
+	CU_ASSERT(is_plan(&r, "dumpable", &able,
+			  "    # dumpable\n   0  prctl(4, 0x1, 0, 0, 0) = 0\n"));
 	able.value = 2;
-	CU_ASSERT(is_plan(&r, "dumpable", &able, "    # dumpable\n   0  prctl(4, 0, 0, 0, 0) = 0\n"));
+	CU_ASSERT(
+		is_plan(&r, "dumpable", &able, "    # dumpable\n   0  prctl(4, 0, 0, 0, 0) = 0\n"));
 	sig.signal = SIGTERM;
-	CU_ASSERT(is_plan(&r, "deathsig", &sig,
-			  "    # signal at the death of the parent\n   0  prctl(1, 0xf, 0, 0, 0) = 0\n"));
+	CU_ASSERT(is_plan(
+		&r, "deathsig", &sig,
+		"    # signal at the death of the parent\n   0  prctl(1, 0xf, 0, 0, 0) = 0\n"));
 	sig.signal = 65;
 	CU_ASSERT(is_plan(&r, "deathsig", &sig, "signal 65 at the death of the parent\n"));
 	room_restore_free(&r);
@@ -241,7 +264,9 @@ static struct host root_host(void)
 	static uint32_t groups[] = { 0, 4 };
 	const uint64_t caps = 0x1fffeffffffull;
 
-	return (struct host){ .cap_prm = caps, .cap_eff = caps, .cap_bnd = caps, .groups = groups, .n_groups = 2 };
+	return (struct host){
+		.cap_prm = caps, .cap_eff = caps, .cap_bnd = caps, .groups = groups, .n_groups = 2
+	};
 }
 
 static Creds creds_of(const struct host *h)
@@ -265,12 +290,13 @@ static void plan_of_creds(void)
 	m.ruid = m.euid = m.suid = m.fsuid = m.rgid = m.egid = m.sgid = m.fsgid = 65534;
 	m.cap_permitted = m.cap_effective = 0;
 	m.n_groups = 0;
-	CU_ASSERT(is_plan(&r, "creds", &m,
-			  "    # supplementary groups (needs CAP_SETGID)\n   0  setgroups(0, data+0) = 0\n"
-			  "    # group ids 65534 65534 65534 (needs CAP_SETGID)\n"
-			  "   1  setresgid(65534, 65534, 65534) = 0\n"
-			  "    # user ids 65534 65534 65534 (needs CAP_SETUID)\n"
-			  "   2  setresuid(65534, 65534, 65534) = 0\n"));
+	CU_ASSERT(is_plan(
+		&r, "creds", &m,
+		"    # supplementary groups (needs CAP_SETGID)\n   0  setgroups(0, data+0) = 0\n"
+		"    # group ids 65534 65534 65534 (needs CAP_SETGID)\n"
+		"   1  setresgid(65534, 65534, 65534) = 0\n"
+		"    # user ids 65534 65534 65534 (needs CAP_SETUID)\n"
+		"   2  setresuid(65534, 65534, 65534) = 0\n"));
 	m.cap_permitted = m.cap_effective = m.cap_inheritable = m.cap_ambient = 1;
 	CU_ASSERT_PTR_NOT_NULL(strstr(plan_of(&r, "creds", &m),
 				      "   2  prctl(8, 0x1, 0, 0, 0) = 0\n"
@@ -278,7 +304,8 @@ static void plan_of_creds(void)
 				      "   3  setresuid(65534, 65534, 65534) = 0\n"));
 	m.cap_permitted = 1ull << CAP_SYS_RESOURCE;
 	m.cap_effective = m.cap_ambient = 0;
-	CU_ASSERT_PTR_NOT_NULL(strstr(plan_of(&r, "creds", &m), "permitted capability set holds CAP_SYS_RESOURCE"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(plan_of(&r, "creds", &m),
+				      "permitted capability set holds CAP_SYS_RESOURCE"));
 	m.cap_permitted = 0;
 	m.euid = UINT32_MAX;
 	CU_ASSERT_PTR_NOT_NULL(strstr(plan_of(&r, "creds", &m), "is no user or group id"));
@@ -287,14 +314,14 @@ static void plan_of_creds(void)
 
 /* --- where the frame goes ---------------------------------------------------------------------- */
 
-#define XSIZE 832u               /* with AVX: arch_frame_size gives 320 and this and 4 */
+#define XSIZE 832u /* with AVX: arch_frame_size gives 320 and this and 4 */
 #define FRAME (320u + XSIZE + 4u)
 
 struct stack_case {
 	const char *about;
 	uint64_t sp, alt, alt_size;
 	uint32_t alt_flags;
-	uint64_t want;           /* the frame's address; 0: there is no room */
+	uint64_t want; /* the frame's address; 0: there is no room */
 };
 
 /* [1M, 2M) nothing to write, [2M, 3M) writable, [3M, 4M) a guard, [8M, 9M) grows down. */
@@ -307,12 +334,16 @@ static const struct stack_case stack_cases[] = {
 	{ "nothing there", 0x7ffff8, 0, 0, SS_DISABLE, 0 },
 	{ "no stack at all", 0, 0, 0, SS_DISABLE, 0 },
 	{ "on the alternate stack", 0x2ffff8, 0x210000, 8192, 0, (0x212000 - FRAME) & ~63ull },
-	{ "that helps a thread without a stack", 5, 0x210000, 8192, 0, (0x212000 - FRAME) & ~63ull },
+	{ "that helps a thread without a stack", 5, 0x210000, 8192, 0,
+	  (0x212000 - FRAME) & ~63ull },
 	{ "not on one that is switched off", 0x2ffff8, 0x210000, 8192, SS_DISABLE,
 	  (0x2ffff8 - 128 - FRAME) & ~63ull },
-	{ "not on one that is too small", 0x2ffff8, 0x210000, 1024, 0, (0x2ffff8 - 128 - FRAME) & ~63ull },
-	{ "not on one that cannot be written", 0x2ffff8, 0x110000, 8192, 0, (0x2ffff8 - 128 - FRAME) & ~63ull },
-	{ "not on one that is in use", 0x211ff8, 0x210000, 8192, 0, (0x211ff8 - 128 - FRAME) & ~63ull },
+	{ "not on one that is too small", 0x2ffff8, 0x210000, 1024, 0,
+	  (0x2ffff8 - 128 - FRAME) & ~63ull },
+	{ "not on one that cannot be written", 0x2ffff8, 0x110000, 8192, 0,
+	  (0x2ffff8 - 128 - FRAME) & ~63ull },
+	{ "not on one that is in use", 0x211ff8, 0x210000, 8192, 0,
+	  (0x211ff8 - 128 - FRAME) & ~63ull },
 	{ "but never below its begin", 0x210100, 0x210000, 8192, 0, 0 },
 	{ "a stack that grows", 0x800100, 0, 0, SS_DISABLE, (0x800100 - 128 - FRAME) & ~63ull },
 };
@@ -354,10 +385,10 @@ static void fill_context(Context *m, uint64_t *regs, uint8_t *xstate, const stru
 	memset(regs, 0, 27 * 8);
 	memset(xstate, 0, XSIZE);
 	memcpy(xstate + 464, &mask, sizeof(mask));
-	regs[15] = ~0ull;        /* orig_rax */
-	regs[17] = 0x33;         /* cs */
+	regs[15] = ~0ull; /* orig_rax */
+	regs[17] = 0x33;  /* cs */
 	regs[19] = s->sp;
-	regs[20] = 0x2b;         /* ss */
+	regs[20] = 0x2b; /* ss */
 	context__init(m);
 	m->n_regs = 27;
 	m->regs = regs;
@@ -415,8 +446,8 @@ static void a_stack_grows_into_free_room(void)
 }
 
 /* A thread of this process that stands at `ip`, in its restartable sequence cs (or none). */
-static int dump_context(uint64_t ip, uint64_t ax, uint64_t call, const struct rseq_cs *cs, Context *m,
-			struct arena *a, struct error *e)
+static int dump_context(uint64_t ip, uint64_t ax, uint64_t call, const struct rseq_cs *cs,
+			Context *m, struct arena *a, struct error *e)
 {
 	static const stack_t alt = { .ss_flags = SS_DISABLE };
 	struct rseq area = { .rseq_cs = (uint64_t)(uintptr_t)cs };
@@ -425,8 +456,13 @@ static int dump_context(uint64_t ip, uint64_t ax, uint64_t call, const struct rs
 	char stack[4096];
 	struct dump d = { 0 };
 	struct task_view v = {
-		.pid = getpid(), .tid = getpid(), .held = &held, .n_ops = 1, .n_data = sizeof(alt),
-		.results = &result, .data = (const uint8_t *)&alt,
+		.pid = getpid(),
+		.tid = getpid(),
+		.held = &held,
+		.n_ops = 1,
+		.n_data = sizeof(alt),
+		.results = &result,
+		.data = (const uint8_t *)&alt,
 	};
 	int rc;
 
@@ -446,10 +482,15 @@ static int dump_context(uint64_t ip, uint64_t ax, uint64_t call, const struct rs
 static void a_restartable_sequence_is_aborted(void)
 {
 	static const struct rseq_cs cs __attribute__((aligned(32))) = {
-		.start_ip = 0x1000, .post_commit_offset = 0x10, .abort_ip = 0x5000,
+		.start_ip = 0x1000,
+		.post_commit_offset = 0x10,
+		.abort_ip = 0x5000,
 	};
 	static const uint64_t ips[][2] = {
-		{ 0xfff, 0xfff }, { 0x1000, 0x5000 }, { 0x100f, 0x5000 }, { 0x1010, 0x1010 },
+		{ 0xfff, 0xfff },
+		{ 0x1000, 0x5000 },
+		{ 0x100f, 0x5000 },
+		{ 0x1010, 0x1010 },
 	};
 	struct error e = { 0 };
 	struct arena a;
@@ -484,7 +525,7 @@ static void an_interrupted_call_is_made_again(void)
 /* --- live: what a process is asked ------------------------------------------------------------- */
 
 struct snapshot {
-	int rc;                  /* of dump: 1 there is a record */
+	int rc; /* of dump: 1 there is a record */
 	size_t n;
 	uint8_t bytes[4096];
 	char error[1016];
@@ -523,7 +564,8 @@ static void take(const struct kind *k, struct snapshot *out)
 	v.results = run.results;
 	v.data = run.data;
 	if (out->rc == 0)
-		out->rc = run.failed >= 0 ? fail(&e, 0, "the batch failed") : k->task->dump(&d, &v, m, &e);
+		out->rc = run.failed >= 0 ? fail(&e, 0, "the batch failed")
+					  : k->task->dump(&d, &v, m, &e);
 	snprintf(out->error, sizeof(out->error), "%s", e.text);
 	out->n = out->rc > 0 ? protobuf_c_message_get_packed_size(m) : 0;
 	if (out->n <= sizeof(out->bytes) && out->n)
@@ -537,7 +579,13 @@ static void take(const struct kind *k, struct snapshot *out)
 static void fill_host(struct restore *r)
 {
 	struct host *h = &r->host;
-	struct { uint32_t size, policy; uint64_t flags; int32_t nice; uint32_t priority; uint64_t rest[3]; } attr;
+	struct {
+		uint32_t size, policy;
+		uint64_t flags;
+		int32_t nice;
+		uint32_t priority;
+		uint64_t rest[3];
+	} attr;
 	struct proc_status s;
 	struct error e;
 	int proc = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -570,7 +618,8 @@ static void fill_host(struct restore *r)
 	h->sched_flags = attr.flags;
 	h->nice = attr.nice;
 	h->priority = attr.priority;
-	h->affinity_size = (uint32_t)syscall(SYS_sched_getaffinity, 0, sizeof(h->affinity), h->affinity);
+	h->affinity_size =
+		(uint32_t)syscall(SYS_sched_getaffinity, 0, sizeof(h->affinity), h->affinity);
 }
 
 /* In a task that shall get there: runs the plan of the record. */
@@ -647,14 +696,16 @@ static bool is_same(const struct snapshot *a, const struct snapshot *b)
 static bool comes_back(const char *name, void (*prepare)(void))
 {
 	const struct kind *k = room_kind(name);
-	struct live *l = mmap(NULL, sizeof(*l), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct live *l =
+		mmap(NULL, sizeof(*l), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	bool good = l != MAP_FAILED && in_child(first_child, k, l, prepare) &&
 		    in_child(second_child, k, l, prepare);
-	const char *why = !good ? "a child died" :
-			  l->wanted.rc < 0 ? l->wanted.error :
-			  l->got.rc < 0 ? l->got.error :
-			  is_same(&l->before, &l->wanted) ? "it was prepared in vain" :
-			  is_same(&l->wanted, &l->got) ? NULL : "it is not the same";
+	const char *why = !good                             ? "a child died"
+			  : l->wanted.rc < 0                ? l->wanted.error
+			  : l->got.rc < 0                   ? l->got.error
+			  : is_same(&l->before, &l->wanted) ? "it was prepared in vain"
+			  : is_same(&l->wanted, &l->got)    ? NULL
+							    : "it is not the same";
 
 	if (why)
 		printf("# %s: %s\n", name, why);
@@ -689,7 +740,8 @@ static void handler(int s)
 
 static void prepare_sigactions(void)
 {
-	struct sigaction a = { .sa_handler = handler, .sa_flags = SA_RESTART | SA_ONSTACK | SA_NODEFER };
+	struct sigaction a = { .sa_handler = handler,
+			       .sa_flags = SA_RESTART | SA_ONSTACK | SA_NODEFER };
 
 	sigaddset(&a.sa_mask, SIGUSR2);
 	must(sigaction(SIGUSR1, &a, NULL));
@@ -742,6 +794,12 @@ static void prepare_batch(void)
 {
 	must(setpriority(PRIO_PROCESS, 0, 3));
 	must(sched_setscheduler(0, SCHED_BATCH | SCHED_RESET_ON_FORK, &(struct sched_param){ 0 }));
+}
+
+static void prepare_idle(void)
+{
+	must(setpriority(PRIO_PROCESS, 0, 3));
+	must(sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){ 0 }));
 }
 
 static void prepare_realtime(void)
@@ -811,6 +869,7 @@ static void plain_state_comes_back(void)
 	CU_ASSERT(comes_back("rlimits", prepare_rlimits));
 	CU_ASSERT(comes_back("sched", prepare_sched));
 	CU_ASSERT(comes_back("sched", prepare_batch));
+	CU_ASSERT(comes_back("sched", prepare_idle));
 	CU_ASSERT(comes_back("personality", prepare_personality));
 	CU_ASSERT(comes_back("prctls", prepare_prctls));
 	CU_ASSERT(comes_back("deathsig", prepare_deathsig));
@@ -916,7 +975,8 @@ static void creds_file_ids_and_all_effective(void)
 
 static void creds_securebits(void)
 {
-	must(prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP));
+	must(prctl(PR_SET_SECUREBITS,
+		   SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP));
 	become(1000, 1000, 1000);
 	caps("cap_net_raw+ep");
 }
@@ -925,8 +985,9 @@ static void creds_no_raise(void)
 {
 	caps("all=ep cap_sys_resource-ep cap_net_raw+i");
 	must(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_RAW, 0, 0));
-	must(prctl(PR_SET_SECUREBITS, SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED |
-				      SECBIT_KEEP_CAPS_LOCKED));
+	must(prctl(PR_SET_SECUREBITS, SECBIT_NO_CAP_AMBIENT_RAISE |
+					      SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED |
+					      SECBIT_KEEP_CAPS_LOCKED));
 	caps("cap_net_raw+eip");
 }
 
@@ -941,10 +1002,21 @@ static void creds_nothing(void)
 static void credentials_come_back(void)
 {
 	static void (*const list[])(void) = {
-		creds_user, creds_mixed_ids, creds_saved_root, creds_effective_user, creds_file_ids,
-		creds_file_ids_of_user, creds_keep, creds_ambient, creds_bounding,
-		creds_inheritable_without_permitted, creds_inheritable_alone,
-		creds_file_ids_and_all_effective, creds_securebits, creds_no_raise, creds_nothing,
+		creds_user,
+		creds_mixed_ids,
+		creds_saved_root,
+		creds_effective_user,
+		creds_file_ids,
+		creds_file_ids_of_user,
+		creds_keep,
+		creds_ambient,
+		creds_bounding,
+		creds_inheritable_without_permitted,
+		creds_inheritable_alone,
+		creds_file_ids_and_all_effective,
+		creds_securebits,
+		creds_no_raise,
+		creds_nothing,
 	};
 
 	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++) {

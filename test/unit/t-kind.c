@@ -45,7 +45,8 @@ static void records_begin_with_their_id(void)
 	const struct record_type *t = record_types(&n);
 
 	for (size_t i = 0; i < n; i++) {
-		const ProtobufCFieldDescriptor *f = protobuf_c_message_descriptor_get_field(t[i].desc, 1);
+		const ProtobufCFieldDescriptor *f =
+			protobuf_c_message_descriptor_get_field(t[i].desc, 1);
 
 		CU_ASSERT_PTR_NOT_NULL_FATAL(f);
 		CU_ASSERT_STRING_EQUAL(f->name, "id");
@@ -89,8 +90,9 @@ struct sample {
 	unsigned int major, minor;
 	uint32_t flags;
 	nlink_t nlink;
-	const char *kind;        /* NULL: none */
-	const char *refusal;     /* part of the sentence; NULL: what probe says depends on this machine */
+	const char *kind; /* NULL: none */
+	const char
+		*refusal; /* part of the sentence; NULL: what probe says depends on this machine */
 };
 
 static const struct sample samples[] = {
@@ -162,7 +164,8 @@ static void one_kind_matches(void)
 		const struct kind *second, *k = kind_of_fd(&v, &second);
 
 		if (second || !k != !s->kind || (k && strcmp(k->name, s->kind)))
-			printf("# %s: %s, %s\n", s->link, k ? k->name : "none", second ? second->name : "none");
+			printf("# %s: %s, %s\n", s->link, k ? k->name : "none",
+			       second ? second->name : "none");
 		CU_ASSERT_PTR_NULL(second);
 		CU_ASSERT_STRING_EQUAL(k ? k->name : "none", s->kind ? s->kind : "none");
 	}

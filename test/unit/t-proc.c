@@ -55,7 +55,8 @@ static void maps_of_odd_names(void)
 	v = find_name(&m, "/tmp/odd/two words");
 	CU_ASSERT_FATAL(v != NULL);
 	CU_ASSERT(v->start == 0x7f2804048000 && v->end == 0x7f280404a000);
-	CU_ASSERT(v->offset == 4096 && v->inode == 10961714 && v->dev == makedev(0xfe, 0) && !v->shared);
+	CU_ASSERT(v->offset == 4096 && v->inode == 10961714 && v->dev == makedev(0xfe, 0) &&
+		  !v->shared);
 	v = find_name(&m, "/tmp/odd/new\nline");
 	CU_ASSERT(v && v->shared && v->prot == PROT_READ);
 	CU_ASSERT_PTR_NOT_NULL(find_name(&m, "/tmp/odd/back\\slash"));
@@ -86,8 +87,9 @@ static void maps_and_smaps_agree(void)
 		for (size_t k = 0; k < m.list.n; k++) {
 			const struct vma *x = &m.list.v[k], *y = &s.list.v[k];
 
-			same &= x->start == y->start && x->end == y->end && x->offset == y->offset &&
-				x->prot == y->prot && x->shared == y->shared && x->dev == y->dev &&
+			same &= x->start == y->start && x->end == y->end &&
+				x->offset == y->offset && x->prot == y->prot &&
+				x->shared == y->shared && x->dev == y->dev &&
 				x->inode == y->inode && strcmp(x->name, y->name) == 0;
 			same &= x->flags == 0 && !(y->flags & VMF(UNKNOWN));
 			same &= !(y->flags & VMF(rd)) == !(y->prot & PROT_READ);
@@ -111,7 +113,8 @@ static void smaps_flags_and_rss(void)
 	const struct vma *v;
 
 	CU_ASSERT_EQUAL_FATAL(smaps_read(proc, &a, &m, &e), 0);
-	CU_ASSERT_EQUAL(m.list.v[0].flags, VMF(rd) | VMF(wr) | VMF(mr) | VMF(mw) | VMF(me) | VMF(gd) | VMF(ac));
+	CU_ASSERT_EQUAL(m.list.v[0].flags,
+			VMF(rd) | VMF(wr) | VMF(mr) | VMF(mw) | VMF(me) | VMF(gd) | VMF(ac));
 	v = find_name(&m, "[vvar]");
 	CU_ASSERT(v && v->flags == (VMF(rd) | VMF(mr) | VMF(pf) | VMF(io) | VMF(de) | VMF(dd)));
 	vec_each(it, &m.list) {
@@ -131,10 +134,13 @@ static void a_name_may_begin_another(void)
 	struct maps m = { 0 };
 	struct error e = { 0 };
 
-	CU_ASSERT_EQUAL_FATAL(maps_parse("1000-2000 r--p 00000000 00:01 1 /ab\n2000-3000 r--p 00000000 00:01 1 /a\n"
-					 "3000-4000 r--p 00000000 00:01 1 /a\n4000-5000 r--p 00000000 00:01 1 /a\\012b\n",
-					 false, &a, &m, &e),
-			      0);
+	CU_ASSERT_EQUAL_FATAL(
+		maps_parse(
+			"1000-2000 r--p 00000000 00:01 1 /ab\n2000-3000 r--p 00000000 00:01 1 /a\n"
+			"3000-4000 r--p 00000000 00:01 1 /a\n"
+			"4000-5000 r--p 00000000 00:01 1 /a\\012b\n",
+			false, &a, &m, &e),
+		0);
 	CU_ASSERT_STRING_EQUAL(m.list.v[0].name, "/ab");
 	CU_ASSERT_STRING_EQUAL(m.list.v[1].name, "/a");
 	CU_ASSERT_PTR_EQUAL(m.list.v[2].name, m.list.v[1].name); /* kept once */
@@ -226,10 +232,11 @@ static void every_vm_flag_has_its_bit(void)
 {
 	struct vma v;
 
-	CU_ASSERT_EQUAL(parse(HEAD "VmFlags: rd wr ex sh mr mw me ms gd pf dw lo io sr rr dc de ac nr ht "
-				   "sf nl ar wf dd sd mm hg nh mg bt mt um uw ui ss sl lf dp gu \n",
-			      true, &v),
-			1);
+	CU_ASSERT_EQUAL(
+		parse(HEAD "VmFlags: rd wr ex sh mr mw me ms gd pf dw lo io sr rr dc de ac nr ht "
+			   "sf nl ar wf dd sd mm hg nh mg bt mt um uw ui ss sl lf dp gu \n",
+		      true, &v),
+		1);
 	CU_ASSERT_EQUAL(v.flags, VMF(UNKNOWN) - 1);
 	CU_ASSERT_EQUAL(parse(HEAD "VmFlags: sl\n", true, &v), 1);
 	CU_ASSERT_EQUAL(v.flags, VMF(sl));
@@ -352,16 +359,28 @@ static int stat_rc(const char *text)
 	return rc;
 }
 
-#define FIELDS " 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 -5 1 0 7 0 0 0 1 2 3 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 " \
-	       "1 2 3 4 5 6 7 0"
+#define FIELDS                                                                                    \
+	" 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 -5 1 0 7 0 0 0 1 2 3 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 " \
+	"1 2 3 4 5 6 7 0"
 
 static void stat_refuses_hostile_text(void)
 {
 	static const char *const bad[] = {
-		"", "1", "1 (", "1 (a", "1 )(", "(a) S" FIELDS "\n", "0 (a) S" FIELDS "\n",
-		"2147483648 (a) S" FIELDS "\n", "1 (a)S" FIELDS "\n", "1 (a) " FIELDS "\n",
-		"1 (a) S" FIELDS, "1 (a) S 1 2 3\n", "1 (a) S  1" FIELDS "\n",
-		"1 (0123456789012345678901234567890123456789012345678901234567890123) S" FIELDS "\n",
+		"",
+		"1",
+		"1 (",
+		"1 (a",
+		"1 )(",
+		"(a) S" FIELDS "\n",
+		"0 (a) S" FIELDS "\n",
+		"2147483648 (a) S" FIELDS "\n",
+		"1 (a)S" FIELDS "\n",
+		"1 (a) " FIELDS "\n",
+		"1 (a) S" FIELDS,
+		"1 (a) S 1 2 3\n",
+		"1 (a) S  1" FIELDS "\n",
+		"1 (0123456789012345678901234567890123456789012345678901234567890123) S" FIELDS
+		"\n",
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -419,10 +438,11 @@ static int status_rc(const char *text, struct proc_status *s)
 /* Each line that must be there is left out in turn, and each is damaged in turn. */
 static void status_misses_lines(void)
 {
-	static const char *const keys[] = { "Name", "State", "Tgid", "Pid", "PPid", "TracerPid", "Uid",
-					    "Gid", "Groups", "Threads", "SigPnd", "ShdPnd", "SigBlk",
-					    "SigIgn", "SigCgt", "CapInh", "CapPrm", "CapEff", "CapBnd",
-					    "CapAmb", "NoNewPrivs" };
+	static const char *const keys[] = { "Name",      "State",  "Tgid",   "Pid",    "PPid",
+					    "TracerPid", "Uid",    "Gid",    "Groups", "Threads",
+					    "SigPnd",    "ShdPnd", "SigBlk", "SigIgn", "SigCgt",
+					    "CapInh",    "CapPrm", "CapEff", "CapBnd", "CapAmb",
+					    "NoNewPrivs" };
 	auto_fd proc = snapshot("sleep");
 	auto_buf text = { 0 };
 	struct proc_status s;
@@ -452,16 +472,19 @@ static void status_misses_lines(void)
 	}
 	CU_ASSERT_EQUAL(status_rc(text.p, &s), 0);
 	CU_ASSERT_EQUAL(status_rc("", &s), -EINVAL);
-	CU_ASSERT_EQUAL(status_rc("Name:\t0123456789012345678901234567890123456789012345678901234567890123\n",
-				  &s),
-			-EINVAL);
+	CU_ASSERT_EQUAL(
+		status_rc(
+			"Name:\t0123456789012345678901234567890123456789012345678901234567890123\n",
+			&s),
+		-EINVAL);
 }
 
 static void sigblk_alone(void)
 {
 	uint64_t mask = 0;
 
-	CU_ASSERT_EQUAL(proc_sigblk_parse("Name:\tSigBlk:\t1\nSigBlk:\tfffffffffffbfeff\n", &mask), 0);
+	CU_ASSERT_EQUAL(proc_sigblk_parse("Name:\tSigBlk:\t1\nSigBlk:\tfffffffffffbfeff\n", &mask),
+			0);
 	CU_ASSERT_EQUAL(mask, 0xfffffffffffbfeff);
 	CU_ASSERT_EQUAL(proc_sigblk_parse("Name:\tx\n", &mask), -EINVAL);
 	CU_ASSERT_EQUAL(proc_sigblk_parse("a\nSigBlk:\t12", &mask), -EINVAL);
@@ -570,13 +593,15 @@ static void fdinfo_of_kinds(void)
 	CU_ASSERT_EQUAL(f.n_lines, 3);
 	CU_ASSERT_STRING_EQUAL(line(&f, 0, "eventfd-count"), "7");
 	CU_ASSERT_STRING_EQUAL(line(&f, 2, "eventfd-semaphore"), "0");
-	CU_ASSERT_EQUAL_FATAL(fdinfo_read(proc, 8, &a, &f, &e), 0); /* epoll: pos and ino once more */
+	CU_ASSERT_EQUAL_FATAL(fdinfo_read(proc, 8, &a, &f, &e),
+			      0); /* epoll: pos and ino once more */
 	CU_ASSERT_EQUAL(f.n_lines, 2);
 	CU_ASSERT_STRING_EQUAL(line(&f, 0, "tfd"),
 			       "4 events: 80000019 data:  123456789abcdef  pos:0 ino:40e sdev:10");
 	CU_ASSERT_EQUAL_FATAL(fdinfo_read(proc, 9, &a, &f, &e), 0); /* file with locks */
 	CU_ASSERT(f.pos == 12345 && f.flags == 0102002 && f.ino == 10961714 && f.n_lines == 2);
-	CU_ASSERT_STRING_EQUAL(line(&f, 1, "lock"), "2: POSIX  ADVISORY  WRITE 25906 fe:00:10961714 10 14");
+	CU_ASSERT_STRING_EQUAL(line(&f, 1, "lock"),
+			       "2: POSIX  ADVISORY  WRITE 25906 fe:00:10961714 10 14");
 	CU_ASSERT_EQUAL_FATAL(fdinfo_read(proc, 12, &a, &f, &e), 0);
 	CU_ASSERT_EQUAL(strncmp(line(&f, 0, "inotify wd"), "1 ino:a7432f", 12), 0);
 	CU_ASSERT_EQUAL_FATAL(fdinfo_read(proc, 6, &a, &f, &e), 0); /* pipe */
@@ -588,9 +613,14 @@ static void fdinfo_of_kinds(void)
 static void fdinfo_refuses_hostile_text(void)
 {
 	static const char *const bad[] = {
-		"", "\n", "pos:\t0\nflags:\t0\n", "pos:\t0\nflags:\t0\nmnt_id:\t1",
-		"pos:\tx\nflags:\t0\nmnt_id:\t1\n", "pos:\t0\nflags:\t8\nmnt_id:\t1\n",
-		"pos:\t0\nflags:\t0\nmnt_id:\t-1\n", "pos:\t0\nflags:\t0\nmnt_id:\t4294967296\n",
+		"",
+		"\n",
+		"pos:\t0\nflags:\t0\n",
+		"pos:\t0\nflags:\t0\nmnt_id:\t1",
+		"pos:\tx\nflags:\t0\nmnt_id:\t1\n",
+		"pos:\t0\nflags:\t8\nmnt_id:\t1\n",
+		"pos:\t0\nflags:\t0\nmnt_id:\t-1\n",
+		"pos:\t0\nflags:\t0\nmnt_id:\t4294967296\n",
 		"pos:\t0\nflags:\t0\nmnt_id:\t1\nino:\t\n",
 	};
 	struct arena a = { 0 };
@@ -599,7 +629,9 @@ static void fdinfo_refuses_hostile_text(void)
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		CU_ASSERT_EQUAL(fdinfo_parse(bad[i], &a, &f, &e), -EINVAL);
-	CU_ASSERT_EQUAL(fdinfo_parse("pos:\t-5\nflags:\t0\nmnt_id:\t1\npos:\t9\nodd\n\n:\n", &a, &f, &e), 0);
+	CU_ASSERT_EQUAL(fdinfo_parse("pos:\t-5\nflags:\t0\nmnt_id:\t1\npos:\t9\nodd\n\n:\n", &a, &f,
+				     &e),
+			0);
 	CU_ASSERT(f.pos == (uint64_t)-5 && f.n_lines == 4);
 	CU_ASSERT_STRING_EQUAL(line(&f, 0, "pos"), "9");
 	CU_ASSERT_STRING_EQUAL(line(&f, 1, "odd"), "");
@@ -620,7 +652,8 @@ static int note_run(void *arg, uint64_t start, uint64_t end)
 {
 	struct runs *r = arg;
 
-	buf_printf(&r->text, "%d+%d ", (int)((start - r->base) / 4096), (int)((end - start) / 4096));
+	buf_printf(&r->text, "%d+%d ", (int)((start - r->base) / 4096),
+		   (int)((end - start) / 4096));
 	return r->stop_after-- == 0 ? -ECANCELED : 0;
 }
 
@@ -636,8 +669,8 @@ static void check_runs(void *p, size_t pages, bool private_file, const char *wan
 		struct error e = { 0 };
 
 		buf_grow(&r.text, 0);
-		CU_ASSERT_EQUAL(pagemap_walk(&map, start, start + pages * 4096, private_file, note_run, &r,
-					     &e),
+		CU_ASSERT_EQUAL(pagemap_walk(&map, start, start + pages * 4096, private_file,
+					     note_run, &r, &e),
 				0);
 		CU_ASSERT_STRING_EQUAL(r.text.p, want);
 		buf_free(&r.text);
@@ -663,7 +696,8 @@ static void pages_with_contents(void)
 /* More runs than one call of the kernel reports, and one run over the border of a batch. */
 static void more_runs_than_a_batch(void)
 {
-	char *p = mmap(NULL, 3000 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *p =
+		mmap(NULL, 3000 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	auto_buf want = { 0 };
 
 	CU_ASSERT_FATAL(p != MAP_FAILED);
@@ -697,7 +731,8 @@ static void pages_of_a_private_file(void)
 static void the_zero_page_does_not_count(void)
 {
 	auto_fd fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	volatile char *p = mmap(NULL, 4 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	volatile char *p =
+		mmap(NULL, 4 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct pagemap map = { .fd = fd };
 	struct runs r = { .base = (uint64_t)(uintptr_t)p, .stop_after = -1 };
 	struct error e = { 0 };
@@ -725,7 +760,8 @@ static void a_walk_is_stopped_by_found(void)
 		struct runs r = { .base = (uint64_t)(uintptr_t)p, .stop_after = 1 };
 		struct error e = { 0 };
 
-		CU_ASSERT_EQUAL(pagemap_walk(&map, r.base, r.base + 8 * 4096, false, note_run, &r, &e),
+		CU_ASSERT_EQUAL(pagemap_walk(&map, r.base, r.base + 8 * 4096, false, note_run, &r,
+					     &e),
 				-ECANCELED);
 		CU_ASSERT_STRING_EQUAL(r.text.p, "0+1 2+1 ");
 		buf_free(&r.text);

@@ -2,6 +2,7 @@
 #include "arch/remote.h"
 
 #include <cpuid.h>
+#include <elf.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -32,6 +33,7 @@ enum {
 
 #define CALM_FLAGS 0x202 /* IF and the bit that is always set: neither direction nor trap */
 
+const int arch_xstate_regset = NT_X86_XSTATE;
 const uint8_t arch_call_bytes[] = { 0x0f, 0x05 };
 const size_t arch_call_size = sizeof(arch_call_bytes);
 
