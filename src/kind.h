@@ -20,21 +20,21 @@
 #include "proc/task.h"
 #include "remote/held.h"
 
-struct dump;                    /* dump/api.h */
-struct restore;                 /* restore/api.h */
-struct host;                    /* restore/host.h: what a plan may know of this machine and of cr */
+struct dump;    /* dump/api.h */
+struct restore; /* restore/api.h */
+struct host;    /* restore/host.h: what a plan may know of this machine and of cr */
 
 /* --- kinds of open file descriptions ---------------------------------------------------------- */
 
 /* A description, seen through one of the descriptors that refer to it. */
 struct fd_view {
 	int pid, fd;
-	int proc;                /* /proc/PID/task/TID of a live thread */
-	const char *link;        /* text of the /proc link, " (deleted)" included */
+	int proc;         /* /proc/PID/task/TID of a live thread */
+	const char *link; /* text of the /proc link, " (deleted)" included */
 	struct stat st;
 	struct fdinfo info;
-	uint32_t id;             /* of the description; 0 during probe */
-	int dup;                 /* a duplicate of ours once the subject is frozen; -1 during probe */
+	uint32_t id; /* of the description; 0 during probe */
+	int dup;     /* a duplicate of ours once the subject is frozen; -1 during probe */
 	/* For a probe that looks at other processes: whether one is of the tree. NULL: not known. */
 	bool (*in_tree)(const struct dump *d, int pid);
 	const struct dump *engine;
@@ -42,11 +42,11 @@ struct fd_view {
 
 /* What a view must look like; fields that are 0 or NULL match anything. Exactly one kind matches. */
 struct fd_match {
-	mode_t type;             /* st_mode & S_IFMT */
-	bool o_path;             /* opened with O_PATH; kinds without it never see such descriptors */
-	const char *link;        /* the link's text begins with this */
-	uint32_t dev_major;      /* of st_rdev */
-	uint64_t dev_minors;     /* bit set of st_rdev's minors */
+	mode_t type;         /* st_mode & S_IFMT */
+	bool o_path;         /* opened with O_PATH; kinds without it never see such descriptors */
+	const char *link;    /* the link's text begins with this */
+	uint32_t dev_major;  /* of st_rdev */
+	uint64_t dev_minors; /* bit set of st_rdev's minors */
 };
 
 struct fd_ops {
@@ -74,29 +74,35 @@ struct fd_ops {
 /* --- kinds of task state ---------------------------------------------------------------------- */
 
 /* Who has one record of it: the record's id is the tid, the pid or the id of the shared object. */
-enum scope { SCOPE_THREAD, SCOPE_PROCESS, SCOPE_MM, SCOPE_FS, SCOPE_SIGHAND };
+enum scope {
+	SCOPE_THREAD,
+	SCOPE_PROCESS,
+	SCOPE_MM,
+	SCOPE_FS,
+	SCOPE_SIGHAND
+};
 
 /* When at the restore its operations run, in this order. */
 enum stage {
-	STAGE_FS,                /* descriptors and memory are in place */
+	STAGE_FS, /* descriptors and memory are in place */
 	STAGE_LIMITS,
 	STAGE_SIGNALS,
 	STAGE_TIMERS,
 	STAGE_CREDS,
-	STAGE_ATTRIBUTES,        /* what a change of credentials clears: dumpable, pdeath_sig */
-	STAGE_LIBC,              /* rseq, robust list, clear-child-tid, name */
-	STAGE_COMMITTED,         /* behind the barrier: cannot fail any more */
-	STAGE_LEAVE,             /* the last operation: back into the program */
+	STAGE_ATTRIBUTES, /* what a change of credentials clears: dumpable, pdeath_sig */
+	STAGE_LIBC,       /* rseq, robust list, clear-child-tid, name */
+	STAGE_COMMITTED,  /* behind the barrier: cannot fail any more */
+	STAGE_LEAVE,      /* the last operation: back into the program */
 	STAGES,
 };
 
 struct task_view {
 	int pid, tid;
-	int proc;                /* /proc/PID/task/TID */
+	int proc; /* /proc/PID/task/TID */
 	const struct proc_stat *stat;
 	const struct proc_status *status;
-	uint32_t id;             /* of the record */
-	const struct held_thread *held;  /* NULL during probe */
+	uint32_t id;                    /* of the record */
+	const struct held_thread *held; /* NULL during probe */
 	/* Answers to the batch: what this kind's ask emitted, in its order. */
 	const struct plan *batch;
 	uint32_t first_op, n_ops;
@@ -119,16 +125,17 @@ struct task_ops {
 	/* Fills the record. 1: keep it, 0: there is nothing to say (no record), < 0: error. */
 	int (*dump)(struct dump *d, const struct task_view *v, void *record, struct error *e);
 	/* Restore, pure: operations in the plan of the task. May be NULL. */
-	int (*emit)(struct restore *r, struct plan *p, const void *record, uint32_t tid, struct error *e);
+	int (*emit)(struct restore *r, struct plan *p, const void *record, uint32_t tid,
+		    struct error *e);
 	/* Restore, in cr, while the task waits at the barrier before it commits. May be NULL. */
 	int (*outside)(struct restore *r, const void *record, int proc, struct error *e);
 };
 
 struct kind {
-	const char *name;                         /* "eventfd": messages, cr show */
-	struct record_type record;                /* tag on disk, version, descriptor */
-	const char *const *after;                 /* kinds (names) to be opened before; NULL-terminated or NULL */
-	const struct fd_ops *fd;                  /* exactly one of the two is set */
+	const char *name;          /* "eventfd": messages, cr show */
+	struct record_type record; /* tag on disk, version, descriptor */
+	const char *const *after;  /* kinds (names) to be opened before; NULL-terminated or NULL */
+	const struct fd_ops *fd;   /* exactly one of the two is set */
 	const struct task_ops *task;
 };
 

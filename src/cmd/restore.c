@@ -8,9 +8,11 @@
 
 static const struct option_row rows[] = {
 	OPTION_SET(struct restore_options, detach, "detach", "return when the tree runs"),
-	OPTION_TEXT(struct restore_options, pidfile, "pidfile", "FILE", "write the root's pid to FILE"),
+	OPTION_TEXT(struct restore_options, pidfile, "pidfile", "FILE",
+		    "write the root's pid to FILE"),
 	OPTION_SET(struct restore_options, explain, "explain", "print the plan, run nothing"),
-	OPTION_SECONDS(struct restore_options, timeout, "timeout", "give up after SECONDS (default 10)"),
+	OPTION_SECONDS(struct restore_options, timeout, "timeout",
+		       "give up after SECONDS (default 10)"),
 	OPTION_TEXT(struct restore_options, exe_way, "exe-way", "WAY", NULL),
 };
 

@@ -96,18 +96,22 @@ static int put_task(struct dump *d, const struct dump_thread *t, struct error *e
 static int fill_owner(struct dump *d, const struct fd_view *v, Description *m, struct error *e)
 {
 	struct f_owner_ex owner = { 0 };
+	int signal;
 
 	if (v->info.flags & O_PATH)
 		return 0;
 	if (fcntl(v->dup, F_GETOWN_EX, &owner) < 0)
 		return fail(e, errno, "F_GETOWN_EX");
-	if (!owner.pid)
+	signal = fcntl(v->dup, F_GETSIG);
+	if (signal < 0)
+		return fail(e, errno, "F_GETSIG");
+	if (!owner.pid && !signal)
 		return 0;
 	m->owner = arena_alloc(&d->arena, sizeof(*m->owner));
 	owner__init(m->owner);
 	m->owner->type = (int)owner.type;
 	m->owner->pid = (uint32_t)owner.pid;
-	m->owner->signal = (uint32_t)fcntl(v->dup, F_GETSIG);
+	m->owner->signal = (uint32_t)signal;
 	return 0;
 }
 

@@ -30,7 +30,8 @@ static int emit(struct restore *r, struct plan *p, const void *record, uint32_t 
 	(void)tid;
 	if (m->name.len > COMM_MAX)
 		return fail(e, 0, "a name of %zu bytes", m->name.len);
-	memcpy(name, m->name.data, m->name.len);
+	if (m->name.len)
+		memcpy(name, m->name.data, m->name.len);
 	plan_note(p, "name");
 	plan_call_is(p, 0, SYS_prctl, arg_num(PR_SET_NAME),
 		     arg_data(plan_data(p, name, sizeof(name))));

@@ -12,15 +12,16 @@
 #include "membarrier.pb-c.h"
 
 /* What GET_REGISTRATIONS can give. */
-#define REGISTRATIONS \
+#define REGISTRATIONS                                                                           \
 	(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED | MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED | \
-	 MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE | \
+	 MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE |                                  \
 	 MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ)
 
 static void ask(struct plan *batch, const struct task_view *v)
 {
 	(void)v;
-	plan_call_any(batch, SYS_membarrier, arg_num(MEMBARRIER_GET_REGISTRATIONS), arg_num(0), arg_num(0));
+	plan_call_any(batch, SYS_membarrier, arg_num(MEMBARRIER_GET_REGISTRATIONS), arg_num(0),
+		      arg_num(0));
 }
 
 static int dump(struct dump *d, const struct task_view *v, void *record, struct error *e)
@@ -32,12 +33,14 @@ static int dump(struct dump *d, const struct task_view *v, void *record, struct 
 	if (bits < 0)
 		return bits == -EINVAL || bits == -ENOSYS ? 0 : fail(e, (int)-bits, "membarrier");
 	if (bits & ~(int64_t)REGISTRATIONS)
-		return fail(e, 0, "membarrier: registrations %#llx are not known", (unsigned long long)bits);
+		return fail(e, 0, "membarrier: registrations %#llx are not known",
+			    (unsigned long long)bits);
 	m->commands = (uint32_t)bits;
 	return bits != 0;
 }
 
-static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid, struct error *e)
+static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid,
+		struct error *e)
 {
 	const Membarrier *m = record;
 

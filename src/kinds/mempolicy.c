@@ -9,7 +9,7 @@
 #include "dump/api.h"
 #include "mempolicy.pb-c.h"
 
-#define NODES_BYTES 128u         /* CONFIG_NODES_SHIFT is at most 10 */
+#define NODES_BYTES 128u /* CONFIG_NODES_SHIFT is at most 10 */
 
 static void ask(struct plan *batch, const struct task_view *v)
 {
@@ -17,8 +17,8 @@ static void ask(struct plan *batch, const struct task_view *v)
 	uint64_t nodes = plan_data(batch, NULL, NODES_BYTES);
 
 	(void)v;
-	plan_call_any(batch, SYS_get_mempolicy, arg_data(mode), arg_data(nodes), arg_num(NODES_BYTES * 8),
-		      arg_num(0), arg_num(0));
+	plan_call_any(batch, SYS_get_mempolicy, arg_data(mode), arg_data(nodes),
+		      arg_num(NODES_BYTES * 8), arg_num(0), arg_num(0));
 }
 
 static int dump(struct dump *d, const struct task_view *v, void *record, struct error *e)
@@ -36,7 +36,8 @@ static int dump(struct dump *d, const struct task_view *v, void *record, struct 
 	return m->mode != MPOL_DEFAULT;
 }
 
-static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid, struct error *e)
+static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid,
+		struct error *e)
 {
 	const MemPolicy *m = record;
 

@@ -19,7 +19,10 @@ struct call_row {
 	const char *name, *args;
 };
 
-#define CALL(name, args) { SYS_##name, #name, args }
+#define CALL(name, args)                \
+	{                               \
+		SYS_##name, #name, args \
+	}
 static const struct call_row calls[] = {
 	CALL(arch_prctl, "xp"),
 	CALL(brk, "p"),
@@ -83,17 +86,24 @@ struct flag_name {
 	const char *name;
 };
 
-#define FLAG(x) { x, #x }
+#define FLAG(x)       \
+	{             \
+		x, #x \
+	}
 static const struct flag_name prot_names[] = {
-	FLAG(PROT_READ), FLAG(PROT_WRITE), FLAG(PROT_EXEC),
+	FLAG(PROT_READ),
+	FLAG(PROT_WRITE),
+	FLAG(PROT_EXEC),
 };
 static const struct flag_name map_names[] = {
-	FLAG(MAP_SHARED), FLAG(MAP_PRIVATE), FLAG(MAP_FIXED), FLAG(MAP_ANONYMOUS),
+	FLAG(MAP_SHARED),    FLAG(MAP_PRIVATE),   FLAG(MAP_FIXED), FLAG(MAP_ANONYMOUS),
 	FLAG(MAP_GROWSDOWN), FLAG(MAP_NORESERVE), FLAG(MAP_STACK), FLAG(MAP_FIXED_NOREPLACE),
 };
 static const struct flag_name clone_names[] = {
-	FLAG(CLONE_VM), FLAG(CLONE_FS), FLAG(CLONE_FILES), FLAG(CLONE_SIGHAND), FLAG(CLONE_THREAD),
-	FLAG(CLONE_SYSVSEM), FLAG(CLONE_PARENT), { 0x100000000ull, "CLONE_CLEAR_SIGHAND" },
+	FLAG(CLONE_VM),     FLAG(CLONE_FS),
+	FLAG(CLONE_FILES),  FLAG(CLONE_SIGHAND),
+	FLAG(CLONE_THREAD), FLAG(CLONE_SYSVSEM),
+	FLAG(CLONE_PARENT), { 0x100000000ull, "CLONE_CLEAR_SIGHAND" },
 };
 
 static void add_flags(struct buf *out, uint64_t v, const struct flag_name *names, size_t n,
@@ -144,7 +154,8 @@ static void add_const(struct buf *out, uint64_t v, char how)
 		buf_printf(out, "%#llo", (unsigned long long)v);
 		break;
 	case 'P':
-		add_flags(out, v, prot_names, sizeof(prot_names) / sizeof(prot_names[0]), "PROT_NONE");
+		add_flags(out, v, prot_names, sizeof(prot_names) / sizeof(prot_names[0]),
+			  "PROT_NONE");
 		break;
 	case 'M':
 		add_flags(out, v, map_names, sizeof(map_names) / sizeof(map_names[0]), "0");

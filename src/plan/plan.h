@@ -19,33 +19,48 @@
 
 struct plan_op {
 	struct cr_rst_op op;
-	const char *note;         /* in the arena, or NULL */
-	uint8_t slots;            /* bit i: argument i is the number of a slot, see plan_slot */
+	const char *note; /* in the arena, or NULL */
+	uint8_t slots;    /* bit i: argument i is the number of a slot, see plan_slot */
 };
 
 struct plan {
 	struct arena *arena;
-	uint32_t task;            /* tid */
+	uint32_t task; /* tid */
 	vec(struct plan_op) ops;
 	struct buf data;
-	const char *note;         /* for the operations to come */
+	const char *note; /* for the operations to come */
 };
 
 /* An argument. */
 struct arg {
-	uint8_t how;              /* enum cr_rst_arg */
+	uint8_t how; /* enum cr_rst_arg */
 	bool slot;
 	uint64_t value;
 };
-static inline struct arg arg_num(uint64_t v) { return (struct arg){ CR_RST_CONST, false, v }; }
+static inline struct arg arg_num(uint64_t v)
+{
+	return (struct arg){ CR_RST_CONST, false, v };
+}
 /* The result of operation i of this plan. */
-static inline struct arg arg_result(uint32_t i) { return (struct arg){ CR_RST_RESULT, false, i }; }
+static inline struct arg arg_result(uint32_t i)
+{
+	return (struct arg){ CR_RST_RESULT, false, i };
+}
 /* The address of offset `at` in this plan's data. */
-static inline struct arg arg_data(uint64_t at) { return (struct arg){ CR_RST_DATA, false, at }; }
+static inline struct arg arg_data(uint64_t at)
+{
+	return (struct arg){ CR_RST_DATA, false, at };
+}
 /* A descriptor of cr that is not open yet when the plan is made: slot i; plan_set_slots puts its number in. */
-static inline struct arg arg_slot(uint32_t i) { return (struct arg){ CR_RST_CONST, true, i }; }
+static inline struct arg arg_slot(uint32_t i)
+{
+	return (struct arg){ CR_RST_CONST, true, i };
+}
 /* The address of byte `at` of the shared region (plan_write makes it relative to the header). */
-static inline struct arg arg_region(uint64_t at) { return (struct arg){ CR_RST_REGION, false, at }; }
+static inline struct arg arg_region(uint64_t at)
+{
+	return (struct arg){ CR_RST_REGION, false, at };
+}
 
 void plan_init(struct plan *p, struct arena *a, uint32_t task);
 void plan_free(struct plan *p);
@@ -66,7 +81,8 @@ uint32_t plan_op(struct plan *p, enum cr_rst_code code, uint32_t nr, struct plan
 #define plan_call_is(p, want, nr, ...) \
 	plan_op(p, CR_RST_CALL, nr, PLAN_ARGS(__VA_ARGS__), CR_RST_WANT_EXACT, (int64_t)(want))
 #define plan_call(p, nr, ...) plan_op(p, CR_RST_CALL, nr, PLAN_ARGS(__VA_ARGS__), CR_RST_WANT_OK, 0)
-#define plan_call_any(p, nr, ...) plan_op(p, CR_RST_CALL, nr, PLAN_ARGS(__VA_ARGS__), CR_RST_WANT_ANY, 0)
+#define plan_call_any(p, nr, ...) \
+	plan_op(p, CR_RST_CALL, nr, PLAN_ARGS(__VA_ARGS__), CR_RST_WANT_ANY, 0)
 /* >= 0 or this negative errno value */
 #define plan_call_or(p, or, nr, ...) \
 	plan_op(p, CR_RST_CALL, nr, PLAN_ARGS(__VA_ARGS__), CR_RST_WANT_OK_OR, (or))

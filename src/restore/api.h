@@ -8,7 +8,8 @@
 /* The record of this kind and id, or NULL. Pure. */
 const void *restore_record(struct restore *r, const char *tag, uint32_t id);
 /* How the description is to be opened (access mode, status flags); an error if there is none. Pure. */
-int restore_flags(struct restore *r, uint32_t description, uint32_t *flags, struct error *e) must_check;
+int restore_flags(struct restore *r, uint32_t description, uint32_t *flags,
+		  struct error *e) must_check;
 /* What the plan may know of the machine and of cr itself. */
 const struct host *restore_host(struct restore *r);
 /*

@@ -20,7 +20,8 @@ uint64_t hole_find(const struct host_range *taken, size_t n, uint64_t lowest, ui
 	struct host_range *sorted = mem_alloc((n + 1) * sizeof(*sorted));
 	uint64_t at = lowest, best = 0;
 
-	memcpy(sorted, taken, n * sizeof(*sorted));
+	if (n)
+		memcpy(sorted, taken, n * sizeof(*sorted));
 	qsort(sorted, n, sizeof(*sorted), by_start);
 	sorted[n] = (struct host_range){ highest, highest };
 	/* The highest one: low addresses are precious to programs that map there by number. */

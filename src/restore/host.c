@@ -38,7 +38,10 @@ static void add_own(struct host *h, struct arena *a, const struct maps *m)
 		if (!own || !own->inode || v->dev != own->dev || v->inode != own->inode)
 			continue;
 		out[h->n_own++] = (struct cr_rst_range){
-			.start = v->start, .end = v->end, .offset = v->offset, .prot = v->prot,
+			.start = v->start,
+			.end = v->end,
+			.offset = v->offset,
+			.prot = v->prot,
 			.flags = v->shared ? 1u : 2u, /* MAP_SHARED, MAP_PRIVATE */
 		};
 	}
@@ -68,9 +71,9 @@ static int read_maps(struct restore *r, int proc, struct error *e)
 	add_own(h, &r->arena, &m);
 	maps_free(&m);
 	if (h->vdso.start)
-		h->vdso_build_id_size = arch_vdso_build_id((void *)(uintptr_t)h->vdso.start,
-							    h->vdso.end - h->vdso.start,
-							    h->vdso_build_id);
+		h->vdso_build_id_size =
+			arch_vdso_build_id((void *)(uintptr_t)h->vdso.start,
+					   h->vdso.end - h->vdso.start, h->vdso_build_id);
 	return 0;
 }
 
@@ -183,7 +186,9 @@ static int choose_ways(struct restore *r, struct error *e)
 		const char *name;
 		uint32_t way;
 	} names[] = {
-		{ "plain", CR_RST_WAY_PLAIN }, { "mount", CR_RST_WAY_MOUNT }, { "copy", CR_RST_WAY_COPY },
+		{ "plain", CR_RST_WAY_PLAIN },
+		{ "mount", CR_RST_WAY_MOUNT },
+		{ "copy", CR_RST_WAY_COPY },
 	};
 
 	if (!r->opt->exe_way)
@@ -194,7 +199,8 @@ static int choose_ways(struct restore *r, struct error *e)
 			return 0;
 		}
 	}
-	return fail(e, 0, "the ways to set the exe link are plain, mount and copy, not '%s'", r->opt->exe_way);
+	return fail(e, 0, "the ways to set the exe link are plain, mount and copy, not '%s'",
+		    r->opt->exe_way);
 }
 
 int host_fill(struct restore *r, struct error *e)

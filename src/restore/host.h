@@ -17,24 +17,25 @@ struct host_range {
 };
 
 struct host {
-	int pid;                      /* of cr */
-	uint64_t lowest, highest;     /* addresses a mapping may have: mmap_min_addr, end of user space */
-	struct host_range *mapped;    /* all that cr has mapped, ascending */
+	int pid; /* of cr */
+	uint64_t lowest,
+		highest; /* addresses a mapping may have: mmap_min_addr, end of user space */
+	struct host_range *mapped; /* all that cr has mapped, ascending */
 	size_t n_mapped;
-	struct cr_rst_range *own;     /* of the running executable */
+	struct cr_rst_range *own; /* of the running executable */
 	size_t n_own;
-	struct host_range vdso;       /* 0 where there is none */
-	struct host_range vvar[4];    /* the areas that go with it, ascending */
+	struct host_range vdso;    /* 0 where there is none */
+	struct host_range vvar[4]; /* the areas that go with it, ascending */
 	size_t n_vvar;
 	uint8_t vdso_build_id[32];
 	uint32_t vdso_build_id_size;
 	uint64_t xsave_mask;
 	uint32_t xsave_size;
-	uint64_t rseq_address;        /* what libc has registered in cr; 0: nothing */
+	uint64_t rseq_address; /* what libc has registered in cr; 0: nothing */
 	uint32_t rseq_size, rseq_signature;
-	uint64_t ignored;             /* signals that cr ignores, bit signal-1 */
-	struct rlimit limits[16];     /* of cr, as prlimit(2) gives them */
-	uint32_t uid[4], gid[4];      /* real, effective, saved, filesystem */
+	uint64_t ignored;         /* signals that cr ignores, bit signal-1 */
+	struct rlimit limits[16]; /* of cr, as prlimit(2) gives them */
+	uint32_t uid[4], gid[4];  /* real, effective, saved, filesystem */
 	uint32_t *groups;
 	size_t n_groups;
 	uint64_t cap_inh, cap_prm, cap_eff, cap_bnd, cap_amb;
@@ -47,7 +48,7 @@ struct host {
 	uint8_t affinity[128];
 	uint32_t affinity_size;
 	int sid, pgid;
-	uint32_t ways;                /* CR_RST_WAY_* allowed, 0: all */
+	uint32_t ways; /* CR_RST_WAY_* allowed, 0: all */
 };
 
 #endif

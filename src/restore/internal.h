@@ -17,17 +17,17 @@
 /* The first page of the region that cr and all tasks of a restore share. */
 struct region_head {
 	struct cr_rst_report report;
-	uint32_t opened;          /* 1: every slot is open, its number is in the plans */
-	uint32_t reaped;          /* processes that have reaped the intermediate of their helper */
-	uint32_t ready;           /* tasks and helpers that wait for the commit */
-	uint32_t go;              /* 1: committed */
-	uint32_t gone;            /* 1: every thread has left the restorer */
+	uint32_t opened; /* 1: every slot is open, its number is in the plans */
+	uint32_t reaped; /* processes that have reaped the intermediate of their helper */
+	uint32_t ready;  /* tasks and helpers that wait for the commit */
+	uint32_t go;     /* 1: committed */
+	uint32_t gone;   /* 1: every thread has left the restorer */
 };
 #define WORD_AT(name) offsetof(struct region_head, name)
 
 /* Room for a task's stack in the region: the interpreter needs a few hundred bytes. */
 #define TASK_STACK 2048u
-#define CODE_AT 4096u             /* of the restorer in the region */
+#define CODE_AT 4096u /* of the restorer in the region */
 
 /* --- the tree (tree.c) ------------------------------------------------------------------------ */
 
@@ -38,10 +38,10 @@ struct rthread {
 
 struct rprocess {
 	const Process *rec;
-	struct rprocess *parent;      /* NULL: the root */
+	struct rprocess *parent; /* NULL: the root */
 	const Mm *mm;
 	const FdTable *files;
-	struct rthread *threads;      /* the leader first */
+	struct rthread *threads; /* the leader first */
 	size_t n_threads;
 	struct rprocess **children;
 	size_t n_children;
@@ -49,29 +49,41 @@ struct rprocess {
 
 /* --- slots (slots.c) --------------------------------------------------------------------------- */
 
-enum slot_sort { SLOT_PATH, SLOT_FILE, SLOT_DESCRIPTION, SLOT_STORE, SLOT_OWN_EXE };
+enum slot_sort {
+	SLOT_PATH,
+	SLOT_FILE,
+	SLOT_DESCRIPTION,
+	SLOT_STORE,
+	SLOT_OWN_EXE
+};
 
 /* A descriptor that cr opens and tasks fetch by pidfd_getfd. */
 struct slot {
 	enum slot_sort sort;
-	const char *path;             /* SLOT_PATH */
-	const FileIdentity *file;     /* SLOT_FILE */
-	uint32_t id;                  /* SLOT_DESCRIPTION: of it; SLOT_STORE: its number */
-	int flags;                    /* for open */
-	int fd;                       /* -1 until opened */
+	const char *path;         /* SLOT_PATH */
+	const FileIdentity *file; /* SLOT_FILE */
+	uint32_t id;              /* SLOT_DESCRIPTION: of it; SLOT_STORE: its number */
+	int flags;                /* for open */
+	int fd;                   /* -1 until opened */
 };
 
 /* --- plans (planner.c) ------------------------------------------------------------------------- */
 
-enum plan_sort { PLAN_LEADER, PLAN_THREAD, PLAN_INTERMEDIATE, PLAN_HELPER, PLAN_START };
+enum plan_sort {
+	PLAN_LEADER,
+	PLAN_THREAD,
+	PLAN_INTERMEDIATE,
+	PLAN_HELPER,
+	PLAN_START
+};
 
 struct task_plan {
-	struct plan plan;             /* plan.task: index in the list of all */
+	struct plan plan; /* plan.task: index in the list of all */
 	enum plan_sort sort;
 	struct rprocess *process;
-	uint32_t tid;                 /* of what is restored; 0: any */
-	uint64_t at;                  /* in the region */
-	uint32_t clone_op;            /* the clone that an intermediate or cr itself makes */
+	uint32_t tid;      /* of what is restored; 0: any */
+	uint64_t at;       /* in the region */
+	uint32_t clone_op; /* the clone that an intermediate or cr itself makes */
 };
 
 struct shared_fd {
@@ -88,17 +100,17 @@ struct restore {
 	struct host host;
 	struct deadline deadline;
 
-	struct rprocess *processes;   /* parents before their children; [0]: the root */
+	struct rprocess *processes; /* parents before their children; [0]: the root */
 	size_t n_processes;
 
 	vec(struct slot) slots;
 	vec(struct task_plan *) plans; /* [0]: the root's leader; the last: what cr does itself */
 	vec(struct shared_fd *) shared;
-	struct host_range hole;       /* of the region and, behind it, room for a vDSO */
+	struct host_range hole; /* of the region and, behind it, room for a vDSO */
 	uint64_t region_size;
-	int self_pidfd;               /* of cr, under a number that no table of the image uses */
+	int self_pidfd; /* of cr, under a number that no table of the image uses */
 
-	void *region;                 /* mapped at hole.start; NULL: nothing has been started */
+	void *region; /* mapped at hole.start; NULL: nothing has been started */
 };
 
 int tree_build(struct restore *r, struct error *e) must_check;

@@ -17,7 +17,7 @@ struct table {
 	struct restore *r;
 	struct plan *p;
 	vec(struct placed) placed;
-	uint32_t lowest;              /* free number */
+	uint32_t lowest; /* free number */
 };
 
 static void skip_used(struct table *t, uint32_t now_used)

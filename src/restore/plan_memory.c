@@ -11,8 +11,8 @@
 #include "base/compat.h"
 #include "proc/maps.h"
 
-#define MAX_IOV 1024u             /* UIO_MAXIOV */
-#define MAX_READ (1ull << 30)     /* the kernel reads at most 2 GiB less a page at once */
+#define MAX_IOV 1024u         /* UIO_MAXIOV */
+#define MAX_READ (1ull << 30) /* the kernel reads at most 2 GiB less a page at once */
 
 static bool has(const Mapping *m, enum vmf f)
 {
@@ -36,7 +36,8 @@ static int range_order(const void *a, const void *b)
 void plan_clear_memory(struct restore *r, struct task_plan *t)
 {
 	const struct host *h = &r->host;
-	struct host_range *keep = arena_alloc(&r->arena, (h->n_own + h->n_vvar + 3) * sizeof(*keep));
+	struct host_range *keep =
+		arena_alloc(&r->arena, (h->n_own + h->n_vvar + 3) * sizeof(*keep));
 	uint64_t at = h->lowest;
 	size_t n = 0;
 
@@ -50,7 +51,8 @@ void plan_clear_memory(struct restore *r, struct task_plan *t)
 	keep[n++] = (struct host_range){ h->highest, h->highest };
 	for (size_t i = 0; i < n; i++) {
 		if (keep[i].start > at)
-			plan_call_is(&t->plan, 0, SYS_munmap, arg_num(at), arg_num(keep[i].start - at));
+			plan_call_is(&t->plan, 0, SYS_munmap, arg_num(at),
+				     arg_num(keep[i].start - at));
 		if (keep[i].end > at)
 			at = keep[i].end;
 	}
@@ -120,8 +122,10 @@ static int pair_areas(const struct restore *r, const Mm *mm, struct vdso_move *v
 			continue;
 		}
 		if (v->n == 5 || from.end - from.start != m->end - m->start)
-			return fail(e, 0, "the vDSO of the image does not have the layout of this kernel's; "
-				    "restore it on the kernel it was made on");
+			return fail(
+				e, 0,
+				"the vDSO of the image does not have the layout of this kernel's; "
+				"restore it on the kernel it was made on");
 		v->from[v->n] = from;
 		v->to[v->n++] = m->start;
 	}
@@ -191,7 +195,7 @@ struct memory {
 	struct restore *r;
 	struct task_plan *t;
 	const Mm *mm;
-	uint32_t *fetch_of_file;      /* [2 * file + written]: the operation that fetched it, + 1 */
+	uint32_t *fetch_of_file; /* [2 * file + written]: the operation that fetched it, + 1 */
 	size_t next_extent;
 };
 
@@ -206,10 +210,10 @@ static uint32_t fetch_file(struct memory *mem, const Mapping *m)
 
 	if (!*known) {
 		uint32_t slot = slot_add(mem->r, (struct slot){
-			.sort = SLOT_FILE,
-			.file = mem->mm->files[m->file],
-			.flags = write ? O_RDWR : O_RDONLY,
-		});
+							 .sort = SLOT_FILE,
+							 .file = mem->mm->files[m->file],
+							 .flags = write ? O_RDWR : O_RDONLY,
+						 });
 
 		*known = restore_emit_fetch(mem->r, &mem->t->plan, slot) + 1;
 	}
@@ -282,7 +286,8 @@ static void emit_touch(struct memory *mem, const Mapping *m)
 {
 	struct plan *p = &mem->t->plan;
 
-	plan_call_is(p, 0, SYS_madvise, arg_num(m->start), arg_num(4096), arg_num(MADV_POPULATE_WRITE));
+	plan_call_is(p, 0, SYS_madvise, arg_num(m->start), arg_num(4096),
+		     arg_num(MADV_POPULATE_WRITE));
 	plan_call_is(p, 0, SYS_madvise, arg_num(m->start), arg_num(4096), arg_num(MADV_DONTNEED));
 }
 
@@ -301,7 +306,8 @@ static void emit_zero(struct memory *mem, uint64_t start, uint64_t length)
 }
 
 /* Gathers extents that lie one behind the other in the store into one call; gives how many. */
-static size_t emit_read(struct memory *mem, size_t first, size_t end, const uint32_t *fetch_of_store)
+static size_t emit_read(struct memory *mem, size_t first, size_t end,
+			const uint32_t *fetch_of_store)
 {
 	struct plan *p = &mem->t->plan;
 	Extent **x = mem->mm->extents;
@@ -312,8 +318,8 @@ static size_t emit_read(struct memory *mem, size_t first, size_t end, const uint
 	while (n < MAX_IOV && first + n < end) {
 		const Extent *y = x[first + n];
 
-		if (y->sort != EXTENT__SORT__DATA || y->store != x[first]->store || y->offset != next ||
-		    (n && bytes + y->length > MAX_READ))
+		if (y->sort != EXTENT__SORT__DATA || y->store != x[first]->store ||
+		    y->offset != next || (n && bytes + y->length > MAX_READ))
 			break;
 		iov[n++] = (struct iovec){ (void *)(uintptr_t)y->start, y->length };
 		bytes += y->length;
@@ -374,16 +380,18 @@ static void plan_manners(struct memory *mem, const Mapping *m, bool protect)
 	plan_note(p, NULL);
 	for (size_t i = 0; i < sizeof(advices) / sizeof(advices[0]); i++) {
 		if (has(m, advices[i].flag))
-			plan_call_is(p, 0, SYS_madvise, at, size, arg_num((uint64_t)advices[i].advice));
+			plan_call_is(p, 0, SYS_madvise, at, size,
+				     arg_num((uint64_t)advices[i].advice));
 	}
 	if (m->name)
-		plan_call_is(p, 0, SYS_prctl, arg_num(PR_SET_VMA), arg_num(PR_SET_VMA_ANON_NAME), at, size,
-			     arg_data(plan_data(p, m->name, strlen(m->name) + 1)));
+		plan_call_is(p, 0, SYS_prctl, arg_num(PR_SET_VMA), arg_num(PR_SET_VMA_ANON_NAME),
+			     at, size, arg_data(plan_data(p, m->name, strlen(m->name) + 1)));
 	if (protect)
 		plan_call_is(p, 0, SYS_mprotect, at, size, arg_num(m->prot));
 	/* After mprotect: mlock of an unreadable range sets the flag but says ENOMEM. */
 	if (has(m, VMF_lo))
-		plan_call_or(p, -ENOMEM, SYS_mlock2, at, size, arg_num(has(m, VMF_lf) ? MLOCK_ONFAULT : 0));
+		plan_call_or(p, -ENOMEM, SYS_mlock2, at, size,
+			     arg_num(has(m, VMF_lf) ? MLOCK_ONFAULT : 0));
 }
 
 static bool is_mapped_by_us(const Mapping *m)
@@ -406,7 +414,8 @@ static void plan_mappings(struct memory *mem)
 		emit_mmap(mem, m, opened[i] ? m->prot | PROT_WRITE : m->prot);
 		if (opened[i] && m->sort == MAPPING__SORT__ANON && !has_extent(mem, m))
 			emit_touch(mem, m);
-		while (mem->next_extent < mm->n_extents && mm->extents[mem->next_extent]->start < m->end)
+		while (mem->next_extent < mm->n_extents &&
+		       mm->extents[mem->next_extent]->start < m->end)
 			mem->next_extent++;
 	}
 	plan_contents(mem);
@@ -423,12 +432,20 @@ static void plan_fields(struct memory *mem)
 	struct restore *r = mem->r;
 	const Mm *mm = mem->mm;
 	struct plan *p = &mem->t->plan;
-	uint32_t slot = slot_add(r, (struct slot){ .sort = SLOT_FILE, .file = mm->exe, .flags = O_RDONLY });
+	uint32_t slot =
+		slot_add(r, (struct slot){ .sort = SLOT_FILE, .file = mm->exe, .flags = O_RDONLY });
 	struct cr_rst_mm_map map = {
-		.start_code = mm->start_code, .end_code = mm->end_code, .start_data = mm->start_data,
-		.end_data = mm->end_data, .start_brk = mm->start_brk, .brk = mm->brk,
-		.start_stack = mm->start_stack, .arg_start = mm->arg_start, .arg_end = mm->arg_end,
-		.env_start = mm->env_start, .env_end = mm->env_end,
+		.start_code = mm->start_code,
+		.end_code = mm->end_code,
+		.start_data = mm->start_data,
+		.end_data = mm->end_data,
+		.start_brk = mm->start_brk,
+		.brk = mm->brk,
+		.start_stack = mm->start_stack,
+		.arg_start = mm->arg_start,
+		.arg_end = mm->arg_end,
+		.env_start = mm->env_start,
+		.env_end = mm->env_end,
 		.auxv_size = (uint32_t)mm->auxv.len,
 	};
 	struct cr_rst_range *own;
@@ -452,12 +469,13 @@ static void plan_fields(struct memory *mem)
 			  arg_data(plan_data(p, mm->auxv.data, mm->auxv.len)), arg_num(8)),
 		CR_RST_WANT_OK, 0);
 	plan_op(p, CR_RST_STORE, 0,
-		PLAN_ARGS(arg_data(map_at + offsetof(struct cr_rst_mm_map, exe_fd)), arg_result(fetch),
-			  arg_num(4)),
+		PLAN_ARGS(arg_data(map_at + offsetof(struct cr_rst_mm_map, exe_fd)),
+			  arg_result(fetch), arg_num(4)),
 		CR_RST_WANT_OK, 0);
 	own_at = plan_data(p, own, n * sizeof(*own));
 	plan_op(p, CR_RST_SET_MM, 0,
-		PLAN_ARGS(arg_data(map_at), arg_data(own_at), arg_num(n), arg_num(r->host.ways), mount),
+		PLAN_ARGS(arg_data(map_at), arg_data(own_at), arg_num(n), arg_num(r->host.ways),
+			  mount),
 		CR_RST_WANT_OK, 0);
 }
 
@@ -473,7 +491,8 @@ int plan_memory(struct restore *r, struct task_plan *t, struct error *e)
 	if (rc < 0)
 		return rc;
 	plan_note(p, "cr has opened everything");
-	plan_op(p, CR_RST_WAIT, 0, PLAN_ARGS(arg_region(WORD_AT(opened)), arg_num(1)), CR_RST_WANT_OK, 0);
+	plan_op(p, CR_RST_WAIT, 0, PLAN_ARGS(arg_region(WORD_AT(opened)), arg_num(1)),
+		CR_RST_WANT_OK, 0);
 	plan_mappings(&mem);
 	plan_fields(&mem);
 	plan_note(p, "descriptors of mapped files");

@@ -44,8 +44,8 @@ void plan_title(const struct task_plan *t, struct buf *out)
 	else if (t->sort == PLAN_LEADER || t->sort == PLAN_THREAD)
 		buf_printf(out, "task %u", t->tid);
 	else
-		buf_printf(out, "%s of task %u",
-			   t->sort == PLAN_HELPER ? "helper" : "intermediate", t->process->rec->id);
+		buf_printf(out, "%s of task %u", t->sort == PLAN_HELPER ? "helper" : "intermediate",
+			   t->process->rec->id);
 }
 
 /* The child's plan is named by its index; its place is known when all plans are made. */
@@ -155,7 +155,8 @@ static void plan_helper(struct restore *r, struct task_plan *leader)
 	plan_note(p, "helper that takes the restorer away");
 	op = emit_clone(p, CLONE_VM, 0, 0, mid);
 	plan_op(p, CR_RST_CALL, SYS_wait4,
-		PLAN_ARGS(arg_result(op), arg_num(0), arg_num(__WALL), arg_num(0)), CR_RST_WANT_OK, 0);
+		PLAN_ARGS(arg_result(op), arg_num(0), arg_num(__WALL), arg_num(0)), CR_RST_WANT_OK,
+		0);
 	emit_post(p, WORD_AT(reaped));
 
 	mid->clone_op = emit_clone(&mid->plan, CLONE_VM, 0, 0, t);
@@ -167,10 +168,11 @@ static void plan_helper(struct restore *r, struct task_plan *leader)
 	own = plan_own_left(r, pr->mm, &n);
 	plan_note(h, "what is left of cr's executable");
 	for (size_t i = 0; i < n; i++)
-		plan_call_is(h, 0, SYS_munmap, arg_num(own[i].start), arg_num(own[i].end - own[i].start));
+		plan_call_is(h, 0, SYS_munmap, arg_num(own[i].start),
+			     arg_num(own[i].end - own[i].start));
 	plan_note(h, "the restorer itself");
-	plan_op(h, CR_RST_VANISH, 0,
-		PLAN_ARGS(arg_num(r->hole.start), arg_num(r->region_size)), CR_RST_WANT_ANY, 0);
+	plan_op(h, CR_RST_VANISH, 0, PLAN_ARGS(arg_num(r->hole.start), arg_num(r->region_size)),
+		CR_RST_WANT_ANY, 0);
 }
 
 /* --- what every thread does at the end --------------------------------------------------------- */

@@ -41,7 +41,8 @@ static int wait_left(struct restore *r, const struct rthread *th, struct error *
 		if (proc_sigblk_parse(b.p, &mask) < 0 || mask != marker)
 			return 0;
 		if (deadline_is_over(r->deadline))
-			return fail(e, ETIMEDOUT, "task %u: has not left the restorer", th->rec->id);
+			return fail(e, ETIMEDOUT, "task %u: has not left the restorer",
+				    th->rec->id);
 		nanosleep(&pause, NULL);
 	}
 }
@@ -50,7 +51,8 @@ static void reap_helpers(struct restore *r)
 {
 	for (size_t i = 0; i < r->plans.n; i++) {
 		struct task_plan *t = r->plans.v[i];
-		const int64_t *results = (void *)((char *)r->region + plan_results_at(&t->plan, t->at));
+		const int64_t *results =
+			(void *)((char *)r->region + plan_results_at(&t->plan, t->at));
 
 		if (t->sort == PLAN_INTERMEDIATE)
 			waitpid((pid_t)results[t->clone_op], NULL, __WALL);
@@ -71,7 +73,8 @@ void release_part(struct restore *r)
 		told = told || restore_record(r, "PDTH", root->threads[i].rec->id);
 	if (told && setresuid(nobody_at_all, nobody_at_all, nobody_at_all) < 0)
 		warn("task %u gets its signal for the death of its parent now, since cr ends; to avoid it, restore "
-		     "without --detach or as root", root->rec->id);
+		     "without --detach or as root",
+		     root->rec->id);
 }
 
 int release_all(struct restore *r, struct error *e)

@@ -26,17 +26,26 @@ static int check_machine(struct restore *r, struct error *e)
 
 	uname(&u);
 	if (strcmp(m->arch, u.machine))
-		return fail(e, 0, "the image was made on %s, this machine is %s", m->arch, u.machine);
+		return fail(e, 0, "the image was made on %s, this machine is %s", m->arch,
+			    u.machine);
 	if (m->xsave_mask & ~h->xsave_mask)
-		return fail(e, 0, "the image uses processor features that this machine lacks (xsave components "
-			    "%#llx)", (unsigned long long)(m->xsave_mask & ~h->xsave_mask));
+		return fail(
+			e, 0,
+			"the image uses processor features that this machine lacks (xsave components "
+			"%#llx)",
+			(unsigned long long)(m->xsave_mask & ~h->xsave_mask));
 	if (m->xsave_size > h->xsave_size)
-		return fail(e, 0, "the image's extended state has %u bytes, this processor's has %u",
+		return fail(e, 0,
+			    "the image's extended state has %u bytes, this processor's has %u",
 			    m->xsave_size, h->xsave_size);
-	if (m->has_vdso_build_id && (m->vdso_build_id.len != h->vdso_build_id_size ||
-				     memcmp(m->vdso_build_id.data, h->vdso_build_id, h->vdso_build_id_size)))
-		return fail(e, 0, "the vDSO of this kernel (%s) is not that of the image (%s), and programs hold "
-			    "addresses in it; restore on the kernel the image was made on", u.release, m->kernel);
+	if (m->has_vdso_build_id &&
+	    (m->vdso_build_id.len != h->vdso_build_id_size ||
+	     memcmp(m->vdso_build_id.data, h->vdso_build_id, h->vdso_build_id_size)))
+		return fail(
+			e, 0,
+			"the vDSO of this kernel (%s) is not that of the image (%s), and programs hold "
+			"addresses in it; restore on the kernel the image was made on",
+			u.release, m->kernel);
 	if (fd_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", &boot) == 0 && boot.len &&
 	    strncmp(boot.p, m->boot_id, strlen(m->boot_id)))
 		warn("the image was made in another boot: CLOCK_MONOTONIC and CLOCK_BOOTTIME jump for the program");

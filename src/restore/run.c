@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/compat.h"
@@ -84,7 +85,8 @@ uint64_t restore_marker_mask(const struct restore *r)
 
 			if (strcmp(rec->type->tag, "CTXT"))
 				continue;
-			f = protobuf_c_message_descriptor_get_field_by_name(rec->type->desc, "sigmask");
+			f = protobuf_c_message_descriptor_get_field_by_name(rec->type->desc,
+									    "sigmask");
 			taken = taken || *(uint64_t *)((char *)rec->msg + f->offset) == mask;
 		}
 		if (!taken)
@@ -127,37 +129,48 @@ static void add_holder_of(uint32_t pid, struct buf *out)
 	snprintf(path, sizeof(path), "/proc/%u", pid);
 	auto_fd proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (proc < 0 || proc_stat_read(proc, &st, &ignored) < 0) {
-		buf_printf(out, "number %u is taken: it lives on as a process group or session", pid);
+		buf_printf(out, "number %u is taken: it lives on as a process group or session",
+			   pid);
 		return;
 	}
 	if (st.state != 'Z') {
-		buf_printf(out, "number %u is taken by '%s' (parent %d); end that task, or restore later", pid,
-			   st.comm, st.ppid);
+		buf_printf(
+			out,
+			"number %u is taken by '%s' (parent %d); end that task, or restore later",
+			pid, st.comm, st.ppid);
 		return;
 	}
 	snprintf(path, sizeof(path), "/proc/%d", st.ppid);
 	auto_fd above = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (above < 0 || proc_stat_read(above, &parent, &ignored) < 0)
 		parent = (struct proc_stat){ .comm = "?" };
-	buf_printf(out, "number %u is taken by '%s', which has ended, but its parent '%s' (pid %d) has not waited "
-			"for it yet", pid, st.comm, parent.comm, st.ppid);
+	buf_printf(
+		out,
+		"number %u is taken by '%s', which has ended, but its parent '%s' (pid %d) has not waited "
+		"for it yet",
+		pid, st.comm, parent.comm, st.ppid);
 }
 
-static void add_clone_error(const struct task_plan *t, uint32_t index, int64_t result, struct buf *out)
+static void add_clone_error(const struct task_plan *t, uint32_t index, int64_t result,
+			    struct buf *out)
 {
 	uint32_t tid = (uint32_t)t->plan.ops.v[index].op.arg[2];
 
 	if (result == -EEXIST)
 		add_holder_of(tid, out);
 	else if (result == -EPERM)
-		buf_printf(out, "task %u: clone with a chosen number: needs CAP_CHECKPOINT_RESTORE or "
-			   "CAP_SYS_ADMIN", tid);
+		buf_printf(out,
+			   "task %u: clone with a chosen number: needs CAP_CHECKPOINT_RESTORE or "
+			   "CAP_SYS_ADMIN",
+			   tid);
 	else
-		buf_printf(out, "task %u: clone with a chosen number: %s%s", tid, strerror((int)-result),
+		buf_printf(out, "task %u: clone with a chosen number: %s%s", tid,
+			   strerror((int)-result),
 			   result == -EINVAL ? " (is it above /proc/sys/kernel/pid_max?)" : "");
 }
 
-static int failed_op(struct restore *r, uint32_t plan, uint32_t index, int64_t result, struct error *e)
+static int failed_op(struct restore *r, uint32_t plan, uint32_t index, int64_t result,
+		     struct error *e)
 {
 	struct task_plan *t;
 	const struct plan_op *o;
@@ -203,8 +216,8 @@ static int died(struct restore *r, struct error *e)
 		return rc;
 	/* The last operation that gave a result stands before the one it died in. */
 	if (si.si_code == CLD_EXITED)
-		return fail(e, 0, "task %d: exited with status %d in the middle of its plan", si.si_pid,
-			    si.si_status);
+		return fail(e, 0, "task %d: exited with status %d in the middle of its plan",
+			    si.si_pid, si.si_status);
 	return fail(e, 0, "task %d: killed by SIG%s in the middle of its plan", si.si_pid,
 		    sigabbrev_np(si.si_status) ? sigabbrev_np(si.si_status) : "?");
 }
@@ -216,20 +229,40 @@ static void write_plans(struct restore *r)
 	for (size_t i = 0; i < r->plans.n; i++) {
 		struct task_plan *t = r->plans.v[i];
 
-		plan_write(&t->plan, r->region, t->at, TASK_STACK, offsetof(struct region_head, report));
+		plan_write(&t->plan, r->region, t->at, TASK_STACK,
+			   offsetof(struct region_head, report));
 	}
 }
 
+static bool has_task(uint32_t pid)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%u", pid);
+	return access(path, F_OK) == 0;
+}
+
+/*
+ * The number of a process that has been waited for is free only a moment later: a number that is
+ * taken and that nobody has is tried again for a while.
+ */
 static int clone_root(struct restore *r, struct error *e)
 {
+	const struct timespec pause = { .tv_nsec = 1000000 };
 	int64_t (*run)(struct cr_rst_plan *);
 	struct task_plan *t = start_plan(r);
 	char *code = (char *)r->region + CODE_AT;
 
 	/* The copy in the region: the child goes on in the code that made it. */
 	run = (void *)(code + ((const char *)cr_rst_run - (const char *)cr_rst_begin()));
-	if (run((void *)((char *)r->region + t->at)) < 0)
-		return failed_op(r, t->plan.task, t->clone_op, result_of(r, t, t->clone_op), e);
+	for (unsigned int turn = 0; run((void *)((char *)r->region + t->at)) < 0; turn++) {
+		int64_t result = result_of(r, t, t->clone_op);
+
+		if (result != -EEXIST || turn == 50 || has_task(r->processes[0].rec->id))
+			return failed_op(r, t->plan.task, t->clone_op, result, e);
+		head(r)->report = (struct cr_rst_report){ 0 };
+		nanosleep(&pause, NULL);
+	}
 	debug(RESTORE, "root %lld is there", (long long)result_of(r, t, t->clone_op));
 	return 0;
 }
@@ -253,7 +286,8 @@ int run_start(struct restore *r, struct error *e)
 	if (rc < 0)
 		return rc;
 	for (size_t i = 0; i < r->plans.n; i++)
-		plan_set_slots(&r->plans.v[i]->plan, r->region, r->plans.v[i]->at, slots_numbers(r));
+		plan_set_slots(&r->plans.v[i]->plan, r->region, r->plans.v[i]->at,
+			       slots_numbers(r));
 	__atomic_store_n(&head(r)->opened, 1, __ATOMIC_RELEASE);
 	syscall(SYS_futex, &head(r)->opened, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 	return 0;
@@ -291,7 +325,8 @@ int run_wait_ready(struct restore *r, struct error *e)
 		if (rc < 0)
 			return rc;
 		if (deadline_is_over(r->deadline))
-			return fail(e, ETIMEDOUT, "%u of %u tasks and helpers are ready", now, want);
+			return fail(e, ETIMEDOUT, "%u of %u tasks and helpers are ready", now,
+				    want);
 	}
 }
 

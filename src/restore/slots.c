@@ -80,7 +80,8 @@ uint32_t restore_path_slot(struct restore *r, const char *path, int flags)
 
 uint32_t restore_emit_fetch(struct restore *r, struct plan *p, uint32_t slot)
 {
-	return plan_call(p, SYS_pidfd_getfd, arg_num((uint64_t)r->self_pidfd), arg_slot(slot), arg_num(0));
+	return plan_call(p, SYS_pidfd_getfd, arg_num((uint64_t)r->self_pidfd), arg_slot(slot),
+			 arg_num(0));
 }
 
 void restore_emit_close(struct restore *r, struct plan *p, uint32_t fetch)
@@ -110,8 +111,10 @@ static int open_file(struct restore *r, const struct slot *s, struct error *e)
 		return fail(e, 0, "%s: has %lld bytes, had %llu at the dump; put the old file back",
 			    f->path, (long long)st.st_size, (unsigned long long)f->size);
 	if (st.st_mtim.tv_sec * 1000000000ll + st.st_mtim.tv_nsec != f->mtime_ns)
-		return fail(e, 0, "%s: was changed since the dump (another time of modification); "
-			    "put the old file back", f->path);
+		return fail(e, 0,
+			    "%s: was changed since the dump (another time of modification); "
+			    "put the old file back",
+			    f->path);
 	return take_fd(&fd);
 }
 
@@ -141,7 +144,8 @@ static int open_description(struct restore *r, const struct slot *s, struct erro
  */
 static int open_own_exe(void)
 {
-	auto_fd tree = sys_open_tree(AT_FDCWD, "/proc/self/exe", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	auto_fd tree =
+		sys_open_tree(AT_FDCWD, "/proc/self/exe", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	char path[32];
 	int fd;
 
@@ -243,7 +247,8 @@ int slots_set_owners(struct restore *r, struct error *e)
 		own.type = d->owner->type;
 		own.pid = (pid_t)d->owner->pid;
 		if (own.pid && fcntl(s->fd, F_SETOWN_EX, &own) < 0)
-			return fail(e, errno, "F_SETOWN_EX of a %s to %d", kind_by_tag(d->kind)->name, own.pid);
+			return fail(e, errno, "F_SETOWN_EX of a %s to %d",
+				    kind_by_tag(d->kind)->name, own.pid);
 		if (fcntl(s->fd, F_SETSIG, (int)d->owner->signal) < 0)
 			return fail(e, errno, "F_SETSIG of a %s", kind_by_tag(d->kind)->name);
 	}
@@ -280,7 +285,8 @@ void slot_print(const struct restore *r, uint32_t i, struct buf *out)
 		buf_printf(out, "open %s, flags %#o\n", s->path, (unsigned int)s->flags);
 		break;
 	case SLOT_FILE:
-		buf_printf(out, "open %s, flags %#o, and check it\n", s->file->path, (unsigned int)s->flags);
+		buf_printf(out, "open %s, flags %#o, and check it\n", s->file->path,
+			   (unsigned int)s->flags);
 		break;
 	case SLOT_DESCRIPTION:
 		buf_printf(out, "open file description %u\n", s->id);

@@ -28,7 +28,8 @@
 
 struct start {
 	char **argv;
-	_Atomic int listener;    /* a number in the table of descriptors that both share; -1: not yet */
+	_Atomic int
+		listener; /* a number in the table of descriptors that both share; -1: not yet */
 };
 
 static int run(void *arg)
@@ -73,7 +74,9 @@ static unsigned long serve(int listener, pid_t pid, int *status)
 
 int main(int argc, char **argv)
 {
-	enum { STACK = 1 << 20 };
+	enum {
+		STACK = 1 << 20
+	};
 	struct start *start;
 	char *stack;
 	FILE *out;
@@ -83,7 +86,8 @@ int main(int argc, char **argv)
 
 	if (argc < 3)
 		return 2;
-	start = mmap(NULL, sizeof(*start), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	start = mmap(NULL, sizeof(*start), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		     0);
 	stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (start == MAP_FAILED || stack == MAP_FAILED)
 		return 2;

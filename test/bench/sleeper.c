@@ -18,7 +18,7 @@ int main(int argc, char **argv)
 	pthread_attr_t attr;
 	pthread_t thread;
 
-	if (threads == 0)    /* an empty program */
+	if (threads == 0) /* an empty program */
 		return 0;
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, 65536);

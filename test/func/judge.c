@@ -374,7 +374,7 @@ static bool dump_and_restore(struct trial *t, unsigned int times)
 		return false;
 	before = snapshot_take(t->pid);
 	for (unsigned int i = 0; good && i < times; i++) {
-		char image[16];
+		char image[24];
 		pid_t pid = t->pid;
 
 		snprintf(image, sizeof(image), "image-%u", i);

@@ -20,6 +20,27 @@
 #include "restore/api.h"
 #include "restore/host.h"
 
+/* --- messages in an arena ----------------------------------------------------------------------- */
+
+static void *room_take(void *arena, size_t n)
+{
+	return arena_alloc(arena, n);
+}
+
+static void room_keep(void *arena, void *p)
+{
+	(void)arena;
+	(void)p;
+}
+
+static inline ProtobufCMessage *room_unpack(struct arena *a, const ProtobufCMessageDescriptor *d,
+					    size_t n, const uint8_t *bytes)
+{
+	ProtobufCAllocator in_arena = { room_take, room_keep, a };
+
+	return protobuf_c_message_unpack(d, &in_arena, n, bytes);
+}
+
 /* --- the engines ------------------------------------------------------------------------------- */
 
 struct room_shared {

@@ -83,7 +83,7 @@ static int dump_all(struct dump *d, struct restore *r, struct error *e)
 		*vec_add(&r->records) = (struct room_record){
 			k->record.tag,
 			v->id,
-			protobuf_c_message_unpack(k->record.desc, NULL, n, bytes),
+			room_unpack(&r->arena, k->record.desc, n, bytes),
 		};
 	}
 	return 0;

@@ -629,7 +629,7 @@ static int get_there(const struct kind *k, const struct snapshot *from, struct e
 	struct room_run run;
 	auto_buf text = { 0 };
 	struct plan p;
-	ProtobufCMessage *m = protobuf_c_message_unpack(k->record.desc, NULL, from->n, from->bytes);
+	ProtobufCMessage *m = room_unpack(&r.arena, k->record.desc, from->n, from->bytes);
 	int rc = 0, proc;
 
 	fill_host(&r);
@@ -758,17 +758,19 @@ static void flags_without_a_handler_are_kept(void)
 	struct sigaction a = { .sa_handler = SIG_DFL, .sa_flags = SA_NOCLDWAIT }, before;
 	const struct kind *k = room_kind("sigactions");
 	const SigActions *m;
+	struct arena arena = { 0 };
 	uint64_t flags = 0;
 
 	must(sigaction(SIGCHLD, &a, &before));
 	take(k, s);
 	must(sigaction(SIGCHLD, &before, NULL));
-	m = (const void *)protobuf_c_message_unpack(k->record.desc, NULL, s->n, s->bytes);
+	m = (const void *)room_unpack(&arena, k->record.desc, s->n, s->bytes);
 	for (size_t i = 0; m && i < m->n_actions; i++) {
 		if (m->actions[i]->signal == SIGCHLD)
 			flags = m->actions[i]->flags;
 	}
 	CU_ASSERT(flags & SA_NOCLDWAIT);
+	arena_free(&arena);
 	mem_free_cleanup(&s);
 }
 

@@ -35,7 +35,10 @@ static void hole_of_empty(void)
 static void hole_is_the_highest(void)
 {
 	const struct host_range taken[] = {
-		{ 0xf00000, 0xfff000 }, { 0x20000, 0x30000 }, { 0x28000, 0x40000 }, { 0x20000, 0x30000 },
+		{ 0xf00000, 0xfff000 },
+		{ 0x20000, 0x30000 },
+		{ 0x28000, 0x40000 },
+		{ 0x20000, 0x30000 },
 	};
 
 	CU_ASSERT_EQUAL(hole_find(taken, 4, LOW, HIGH, 0x1000, 0), 0xfff000);
@@ -56,8 +59,9 @@ static void hole_between(void)
 	CU_ASSERT_EQUAL(hole_find(taken, 2, LOW, HIGH, 0x3000, 0), 0x50000);
 	CU_ASSERT_EQUAL(hole_find(taken, 2, LOW, HIGH, 0x4000, 0), 0);
 	/* a range that begins before the lowest and one behind the highest address */
-	CU_ASSERT_EQUAL(hole_find((struct host_range[]){ { 0, 0x20000 }, { HIGH, HIGH * 2 } }, 2, LOW, HIGH,
-				  HIGH - 0x20000, 0), 0x20000);
+	CU_ASSERT_EQUAL(hole_find((struct host_range[]){ { 0, 0x20000 }, { HIGH, HIGH * 2 } }, 2,
+				  LOW, HIGH, HIGH - 0x20000, 0),
+			0x20000);
 }
 
 /* --- an image ---------------------------------------------------------------------------------- */
@@ -111,12 +115,12 @@ static void put_thread(struct restore *r, uint32_t tid, uint32_t pid, uint32_t g
 	t->mm = t->files = t->fs = t->sighand = group;
 	c->n_regs = 27;
 	c->regs = arena_alloc(&r->arena, 32 * sizeof(uint64_t));
-	c->regs[15] = ~0ull;            /* orig_rax */
-	c->regs[16] = 0x400800;         /* rip */
-	c->regs[17] = 0x33;             /* cs */
-	c->regs[19] = 0x7ffff000;       /* rsp */
-	c->regs[20] = 0x2b;             /* ss */
-	c->regs[21] = 0x7fff1000;       /* fs_base */
+	c->regs[15] = ~0ull;      /* orig_rax */
+	c->regs[16] = 0x400800;   /* rip */
+	c->regs[17] = 0x33;       /* cs */
+	c->regs[19] = 0x7ffff000; /* rsp */
+	c->regs[20] = 0x2b;       /* ss */
+	c->regs[21] = 0x7fff1000; /* fs_base */
 	c->xstate.len = 576;
 	c->xstate.data = arena_alloc(&r->arena, 576);
 	c->xstate.data[464] = 3;
@@ -172,13 +176,15 @@ static void put_mm(struct restore *r, uint32_t id)
 	add_mapping(r, mm, 0x400000, 0x402000, MAPPING__SORT__FILE_PRIVATE, PROT_READ | PROT_EXEC,
 		    VMF(rd) | VMF(ex));
 	/* written, then made read-only */
-	add_mapping(r, mm, 0x402000, 0x403000, MAPPING__SORT__FILE_PRIVATE, PROT_READ, VMF(rd) | VMF(ac));
+	add_mapping(r, mm, 0x402000, 0x403000, MAPPING__SORT__FILE_PRIVATE, PROT_READ,
+		    VMF(rd) | VMF(ac));
 	add_mapping(r, mm, 0x500000, 0x510000, MAPPING__SORT__ANON, PROT_READ | PROT_WRITE,
 		    VMF(rd) | VMF(wr) | VMF(ac) | VMF(dd) | VMF(lo));
 	add_mapping(r, mm, 0x7ffe0000, 0x80000000, MAPPING__SORT__ANON, PROT_READ | PROT_WRITE,
 		    VMF(rd) | VMF(wr) | VMF(gd) | VMF(ac));
 	add_mapping(r, mm, 0x90000000, 0x90004000, MAPPING__SORT__VVAR, PROT_READ, VMF(rd));
-	add_mapping(r, mm, 0x90004000, 0x90006000, MAPPING__SORT__VDSO, PROT_READ | PROT_EXEC, VMF(rd));
+	add_mapping(r, mm, 0x90004000, 0x90006000, MAPPING__SORT__VDSO, PROT_READ | PROT_EXEC,
+		    VMF(rd));
 	add_extent(r, mm, 0x402000, 0x1000, 0);
 	add_extent(r, mm, 0x500000, 0x2000, 0x1000);
 	add_extent(r, mm, 0x505000, 0x1000, 0x3000);
@@ -216,7 +222,8 @@ static void put_descriptions(struct restore *r)
 		d->kind = arena_strdup(&r->arena, id == 1 ? "MDEV" : "EVFD");
 		d->flags = 2;
 		if (id == 1)
-			((MemDev *)put(r, &kind_memdev.record, id))->path = arena_strdup(&r->arena, "/dev/null");
+			((MemDev *)put(r, &kind_memdev.record, id))->path =
+				arena_strdup(&r->arena, "/dev/null");
 		else
 			put(r, &kind_eventfd.record, id);
 	}
@@ -252,7 +259,9 @@ static void put_process(struct restore *r, uint32_t pid, uint32_t parent, uint32
 static void make_host(struct host *h)
 {
 	static struct host_range mapped[] = {
-		{ 0x400000, 0x480000 }, { 0x70000000, 0x70100000 }, { 0x90002000, 0x90008000 },
+		{ 0x400000, 0x480000 },
+		{ 0x70000000, 0x70100000 },
+		{ 0x90002000, 0x90008000 },
 	};
 	static struct cr_rst_range own[] = {
 		{ 0x400000, 0x401000, 0, PROT_READ, MAP_PRIVATE },
@@ -274,7 +283,7 @@ static void make_host(struct host *h)
 	h->rseq_address = 0x70001000;
 	h->rseq_size = 32;
 	h->rseq_signature = 0x53053053;
-	h->ignored = 1ull << 12;        /* SIGPIPE */
+	h->ignored = 1ull << 12; /* SIGPIPE */
 	h->umask = 022;
 	h->cap_eff = h->cap_prm = h->cap_bnd = ~0ull;
 	h->limits[3].rlim_cur = 8 << 20; /* RLIMIT_STACK */

@@ -11,7 +11,7 @@
 /* Sizes and places of the XSAVE area, from the Intel manual, volume 1, chapter 13. */
 #define XSAVE_LEGACY 512u
 #define XSAVE_HEADER 64u
-#define XSAVE_SW_AT 464u        /* bytes 464..511 are the software's */
+#define XSAVE_SW_AT 464u /* bytes 464..511 are the software's */
 
 /*
  * What lies at the stack pointer when rt_sigreturn is called: the handler's return address has been
@@ -28,7 +28,7 @@ struct frame {
 	uint64_t sigmask;
 };
 
-#define UC_FP_XSTATE 1u         /* the extended state is an xsave area with the software's bytes */
+#define UC_FP_XSTATE 1u /* the extended state is an xsave area with the software's bytes */
 #define UC_SIGCONTEXT_SS 2u
 #define UC_STRICT_RESTORE_SS 4u /* take ss as it is */
 
@@ -147,11 +147,14 @@ static int check_xstate(uint32_t size, struct error *e)
 	uint32_t host;
 
 	if (size < XSAVE_LEGACY + XSAVE_HEADER || size % 8)
-		return fail(e, 0, "the extended state has %u bytes, which no processor makes", size);
+		return fail(e, 0, "the extended state has %u bytes, which no processor makes",
+			    size);
 	arch_xsave_host(&mask, &host);
 	if (size > host)
-		return fail(e, 0, "the extended state has %u bytes, this machine's has %u: "
-			    "restore it on a machine with the processor features of the first", size, host);
+		return fail(e, 0,
+			    "the extended state has %u bytes, this machine's has %u: "
+			    "restore it on a machine with the processor features of the first",
+			    size, host);
 	return 0;
 }
 
@@ -174,7 +177,8 @@ int arch_frame_build(void *out, uint64_t at, const uint64_t *regs, uint32_t n_re
 	if (rc < 0)
 		return rc;
 	if (n_regs != REGS)
-		return fail(e, 0, "%u registers in the image, this architecture has %zu", n_regs, REGS);
+		return fail(e, 0, "%u registers in the image, this architecture has %zu", n_regs,
+			    REGS);
 	if (!arch_is_native(regs))
 		return fail(e, 0, "the registers are not those of a 64-bit program");
 	memset(f, 0, frame_head());
@@ -192,7 +196,8 @@ int arch_frame_build(void *out, uint64_t at, const uint64_t *regs, uint32_t n_re
 	memcpy(&sw.xfeatures, xstate + XSAVE_SW_AT, 8);
 	memcpy(&present, xstate + XSAVE_LEGACY, 8);
 	if (present & ~sw.xfeatures)
-		return fail(e, 0, "the extended state holds components %#llx that its mask %#llx lacks",
+		return fail(e, 0,
+			    "the extended state holds components %#llx that its mask %#llx lacks",
 			    (unsigned long long)present, (unsigned long long)sw.xfeatures);
 	memcpy(fp + XSAVE_SW_AT, &sw, sizeof(sw));
 	memcpy(fp + xstate_size, &magic2, sizeof(magic2));
