@@ -8,12 +8,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 /* The one piece of mutable state in src/base: where lines go is a property of the whole program. */
 static struct {
 	unsigned int mask;
 	bool verbose;
 	bool to_file;
 	int fd;
+	uint64_t start; /* of the program, for the times of debug lines */
 } out;
 
 static const struct {
@@ -74,6 +77,7 @@ int log_open(const char *mask_text, bool verbose, const char *path, struct error
 	}
 	out.mask = mask;
 	out.verbose = verbose;
+	out.start = mask ? clock_now() : 0;
 	return 0;
 }
 
@@ -95,17 +99,14 @@ static void put(int fd, const char *text, size_t n)
 	(void)rc;
 }
 
-void log_line(const char *head, const char *fmt, ...)
+static void vput(const char *head, const char *fmt, va_list ap)
 {
 	int kept = errno;
 	char line[2048];
 	size_t n = (size_t)snprintf(line, 64, "cr: %s", head);
-	va_list ap;
 
 	n = n < 63 ? n : 63;
-	va_start(ap, fmt);
 	vsnprintf(line + n, sizeof(line) - 1 - n, fmt, ap);
-	va_end(ap);
 	n = strlen(line);
 	for (size_t i = 0; i < n; i++)
 		if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
@@ -115,4 +116,25 @@ void log_line(const char *head, const char *fmt, ...)
 	if (out.to_file && strcmp(head, "warning: ") == 0)
 		put(STDERR_FILENO, line, n + 1);
 	errno = kept;
+}
+
+void log_line(const char *head, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vput(head, fmt, ap);
+	va_end(ap);
+}
+
+void log_timed(const char *room, const char *fmt, ...)
+{
+	double ms = (double)(clock_now() - out.start) / 1e6;
+	char head[48];
+	va_list ap;
+
+	snprintf(head, sizeof(head), "%s: %.3f ms: ", room, ms);
+	va_start(ap, fmt);
+	vput(head, fmt, ap);
+	va_end(ap);
 }

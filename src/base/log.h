@@ -25,6 +25,8 @@ int log_open(const char *mask_text, bool verbose, const char *path, struct error
 bool log_is_on(enum log_room room);
 bool log_is_verbose(void);
 void log_line(const char *head, const char *fmt, ...) format_printf(2, 3);
+/* With the time since log_open: "cr: DUMP: 1.204 ms: ...". */
+void log_timed(const char *room, const char *fmt, ...) format_printf(2, 3);
 
 #define warn(...) log_line("warning: ", __VA_ARGS__)
 #define inform(...)                                \
@@ -32,10 +34,10 @@ void log_line(const char *head, const char *fmt, ...) format_printf(2, 3);
 		if (log_is_verbose())              \
 			log_line("", __VA_ARGS__); \
 	} while (0)
-#define debug(room, ...)                                   \
-	do {                                               \
-		if (log_is_on(LOG_##room))                 \
-			log_line(#room ": ", __VA_ARGS__); \
+#define debug(room, ...)                               \
+	do {                                           \
+		if (log_is_on(LOG_##room))             \
+			log_timed(#room, __VA_ARGS__); \
 	} while (0)
 
 #endif

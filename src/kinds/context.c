@@ -20,6 +20,7 @@
 #include "process.pb-c.h"
 #include "proc/maps.h"
 #include "restore/api.h"
+#include "restore/host.h"
 
 #define SS_AUTODISARM_FLAG (1u << 31)
 
@@ -260,6 +261,21 @@ static int find_place(struct restore *r, const Context *m, uint32_t tid, uint64_
 	return no_place(sp, m, e);
 }
 
+static int check_xstate(const struct host *h, const Context *m, struct error *e)
+{
+	uint64_t mask = arch_xsave_mask(m->xstate.data, (uint32_t)m->xstate.len);
+
+	if (m->xstate.len > h->xsave_size || mask & ~h->xsave_mask)
+		return fail(
+			e, 0,
+			"its extended state has %zu bytes and components %#llx, this machine has "
+			"%u bytes and %#llx: restore it on a machine with the processor "
+			"features of the first",
+			m->xstate.len, (unsigned long long)mask, h->xsave_size,
+			(unsigned long long)h->xsave_mask);
+	return 0;
+}
+
 static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid,
 		struct error *e)
 {
@@ -271,6 +287,9 @@ static int emit(struct restore *r, struct plan *p, const void *record, uint32_t 
 	if (m->n_regs != arch_n_regs() || m->xstate.len > UINT32_MAX / 2)
 		return fail(e, 0, "%zu registers and %zu bytes of extended state in the image",
 			    m->n_regs, m->xstate.len);
+	rc = check_xstate(restore_host(r), m, e);
+	if (rc < 0)
+		return rc;
 	rc = find_place(r, m, tid, &at, e);
 	if (rc < 0)
 		return rc;

@@ -81,9 +81,10 @@ struct task_plan {
 	struct plan plan; /* plan.task: index in the list of all */
 	enum plan_sort sort;
 	struct rprocess *process;
-	uint32_t tid;      /* of what is restored; 0: any */
-	uint64_t at;       /* in the region */
-	uint32_t clone_op; /* the clone that an intermediate or cr itself makes */
+	uint32_t tid;            /* of what is restored; 0: any */
+	uint64_t at;             /* in the region */
+	uint32_t clone_op;       /* in one that makes a helper or the root: the clone */
+	struct task_plan *maker; /* of a helper */
 };
 
 struct shared_fd {
@@ -128,6 +129,8 @@ int host_fill(struct restore *r, struct error *e) must_check;
 /* Compiles the plans of the whole tree for r->hole; pure. Sets region_size to what they need. */
 int planner_run(struct restore *r, struct error *e) must_check;
 int plan_memory(struct restore *r, struct task_plan *t, struct error *e) must_check;
+/* Moves the vDSO to where the program had it (plan_own.c, as the two below). */
+int plan_vdso(struct restore *r, struct task_plan *t, struct error *e) must_check;
 int plan_files(struct restore *r, struct task_plan *t, struct error *e) must_check;
 /* Everything that cr has mapped and that the tree does not need goes away. */
 void plan_clear_memory(struct restore *r, struct task_plan *t);

@@ -19,174 +19,9 @@ static bool has(const Mapping *m, enum vmf f)
 	return m->flags >> f & 1;
 }
 
-static bool overlaps(uint64_t a, uint64_t a_end, uint64_t b, uint64_t b_end)
+static bool overlaps(const Mapping *m, const struct cr_rst_range *r)
 {
-	return a < b_end && b < a_end;
-}
-
-/* --- what cr has mapped -------------------------------------------------------------------------- */
-
-static int range_order(const void *a, const void *b)
-{
-	const struct host_range *x = a, *y = b;
-
-	return x->start < y->start ? -1 : x->start > y->start;
-}
-
-void plan_clear_memory(struct restore *r, struct task_plan *t)
-{
-	const struct host *h = &r->host;
-	struct host_range *keep =
-		arena_alloc(&r->arena, (h->n_own + h->n_vvar + 3) * sizeof(*keep));
-	uint64_t at = h->lowest;
-	size_t n = 0;
-
-	keep[n++] = (struct host_range){ r->hole.start, r->hole.start + r->region_size };
-	keep[n++] = h->vdso;
-	for (size_t i = 0; i < h->n_vvar; i++)
-		keep[n++] = h->vvar[i];
-	for (size_t i = 0; i < h->n_own; i++)
-		keep[n++] = (struct host_range){ h->own[i].start, h->own[i].end };
-	qsort(keep, n, sizeof(*keep), range_order);
-	keep[n++] = (struct host_range){ h->highest, h->highest };
-	for (size_t i = 0; i < n; i++) {
-		if (keep[i].start > at)
-			plan_call_is(&t->plan, 0, SYS_munmap, arg_num(at),
-				     arg_num(keep[i].start - at));
-		if (keep[i].end > at)
-			at = keep[i].end;
-	}
-}
-
-struct cr_rst_range *plan_own_left(struct restore *r, const Mm *mm, size_t *n)
-{
-	vec(struct cr_rst_range) left = { 0 };
-	struct cr_rst_range *out;
-
-	for (size_t i = 0; i < r->host.n_own; i++) {
-		struct cr_rst_range rest = r->host.own[i];
-
-		for (size_t k = 0; k < mm->n_mappings && rest.start < rest.end; k++) {
-			const Mapping *m = mm->mappings[k];
-
-			if (!overlaps(rest.start, rest.end, m->start, m->end))
-				continue;
-			if (m->start > rest.start) {
-				struct cr_rst_range *head = vec_add(&left);
-
-				*head = rest;
-				head->end = m->start;
-			}
-			if (m->end < rest.end)
-				rest.offset += m->end - rest.start;
-			rest.start = m->end < rest.end ? m->end : rest.end;
-		}
-		if (rest.start < rest.end)
-			*vec_add(&left) = rest;
-	}
-	*n = left.n;
-	out = arena_copy(&r->arena, left.v, left.n * sizeof(*left.v));
-	vec_free(&left);
-	return out;
-}
-
-/* --- the vDSO ------------------------------------------------------------------------------------ */
-
-static void emit_move(struct plan *p, uint64_t from, uint64_t size, uint64_t to)
-{
-	plan_call_is(p, to, SYS_mremap, arg_num(from), arg_num(size), arg_num(size),
-		     arg_num(MREMAP_MAYMOVE | MREMAP_FIXED), arg_num(to));
-}
-
-struct vdso_move {
-	struct host_range from[5];
-	uint64_t to[5];
-	size_t n;
-};
-
-/* Pairs the areas of the image with those of cr, which have the same sizes in the same order. */
-static int pair_areas(const struct restore *r, const Mm *mm, struct vdso_move *v, struct error *e)
-{
-	const struct host *h = &r->host;
-	size_t n_vvar = 0;
-
-	*v = (struct vdso_move){ 0 };
-	for (size_t i = 0; i < mm->n_mappings; i++) {
-		const Mapping *m = mm->mappings[i];
-		struct host_range from = h->vdso;
-
-		if (m->sort == MAPPING__SORT__VVAR) {
-			from = n_vvar < h->n_vvar ? h->vvar[n_vvar] : (struct host_range){ 0, 0 };
-			n_vvar++;
-		} else if (m->sort != MAPPING__SORT__VDSO) {
-			continue;
-		}
-		if (v->n == 5 || from.end - from.start != m->end - m->start)
-			return fail(
-				e, 0,
-				"the vDSO of the image does not have the layout of this kernel's; "
-				"restore it on the kernel it was made on");
-		v->from[v->n] = from;
-		v->to[v->n++] = m->start;
-	}
-	return 0;
-}
-
-static void move_all(struct plan *p, const struct vdso_move *v)
-{
-	for (size_t i = 0; i < v->n; i++) {
-		if (v->from[i].start != v->to[i])
-			emit_move(p, v->from[i].start, v->from[i].end - v->from[i].start, v->to[i]);
-	}
-}
-
-static bool move_is_direct(const struct vdso_move *v)
-{
-	for (size_t i = 0; i < v->n; i++) {
-		for (size_t k = 0; k < v->n; k++) {
-			uint64_t size = v->from[i].end - v->from[i].start;
-
-			if (overlaps(v->to[i], v->to[i] + size, v->from[k].start, v->from[k].end))
-				return false;
-		}
-	}
-	return true;
-}
-
-/* Every area that is moved; the ones of cr that the image does not have are unmapped. */
-static int plan_vdso(struct restore *r, struct task_plan *t, struct error *e)
-{
-	const struct host *h = &r->host;
-	struct plan *p = &t->plan;
-	struct vdso_move v;
-	uint64_t spare = r->hole.start + r->region_size;
-	int rc = pair_areas(r, t->process->mm, &v, e);
-
-	if (rc < 0)
-		return rc;
-	plan_note(p, "vDSO");
-	if (!v.n) {
-		for (size_t i = 0; i < h->n_vvar; i++)
-			plan_call_is(p, 0, SYS_munmap, arg_num(h->vvar[i].start),
-				     arg_num(h->vvar[i].end - h->vvar[i].start));
-		if (h->vdso.end)
-			plan_call_is(p, 0, SYS_munmap, arg_num(h->vdso.start),
-				     arg_num(h->vdso.end - h->vdso.start));
-		return 0;
-	}
-	if (v.from[0].start == v.to[0])
-		return 0;
-	if (!move_is_direct(&v)) {
-		for (size_t i = 0; i < v.n; i++) {
-			uint64_t size = v.from[i].end - v.from[i].start;
-
-			emit_move(p, v.from[i].start, size, spare);
-			v.from[i] = (struct host_range){ spare, spare + size };
-			spare += size;
-		}
-	}
-	move_all(p, &v);
-	return 0;
+	return m->start < r->end && r->start < m->end;
 }
 
 /* --- mappings ------------------------------------------------------------------------------------ */
@@ -255,7 +90,7 @@ static uint64_t map_flags(const struct memory *mem, const Mapping *m)
 		flags |= MAP_NORESERVE;
 	/* Only cr's executable, which nobody runs any more, may be replaced. */
 	for (size_t i = 0; i < h->n_own; i++) {
-		if (overlaps(m->start, m->end, h->own[i].start, h->own[i].end))
+		if (overlaps(m, &h->own[i]))
 			fixed = MAP_FIXED;
 	}
 	return flags | fixed;
@@ -427,13 +262,25 @@ static void plan_mappings(struct memory *mem)
 
 /* --- the fields of the mm and the exe link --------------------------------------------------------- */
 
+/* Nearly always one of the mapped files, which is there already. */
+static uint32_t fetch_exe(struct memory *mem)
+{
+	const Mm *mm = mem->mm;
+
+	for (size_t i = 0; i < mm->n_files; i++) {
+		if (mem->fetch_of_file[2 * i] && !strcmp(mm->files[i]->path, mm->exe->path))
+			return mem->fetch_of_file[2 * i] - 1;
+	}
+	return restore_emit_fetch(mem->r, &mem->t->plan,
+				  slot_add(mem->r,
+					   (struct slot){ .sort = SLOT_FILE, .file = mm->exe }));
+}
+
 static void plan_fields(struct memory *mem)
 {
 	struct restore *r = mem->r;
 	const Mm *mm = mem->mm;
 	struct plan *p = &mem->t->plan;
-	uint32_t slot =
-		slot_add(r, (struct slot){ .sort = SLOT_FILE, .file = mm->exe, .flags = O_RDONLY });
 	struct cr_rst_mm_map map = {
 		.start_code = mm->start_code,
 		.end_code = mm->end_code,
@@ -450,17 +297,17 @@ static void plan_fields(struct memory *mem)
 	};
 	struct cr_rst_range *own;
 	uint64_t map_at, own_at;
-	uint32_t fetch, mount_slot;
 	struct arg mount = arg_num(~0ull);
+	uint32_t fetch;
 	size_t n;
 
 	plan_note(p, "exe link: %s", mm->exe->path);
-	fetch = restore_emit_fetch(r, p, slot);
+	fetch = fetch_exe(mem);
 	own = plan_own_left(r, mm, &n);
-	if (!r->host.ways || r->host.ways & CR_RST_WAY_MOUNT) {
-		mount_slot = slot_add(r, (struct slot){ .sort = SLOT_OWN_EXE });
-		mount = arg_result(restore_emit_fetch(r, p, mount_slot));
-	}
+	if (r->host.ways & CR_RST_WAY_MOUNT)
+		mount = arg_result(
+			restore_emit_fetch(r, p,
+					   slot_add(r, (struct slot){ .sort = SLOT_OWN_EXE })));
 	map_at = plan_data(p, &map, sizeof(map));
 	/* The addresses of the auxiliary vector and the number of the descriptor are known in the task
 	 * only: two stores into the plan's own data. */

@@ -139,29 +139,44 @@ static void plan_children(struct restore *r, struct task_plan *t)
 
 /*
  * The helper shares the memory, waits until all threads have left, unmaps what is left of cr and dies.
- * It must be nobody's child: an intermediate makes it and exits, so that it falls to the nearest
- * subreaper, which is cr; the intermediate has no exit signal, so that no SIGCHLD is left behind.
+ * It must be nobody's child but cr's. The root makes it as its own sibling. Elsewhere an intermediate
+ * makes it and exits, so that it falls to the nearest subreaper, which is cr; the intermediate has no
+ * exit signal, so that no SIGCHLD is left behind, and is waited for.
  */
-static void plan_helper(struct restore *r, struct task_plan *leader)
+static void plan_maker(struct restore *r, struct task_plan *leader, struct task_plan *helper)
 {
-	struct rprocess *pr = leader->process;
-	struct task_plan *mid = new_plan(r, PLAN_INTERMEDIATE, pr, 0);
-	struct task_plan *t = new_plan(r, PLAN_HELPER, pr, 0);
-	struct plan *p = &leader->plan, *h = &t->plan;
-	struct cr_rst_range *own;
+	struct plan *p = &leader->plan;
+	struct task_plan *mid;
 	uint32_t op;
-	size_t n;
 
 	plan_note(p, "helper that takes the restorer away");
+	if (!leader->process->parent) {
+		/* CLONE_PARENT takes the exit signal of its maker; 0 is all that may be asked for. */
+		helper->maker = leader;
+		leader->clone_op = emit_clone(p, CLONE_VM | CLONE_PARENT, 0, 0, helper);
+		return;
+	}
+	mid = new_plan(r, PLAN_INTERMEDIATE, leader->process, 0);
+	helper->maker = mid;
+	mid->clone_op = emit_clone(&mid->plan, CLONE_VM, 0, 0, helper);
 	op = emit_clone(p, CLONE_VM, 0, 0, mid);
 	plan_op(p, CR_RST_CALL, SYS_wait4,
 		PLAN_ARGS(arg_result(op), arg_num(0), arg_num(__WALL), arg_num(0)), CR_RST_WANT_OK,
 		0);
 	emit_post(p, WORD_AT(reaped));
+}
 
-	mid->clone_op = emit_clone(&mid->plan, CLONE_VM, 0, 0, t);
+static void plan_helper(struct restore *r, struct task_plan *leader)
+{
+	struct rprocess *pr = leader->process;
+	struct task_plan *t = new_plan(r, PLAN_HELPER, pr, 0);
+	struct plan *h = &t->plan;
+	struct cr_rst_range *own;
+	size_t n;
 
-	emit_wait(h, WORD_AT(reaped), (uint32_t)r->n_processes);
+	plan_maker(r, leader, t);
+	if (pr->parent)
+		emit_wait(h, WORD_AT(reaped), (uint32_t)r->n_processes - 1);
 	emit_bond(h, (uint32_t)r->host.pid);
 	emit_post(h, WORD_AT(ready));
 	emit_wait(h, WORD_AT(gone), 1);

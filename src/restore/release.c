@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -33,7 +34,7 @@ static int wait_left(struct restore *r, const struct rthread *th, struct error *
 
 	snprintf(path, sizeof(path), "/proc/%u/task/%u/status", th->rec->process, th->rec->id);
 	for (unsigned int turn = 0;; turn++) {
-		struct timespec pause = { .tv_nsec = turn < 10 ? 10000 : 200000 };
+		const struct timespec pause = { .tv_nsec = 200000 };
 		uint64_t mask;
 
 		if (fd_read_file(AT_FDCWD, path, &b) < 0)
@@ -43,19 +44,24 @@ static int wait_left(struct restore *r, const struct rthread *th, struct error *
 		if (deadline_is_over(r->deadline))
 			return fail(e, ETIMEDOUT, "task %u: has not left the restorer",
 				    th->rec->id);
-		nanosleep(&pause, NULL);
+		/* It takes a few microseconds; a sleep is never shorter than the timer slack. */
+		if (turn < 20)
+			sched_yield();
+		else
+			nanosleep(&pause, NULL);
 	}
 }
 
 static void reap_helpers(struct restore *r)
 {
 	for (size_t i = 0; i < r->plans.n; i++) {
-		struct task_plan *t = r->plans.v[i];
-		const int64_t *results =
-			(void *)((char *)r->region + plan_results_at(&t->plan, t->at));
+		const struct task_plan *m = r->plans.v[i]->maker;
+		const int64_t *results;
 
-		if (t->sort == PLAN_INTERMEDIATE)
-			waitpid((pid_t)results[t->clone_op], NULL, __WALL);
+		if (!m)
+			continue;
+		results = (void *)((char *)r->region + plan_results_at(&m->plan, m->at));
+		waitpid((pid_t)results[m->clone_op], NULL, __WALL);
 	}
 }
 
@@ -89,6 +95,7 @@ int release_all(struct restore *r, struct error *e)
 				return rc;
 		}
 	}
+	debug(RESTORE, "all threads have left");
 	__atomic_store_n(&h->gone, 1, __ATOMIC_RELEASE);
 	syscall(SYS_futex, &h->gone, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 	reap_helpers(r);

@@ -76,6 +76,7 @@ static int prepare(struct restore *r, struct error *e)
 
 	if (rc < 0)
 		return rc;
+	debug(RESTORE, "read");
 	rc = restore_check(&r->img, e);
 	if (rc < 0)
 		return within(e, rc, "%s", r->opt->dir);
@@ -85,9 +86,11 @@ static int prepare(struct restore *r, struct error *e)
 	rc = link_kinds(r, e);
 	if (rc < 0)
 		return within(e, rc, "%s", r->opt->dir);
+	debug(RESTORE, "checked and linked");
 	rc = host_fill(r, e);
 	if (rc < 0)
 		return rc;
+	debug(RESTORE, "host is known");
 	rc = check_machine(r, e);
 	if (rc < 0)
 		return rc;
@@ -132,9 +135,11 @@ static int bring_up(struct restore *r, struct error *e)
 
 	if (rc < 0)
 		return rc;
+	debug(RESTORE, "all descriptors are open");
 	rc = run_wait_ready(r, e);
 	if (rc < 0)
 		return rc;
+	debug(RESTORE, "all tasks are ready");
 	rc = run_outside(r, e);
 	if (rc < 0)
 		return rc;
@@ -172,6 +177,7 @@ static int restore_all(struct restore *r, int *status, struct error *e)
 		print_plans(r);
 		return 0;
 	}
+	debug(RESTORE, "%zu plans", r->plans.n);
 	rc = bring_up(r, e);
 	slots_close(r);
 	if (rc < 0) {
@@ -179,6 +185,7 @@ static int restore_all(struct restore *r, int *status, struct error *e)
 		return rc;
 	}
 	run_commit(r);
+	debug(RESTORE, "committed");
 	rc = release_all(r, e);
 	if (rc < 0) {
 		run_abort(r);

@@ -5,7 +5,8 @@
  *   tree.c      records become a tree of processes (pure)
  *   hole.c      an address range that is free everywhere (pure)
  *   host.c      what a plan may know of this machine and of cr
- *   planner.c   the plans of all tasks; plan_memory.c and plan_files.c are its parts (pure)
+ *   planner.c   the plans of all tasks; plan_own.c, plan_memory.c and plan_files.c are
+ *                its parts (pure)
  *   slots.c     descriptors that cr opens for the tasks, while the plans already run
  *   run.c       the shared region, the first clone, barriers, failure
  *   release.c   all threads have left; the helpers take the restorer away

@@ -369,6 +369,8 @@ static void restore_with_stacks(struct restore *r, Mm *mm, Thread *th)
 	areas[1] = mapping_of(0x200000, 0x300000, PROT_READ | PROT_WRITE, 0);
 	areas[2] = mapping_of(0x300000, 0x400000, PROT_NONE, 0);
 	areas[3] = mapping_of(0x800000, 0x900000, PROT_READ | PROT_WRITE, VMF(gd));
+	r->host.xsave_mask = 7;
+	r->host.xsave_size = XSIZE;
 	mm__init(mm);
 	mm->mappings = list;
 	mm->n_mappings = 4;
@@ -418,6 +420,27 @@ static void frames_go_where_signals_go(void)
 		if (!strstr(plan_of(&r, "context", &m), want))
 			printf("# %s: %s not %s\n", s->about, plan_of(&r, "context", &m), want);
 		CU_ASSERT_PTR_NOT_NULL(strstr(plan_of(&r, "context", &m), want));
+		room_restore_free(&r);
+	}
+}
+
+/* A machine whose extended state is smaller, or lacks a component. */
+static void another_processor_is_refused(void)
+{
+	uint8_t xstate[XSIZE];
+	uint64_t regs[27];
+
+	for (int i = 0; i < 3; i++) {
+		struct restore r = { 0 };
+		Context m;
+		Thread th;
+		Mm mm;
+
+		restore_with_stacks(&r, &mm, &th);
+		fill_context(&m, regs, xstate, &stack_cases[0]);
+		r.host.xsave_size -= i == 1 ? 64 : 0;
+		r.host.xsave_mask &= i == 2 ? 3 : ~0ull;
+		CU_ASSERT_EQUAL(!strstr(plan_of(&r, "context", &m), "extended state"), i == 0);
 		room_restore_free(&r);
 	}
 }
@@ -1112,6 +1135,7 @@ int main(void)
 		{ "personality, dumpable, deathsig", plans_of_numbers },
 		{ "creds", plan_of_creds },
 		{ "frames go where those of signals go", frames_go_where_signals_go },
+		{ "another processor is refused", another_processor_is_refused },
 		{ "a stack grows into free room", a_stack_grows_into_free_room },
 		{ "a restartable sequence is aborted", a_restartable_sequence_is_aborted },
 		{ "an interrupted call is made again", an_interrupted_call_is_made_again },

@@ -285,6 +285,8 @@ static void make_host(struct host *h)
 	h->rseq_signature = 0x53053053;
 	h->ignored = 1ull << 12; /* SIGPIPE */
 	h->umask = 022;
+	h->xsave_mask = 7;
+	h->xsave_size = 832;
 	h->cap_eff = h->cap_prm = h->cap_bnd = ~0ull;
 	h->limits[3].rlim_cur = 8 << 20; /* RLIMIT_STACK */
 }

@@ -21,14 +21,15 @@ uint64_t arch_xsave_mask(const uint8_t *xstate, uint32_t xstate_size)
 
 void arch_xsave_host(uint64_t *mask, uint32_t *size)
 {
-	unsigned int a, b, c, d;
+	unsigned int a, b, c, d, low, high;
 
 	*mask = 3;
 	*size = 512 + 64;
 	if (!__get_cpuid_count(0xd, 0, &a, &b, &c, &d))
 		return;
-	*mask = (uint64_t)d << 32 | a;
-	/* b: the size for the features that the kernel has switched on in XCR0 */
+	/* XCR0, what the kernel has switched on; and the size for that */
+	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+	*mask = (uint64_t)high << 32 | low;
 	*size = b;
 }
 
