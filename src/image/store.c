@@ -12,7 +12,7 @@
 #include "image/hash.h"
 #include "image/image.h"
 
-#define CHUNK ((size_t)256 * 1024) /* fits the second-level cache: hashed while it is there */
+#define CHUNK ((size_t)64 * 1024) /* small: what is read once is hashed from the cache */
 
 void store_name(char name[STORE_NAME_ROOM], unsigned int n)
 {
@@ -98,7 +98,7 @@ int store_write_file(int dir, const char *name, const void *p, size_t n, bool sy
 int store_hash(int fd, uint64_t size, uint64_t *xxh3, struct error *e)
 {
 	XXH3_state_t *hash = XXH3_createState();
-	auto_free char *chunk = mem_alloc(CHUNK);
+	auto_free char *chunk = mem_realloc(NULL, CHUNK);
 	int rc = 0;
 
 	if (!hash)

@@ -375,30 +375,38 @@ static uint64_t aside(const struct host *h)
 	return n;
 }
 
+/* A guess that is hardly ever too small; what is too much costs addresses only. */
+static uint64_t guess_size(const struct restore *r)
+{
+	uint64_t size = 65536;
+
+	for (size_t i = 0; i < r->n_processes; i++) {
+		const struct rprocess *p = &r->processes[i];
+
+		size += p->n_threads * 16384;
+		size += (p->mm->n_mappings * 4 + p->mm->n_extents + p->files->n_fds * 4) * 96;
+	}
+	return page_up(size);
+}
+
 int planner_run(struct restore *r, struct error *e)
 {
-	uint64_t room;
-	int rc;
+	uint64_t room = guess_size(r);
 
-	/*
-	 * Twice: the size of the plans does not depend on where the hole is but for a few
-	 * operations, where the hole can be depends on their size.
-	 */
-	r->region_size = 0;
-	r->hole = (struct host_range){ r->host.lowest, r->host.lowest };
-	rc = compile(r, e);
-	if (rc < 0)
-		return rc;
-	rc = hole_of_tree(r, r->region_size + 65536 + aside(&r->host), e);
-	if (rc < 0)
-		return rc;
-	room = r->region_size + 65536;
-	r->region_size = room;
-	rc = compile(r, e);
-	if (rc < 0)
-		return rc;
-	if (r->region_size > room)
-		return fail(e, 0, "the plans outgrow their region");
+	/* Where the hole can be depends on the size of the plans, and the plans on where it is. */
+	for (;;) {
+		int rc = hole_of_tree(r, room + aside(&r->host), e);
+
+		if (rc < 0)
+			return rc;
+		r->region_size = room;
+		rc = compile(r, e);
+		if (rc < 0)
+			return rc;
+		if (r->region_size <= room)
+			break;
+		room = r->region_size + 65536;
+	}
 	r->region_size = room;
 	return 0;
 }

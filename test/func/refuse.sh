@@ -1,0 +1,951 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# What this version cannot save is refused by name, and where that can be seen from outside, before
+# anything is stopped: `cr check` lists it, `cr dump` says it in one sentence and leaves no file, and the
+# subject runs on and has not been traced for a moment.
+set -u
+LC_ALL=C
+export LC_ALL
+
+cr=${CR:-${builddir:-.}/cr}
+skip_all() {
+	if [ -n "${CR_MUST_WORK:-}" ]; then
+		echo "1..1"
+		echo "not ok 1 - cannot test here: $1"
+		exit 1
+	fi
+	echo "1..0 # SKIP $1"
+	exit 0
+}
+[ -x "$cr" ] || skip_all "$cr is not there"
+command -v gcc >/dev/null || skip_all "gcc is not there"
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/cr-refuse.XXXXXX") || exit 99
+started= # what the shell waits for
+pid=     # the subject
+# shellcheck disable=SC2317 # called by the trap
+end() {
+	for p in $pid $started; do
+		kill -9 "$p" 2>/dev/null
+	done
+	rm -rf "$work"
+}
+trap end EXIT
+trap 'exit 99' HUP INT TERM
+
+# --- the subject: refuse-subject WHAT prepares it, says "ready PID", and then a dot for each round -----
+cat >"$work/subject.c" <<'END'
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/fanotify.h>
+#include <sys/file.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/shm.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+static char dir[4096];
+static volatile int loud = 1;
+
+/* What cannot be had here is no failure of cr. */
+static long must(long rc, const char *what)
+{
+	if (rc != -1)
+		return rc;
+	dprintf(1, "skip %s: %s\n", what, strerror(errno));
+	_exit(77);
+}
+#define MUST(x) must((long)(x), #x)
+
+static void nap(void)
+{
+	struct timespec t = { .tv_nsec = 10000000 };
+
+	nanosleep(&t, NULL);
+}
+
+static const char *in_dir(const char *name)
+{
+	static char path[4200];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return path;
+}
+
+static int new_file(const char *name)
+{
+	int fd = (int)MUST(open(in_dir(name), O_RDWR | O_CREAT | O_TRUNC, 0600));
+
+	MUST(ftruncate(fd, 4096));
+	return fd;
+}
+
+/* A process outside the tree, for as long as the subject lives. */
+static void outside(void (*then)(pid_t))
+{
+	pid_t me = getpid();
+	int status;
+
+	if (!fork()) {
+		if (!fork()) {
+			setsid();
+			then(me);
+			while (kill(me, 0) == 0)
+				nap();
+			_exit(0);
+		}
+		_exit(0);
+	}
+	wait(&status);
+}
+
+static void *map(size_t n, int prot, int flags, int fd)
+{
+	void *p = mmap(NULL, n, prot, flags, fd, 0);
+
+	if (p == MAP_FAILED)
+		must(-1, "mmap");
+	return p;
+}
+#define ANON (MAP_PRIVATE | MAP_ANONYMOUS)
+#define RW (PROT_READ | PROT_WRITE)
+
+/* --- descriptors --- */
+
+static void tty(void)
+{
+	int m = (int)MUST(posix_openpt(O_RDWR | O_NOCTTY)), s;
+
+	MUST(grantpt(m));
+	MUST(unlockpt(m));
+	s = (int)MUST(open(ptsname(m), O_RDWR | O_NOCTTY));
+	dup2(s, 0);
+	close(s);
+}
+static void tcp(void)
+{
+	int s = (int)MUST(socket(AF_INET, SOCK_STREAM, 0));
+
+	MUST(listen(s, 1));
+}
+static void netlink(void) { MUST(socket(AF_NETLINK, SOCK_RAW, 0)); }
+static void unix_pair(void)
+{
+	int s[2];
+
+	MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, s));
+}
+static void timer_fd(void) { MUST(timerfd_create(CLOCK_MONOTONIC, 0)); }
+static void signal_fd(void)
+{
+	sigset_t s;
+
+	sigemptyset(&s);
+	sigaddset(&s, SIGUSR1);
+	MUST(signalfd(-1, &s, 0));
+}
+static void inotify(void) { MUST(inotify_init1(0)); }
+static void fanotify(void) { MUST(fanotify_init(0, O_RDONLY)); }
+static void memfd(void) { MUST(memfd_create("name", 0)); }
+static void uring(void)
+{
+	char params[120] = { 0 };
+
+	MUST(syscall(425, 4, params));
+}
+static int uffd_open(void)
+{
+	uint64_t api[3] = { 0xaa, 0, 0 };
+	int fd = (int)MUST(syscall(SYS_userfaultfd, 0));
+
+	MUST(ioctl(fd, _IOWR(0xaa, 0x3f, uint64_t[3]), api));
+	return fd;
+}
+static void uffd(void) { uffd_open(); }
+static void pid_fd(void) { MUST(syscall(SYS_pidfd_open, getpid(), 0)); }
+static void kmsg(void) { MUST(open("/dev/kmsg", O_RDONLY)); }
+static void proc_file(void) { MUST(open("/proc/self/maps", O_RDONLY)); }
+static void deleted_file(void)
+{
+	new_file("object");
+	unlink(in_dir("object"));
+}
+static void linked_file(void)
+{
+	new_file("object");
+	MUST(link(in_dir("object"), strcat(strcpy((char[4200]){ 0 }, dir), "/other")));
+	unlink(in_dir("object"));
+}
+static void replaced_file(void)
+{
+	char other[4200];
+
+	close(new_file("other"));
+	strcpy(other, in_dir("other"));
+	new_file("object");
+	MUST(rename(other, in_dir("object")));
+}
+static void tmpfile_fd(void) { MUST(open(dir, O_TMPFILE | O_RDWR, 0600)); }
+static void deleted_folder(void)
+{
+	MUST(mkdir(in_dir("folder"), 0700));
+	MUST(open(in_dir("folder"), O_RDONLY | O_DIRECTORY));
+	rmdir(in_dir("folder"));
+}
+static int end_outside;
+static void hold_end(pid_t me)
+{
+	(void)me;
+	for (int i = 3; i < 10; i++)
+		if (i != end_outside)
+			close(i);
+}
+static void pipe_out(void)
+{
+	int p[2];
+
+	MUST(pipe(p));
+	end_outside = p[0];
+	outside(hold_end);
+	close(p[0]);
+}
+static void fifo(void)
+{
+	MUST(mkfifo(in_dir("object"), 0600));
+	MUST(open(in_dir("object"), O_RDWR));
+}
+static void flocked(void) { MUST(flock(new_file("object"), LOCK_EX)); }
+static void posix_lock(void)
+{
+	struct flock l = { .l_type = F_WRLCK };
+
+	MUST(fcntl(new_file("object"), F_SETLK, &l));
+}
+static void ofd_lock(void)
+{
+	struct flock l = { .l_type = F_WRLCK };
+
+	MUST(fcntl(new_file("object"), F_OFD_SETLK, &l));
+}
+static void lease(void) { MUST(fcntl(new_file("object"), F_SETLEASE, F_WRLCK)); }
+static void epoll_gone(void)
+{
+	struct epoll_event ev = { .events = EPOLLIN };
+	int e = (int)MUST(epoll_create1(0)), p[2];
+
+	MUST(pipe(p));
+	MUST(epoll_ctl(e, EPOLL_CTL_ADD, p[0], &ev));
+	dup2(p[0], 20);
+	close(p[0]);
+}
+
+/* --- memory --- */
+
+static void memfd_map(void)
+{
+	int fd = (int)MUST(memfd_create("name", 0));
+
+	MUST(ftruncate(fd, 4096));
+	map(4096, RW, MAP_SHARED, fd);
+	close(fd);
+}
+static void shared_anon(void) { map(4096, RW, MAP_SHARED | MAP_ANONYMOUS, -1); }
+static void deleted_map(void)
+{
+	int fd = new_file("object");
+
+	map(4096, PROT_READ, MAP_PRIVATE, fd);
+	close(fd);
+	unlink(in_dir("object"));
+}
+static void uffd_map(void)
+{
+	uint64_t reg[4] = { (uintptr_t)map(4096, RW, ANON, -1), 4096, 1, 0 };
+
+	MUST(ioctl(uffd_open(), _IOWR(0xaa, 0x00, uint64_t[4]), reg));
+}
+static void sysv(void)
+{
+	int id = (int)MUST(shmget(IPC_PRIVATE, 4096, 0600));
+	void *p = shmat(id, NULL, 0);
+
+	shmctl(id, IPC_RMID, NULL);
+	MUST((intptr_t)p);
+}
+static void hugetlb(void) { map(2 << 20, RW, ANON | MAP_HUGETLB | MAP_NORESERVE, -1); }
+static void sealed(void) { MUST(syscall(462, map(4096, RW, ANON, -1), 4096, 0)); }
+static void guard(void) { MUST(madvise(map(65536, RW, ANON, -1), 4096, 102)); }
+static void droppable(void) { map(4096, RW, MAP_ANONYMOUS | 0x08, -1); }
+static void secret(void)
+{
+	int fd = (int)MUST(syscall(447, 0));
+
+	MUST(ftruncate(fd, 4096));
+	map(4096, RW, MAP_SHARED, fd);
+	close(fd);
+}
+static void aio(void)
+{
+	unsigned long ctx = 0;
+
+	MUST(syscall(SYS_io_setup, 4, &ctx));
+}
+
+/* --- tasks --- */
+
+static void deleted_cwd(void)
+{
+	MUST(mkdir(in_dir("folder"), 0700));
+	MUST(chdir(in_dir("folder")));
+	rmdir(in_dir("folder"));
+}
+static void posix_timer(void)
+{
+	struct itimerspec ts = { .it_value.tv_sec = 1000 };
+	timer_t t;
+
+	MUST(timer_create(CLOCK_MONOTONIC, NULL, &t));
+	MUST(timer_settime(t, 0, &ts, NULL));
+}
+static void itimer(void)
+{
+	struct itimerval v = { .it_value.tv_sec = 1000 };
+
+	MUST(setitimer(ITIMER_REAL, &v, NULL));
+}
+static void vtimer(void)
+{
+	struct itimerval v = { .it_value.tv_sec = 1000 };
+
+	MUST(setitimer(ITIMER_VIRTUAL, &v, NULL));
+}
+static void pending(void)
+{
+	sigset_t s;
+
+	sigemptyset(&s);
+	sigaddset(&s, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &s, NULL);
+	raise(SIGUSR1);
+}
+static void filter(void)
+{
+	struct sock_filter all = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+	struct sock_fprog prog = { 1, &all };
+
+	MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+	MUST(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog));
+}
+static void trace(pid_t me)
+{
+	prctl(PR_SET_NAME, "the-tracer");
+	if (ptrace(PTRACE_SEIZE, me, 0, 0) < 0)
+		_exit(1);
+}
+static void traced(void)
+{
+	char line[64];
+
+	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
+	outside(trace);
+	for (int i = 0; i < 500; i++) {
+		FILE *f = fopen("/proc/self/status", "re");
+		int tracer = 0;
+
+		while (f && !tracer && fgets(line, sizeof(line), f))
+			sscanf(line, "TracerPid: %d", &tracer);
+		fclose(f);
+		if (tracer)
+			return;
+		nap();
+	}
+	errno = EPERM;
+	must(-1, "be traced");
+}
+static void zombie(void)
+{
+	pid_t p = fork();
+
+	if (!p)
+		_exit(0);
+	waitid(P_PID, (id_t)p, NULL, WEXITED | WNOWAIT);
+}
+static void child_socket(void)
+{
+	int up[2];
+	char c;
+
+	MUST(pipe(up));
+	if (!fork()) {
+		unix_pair();
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		prctl(PR_SET_NAME, "the-child");
+		write(up[1], "x", 1);
+		close(up[0]);
+		close(up[1]);
+		for (;;)
+			nap();
+	}
+	read(up[0], &c, 1);
+	close(up[0]);
+	close(up[1]);
+}
+static int for_ever(void *arg)
+{
+	(void)arg;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;)
+		nap();
+}
+static void shares(int flags)
+{
+	char *stack = map(65536, RW, ANON, -1);
+
+	MUST(clone(for_ever, stack + 65536, flags | SIGCHLD, NULL));
+	for (int i = 0; i < 10; i++)
+		nap();
+}
+static void shares_vm(void) { shares(CLONE_VM); }
+static void shares_files(void) { shares(CLONE_FILES); }
+static void shares_fs(void) { shares(CLONE_FS); }
+static void deadline(void)
+{
+	struct { uint32_t size, policy; uint64_t flags; uint32_t nice, prio; uint64_t t[3]; } a = {
+		.size = 48, .policy = 6, .t = { 10000000, 30000000, 30000000 } };
+
+	MUST(syscall(SYS_sched_setattr, 0, &a, 0));
+}
+static void *own(void *flags)
+{
+	MUST(unshare((int)(intptr_t)flags));
+	*(volatile int *)&loud = 2;
+	for (;;)
+		nap();
+}
+static void thread_own(int flags)
+{
+	pthread_t t;
+
+	pthread_create(&t, NULL, own, (void *)(intptr_t)flags);
+	while (loud != 2)
+		nap();
+}
+static void own_files(void) { thread_own(CLONE_FILES); }
+static void own_fs(void) { thread_own(CLONE_FS); }
+static void *on_and_on(void *arg)
+{
+	for (;;) {
+		nap();
+		write(1, ".", 1);
+	}
+	return arg;
+}
+static void no_leader(void)
+{
+	pthread_t t;
+
+	dprintf(1, "ready %d\n", getpid());
+	pthread_create(&t, NULL, on_and_on, NULL);
+	pthread_exit(NULL);
+}
+static void ns_mnt(void) { MUST(unshare(CLONE_NEWNS)); }
+static void ns_net(void) { MUST(unshare(CLONE_NEWNET)); }
+static void ns_uts(void) { MUST(unshare(CLONE_NEWUTS)); }
+static void ns_ipc(void) { MUST(unshare(CLONE_NEWIPC)); }
+static void ns_cgroup(void) { MUST(unshare(CLONE_NEWCGROUP)); }
+static void ns_user(void) { MUST(unshare(CLONE_NEWUSER)); }
+static void ns_time(void) { MUST(unshare(0x80)); }
+static void ns_pid_children(void) { MUST(unshare(CLONE_NEWPID)); }
+static void ns_pid(void)
+{
+	pid_t p;
+	int status;
+
+	MUST(unshare(CLONE_NEWPID));
+	p = fork();
+	if (!p)
+		return;
+	dprintf(1, "ready %d\n", p);
+	waitpid(p, &status, 0);
+	_exit(0);
+}
+static void strict(void) { MUST(syscall(SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_STRICT, 0, 0, 0)); }
+static void change_root(void) { MUST(chroot(dir)); }
+static void none(void) { }
+
+static const struct { const char *name; void (*run)(void); } all[] = {
+#define X(f) { #f, f }
+	X(tty), X(tcp), X(netlink), X(unix_pair), X(timer_fd), X(signal_fd), X(inotify), X(fanotify),
+	X(memfd), X(uring), X(uffd), X(pid_fd), X(kmsg), X(proc_file), X(deleted_file), X(linked_file),
+	X(replaced_file), X(tmpfile_fd), X(deleted_folder), X(pipe_out), X(fifo), X(flocked),
+	X(posix_lock), X(ofd_lock), X(lease), X(epoll_gone), X(memfd_map), X(shared_anon),
+	X(deleted_map), X(uffd_map), X(sysv), X(hugetlb), X(sealed), X(guard), X(droppable), X(secret),
+	X(aio), X(deleted_cwd), X(posix_timer), X(itimer), X(vtimer), X(pending), X(filter), X(traced),
+	X(zombie), X(child_socket), X(shares_vm), X(shares_files), X(shares_fs), X(deadline),
+	X(own_files), X(own_fs), X(no_leader), X(ns_mnt), X(ns_net), X(ns_uts), X(ns_ipc), X(ns_cgroup),
+	X(ns_user), X(ns_time), X(ns_pid_children), X(ns_pid), X(strict), X(change_root), X(none),
+};
+
+int main(int argc, char **argv)
+{
+	size_t i = 0;
+
+	(void)argc;
+	for (int fd = 3; fd < 1024; fd++)
+		close(fd);
+	while (strcmp(all[i].name, argv[1]))
+		i++;
+	snprintf(dir, sizeof(dir), "%s", argv[2]);
+	all[i].run();
+	if (all[i].run != ns_pid)
+		dprintf(1, "ready %d\n", getpid());
+	for (;;) {
+		if (all[i].run == strict) /* must not even sleep */
+			for (volatile int k = 0; k < 10000000; k++)
+				;
+		else
+			nap();
+		write(1, ".", 1);
+	}
+}
+END
+
+# watch PID FILE COMMAND...: runs the command and looks all the time whether anything of PID is traced
+# or stopped by a tracer; if so, FILE is made.
+cat >"$work/watch.c" <<'END'
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Who traces it now? */
+static int tracer(const char *task, const char *tid)
+{
+	char path[300], text[4096], *at;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s/status", task, tid);
+	fd = open(path, O_RDONLY);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (fd >= 0)
+		close(fd);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	at = strstr(text, "TracerPid:\t");
+	return at ? atoi(at + 11) : 0;
+}
+
+static int any(const char *task)
+{
+	struct dirent *d;
+	DIR *all = opendir(task);
+	int found = 0;
+
+	while (all && (d = readdir(all)))
+		if (d->d_name[0] != '.' && !found)
+			found = tracer(task, d->d_name);
+	if (all)
+		closedir(all);
+	return found;
+}
+
+int main(int argc, char **argv)
+{
+	char task[64];
+	int status, before, seen = 0;
+	pid_t p;
+
+	(void)argc;
+	snprintf(task, sizeof(task), "/proc/%s/task", argv[1]);
+	before = any(task);
+	p = fork();
+	if (!p) {
+		execv(argv[3], argv + 3);
+		_exit(99);
+	}
+	while (waitpid(p, &status, WNOHANG) == 0) {
+		int now = any(task);
+
+		seen = seen || (now && now != before);
+	}
+	if (seen)
+		close(open(argv[2], O_CREAT | O_WRONLY, 0600));
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 98;
+}
+END
+
+# A program for the 32-bit half of the kernel, without libc.
+cat >"$work/m32.c" <<'END'
+static int call(int nr, int a, const void *b, int c)
+{
+	int ret;
+
+	asm volatile("int $0x80" : "=a"(ret) : "a"(nr), "b"(a), "c"(b), "d"(c) : "memory");
+	return ret;
+}
+void _start(void)
+{
+	char text[] = "ready 0000000000\n";
+	int pid = call(20, 0, 0, 0);
+	int nap[2] = { 0, 10000000 };
+
+	for (int i = 15; i > 5; i--, pid /= 10)
+		text[i] = (char)('0' + pid % 10);
+	for (int i = 3; i < 64; i++)
+		call(6, i, 0, 0);
+	call(4, 1, text, 17);
+	for (;;) {
+		call(162, (int)(long)nap, 0, 0);
+		call(4, 1, ".", 1);
+	}
+}
+END
+gcc -O1 -w -pthread -o "$work/subject" "$work/subject.c" || skip_all "the subject does not compile"
+gcc -O1 -w -o "$work/watch" "$work/watch.c" || skip_all "the watcher does not compile"
+
+# --- helpers ---------------------------------------------------------------------------------------
+n=0
+failed=0
+report() { # TITLE WRONG
+	n=$((n + 1))
+	if [ -z "$2" ]; then
+		echo "ok $n - $1"
+	else
+		failed=1
+		echo "not ok $n - $1"
+		echo "$2" | sed 's/^/# /'
+	fi
+}
+skip() { # TITLE WHY
+	n=$((n + 1))
+	echo "ok $n - $1 # SKIP $2"
+}
+
+# until_true COMMAND...: for about 20 seconds
+until_true() {
+	turns=0
+	until "$@"; do
+		turns=$((turns + 1))
+		[ $turns -lt 1000 ] || return 1
+		sleep 0.02
+	done
+}
+# shellcheck disable=SC2317 # called by until_true
+has_said() {
+	grep -a -q -e '^ready' -e '^skip' "$work/out"
+}
+# shellcheck disable=SC2317 # called by until_true
+is_longer() { # THAN
+	[ "$(wc -c <"$work/out")" -gt "$1" ]
+}
+
+# start PROGRAM ARGUMENT...: sets pid, or why it cannot be had
+start() {
+	rm -rf "$work/dir"
+	mkdir -p "$work/dir"
+	: >"$work/out"
+	why=
+	setsid "$@" </dev/null >>"$work/out" 2>&1 &
+	started=$!
+	until_true has_said || why="does not start: $(cat "$work/out")"
+	pid=$(sed -n 's/^ready 0*//p' "$work/out")
+	[ -n "$pid" ] || why=${why:-$(sed -n 's/^skip //p' "$work/out")}
+	[ -z "$why" ]
+}
+finish() {
+	[ -z "$pid" ] || kill -9 "$pid" 2>/dev/null
+	[ -z "$started" ] || wait "$started" 2>/dev/null
+	pid=
+	started=
+}
+
+# What must be the same afterwards.
+looks() {
+	cat "/proc/$pid/maps"
+	grep -E '^(TracerPid|Threads|Sig[^Q]|Shd)' "/proc/$pid/status"
+	ls "/proc/$pid/fd"
+}
+state() {
+	sed 's/.*) //; s/ .*//' "/proc/$pid/stat"
+}
+
+# one_sentence FILE REGEX...: prints what is wrong with a message of cr
+one_sentence() {
+	file=$1
+	shift
+	[ "$(wc -l <"$file")" -eq 1 ] || echo "not one line but $(wc -l <"$file"):"
+	grep -q '^cr: ' "$file" || echo "does not begin with cr:"
+	for regex; do
+		grep -q -E -e "$regex" "$file" || echo "does not match '$regex':"
+	done
+}
+
+no_image() {
+	[ ! -e "$work/image" ] || echo "the image is there"
+	[ ! -e "$work/image.partial" ] || echo "image.partial is there"
+	[ ! -e "$work/traced" ] || [ "$1" = late ] || echo "the subject was traced for a moment"
+	[ -e "$work/traced" ] || [ "$1" = early ] || echo "nobody traced the subject"
+	rm -rf "$work/image" "$work/image.partial" "$work/traced"
+}
+
+unharmed() {
+	looks >"$work/looks.now" 2>&1
+	cmp -s "$work/looks" "$work/looks.now" || diff "$work/looks" "$work/looks.now"
+	if [ "$(state)" = T ]; then
+		kill -CONT "$pid"
+	elif [ "$stopped" ]; then
+		echo "it is not stopped any more"
+	fi
+	until_true is_longer "$(wc -c <"$work/out")" || echo "the subject does not run on: $(state)"
+}
+
+dump_says() { # early|late REGEX
+	"$work/watch" "$pid" "$work/traced" "$cr" dump "$pid" "$work/image" 2>"$work/err" >&2
+	status=$?
+	[ $status -eq 1 ] || echo "the status of dump is $status"
+	one_sentence "$work/err" "task [0-9]+: |process [0-9]+" "$2" | sed '$!b
+		r '"$work/err"
+	no_image "$1"
+}
+
+check_says() { # early|late REGEX
+	"$cr" check "$pid" >"$work/text" 2>&1
+	status=$?
+	"$cr" check --json "$pid" >"$work/json" 2>&1
+	both=$status-$?
+	if [ "$1" = late ]; then
+		[ $both = 0-0 ] || echo "check: status $both" "$(grep refused "$work/text")"
+		return
+	fi
+	[ $both = 1-1 ] || echo "check: status $both"
+	grep -q -E "^refused +[0-9]+ .*($2)" "$work/text" ||
+		{ echo "check does not list '$2':"; grep refused "$work/text"; }
+	grep -q '"ok": false' "$work/json" && grep -q -E "\"refusal\": .*" "$work/json" ||
+		echo "check --json lists nothing refused"
+}
+
+# refused early|late TITLE REGEX: of the subject that has been started
+refused() {
+	looks >"$work/looks"
+	report "$2" "$(check_says "$1" "$3"; dump_says "$1" "$3"; unharmed)"
+	finish
+}
+
+# try early|late WHAT TITLE REGEX
+stopped=
+try() {
+	if start "$work/subject" "$2" "$work/dir"; then
+		refused "$1" "$3" "$4"
+	else
+		finish
+		skip "$3" "$why"
+	fi
+}
+
+# --- must fail: without anything to refuse, the checks above find it -----------------------------------
+start "$work/subject" none "$work/dir" || skip_all "$why"
+looks >"$work/looks"
+"$cr" check "$pid" >"$work/text" 2>&1 || skip_all "an ordinary subject is refused: $(grep refused "$work/text")"
+wrong=
+[ -n "$(check_says early tty)" ] || wrong="check_says finds nothing"
+"$work/watch" "$pid" "$work/traced" "$cr" dump --leave-running "$pid" "$work/image" 2>"$work/err" ||
+	wrong=$(cat "$work/err")
+[ -n "$(one_sentence "$work/err" 'no such text')" ] || wrong="$wrong; one_sentence finds nothing"
+[ "$(no_image early | wc -l)" -eq 2 ] || wrong="$wrong; no_image does not find an image and a tracer"
+kill -STOP "$pid"
+sed -i 1d "$work/looks"
+[ -n "$(stopped=; unharmed)" ] || wrong="$wrong; unharmed finds nothing"
+finish
+report "must fail: an ordinary subject, which can be saved" "$wrong"
+
+# --- descriptors -------------------------------------------------------------------------------------
+try early tty "a terminal on stdin" "fd 0: /dev/pts/[0-9]+: .*character device.*close"
+try early tcp "a TCP socket" "fd 3: socket:.*close"
+try early netlink "a netlink socket" "fd 3: socket:.*close"
+try early unix_pair "a pair of Unix sockets" "fd 3: socket:.*close"
+try early timer_fd "timerfd" "fd 3: anon_inode:\[timerfd\].*close"
+try early signal_fd "signalfd" "fd 3: anon_inode:\[signalfd\].*close"
+try early inotify "inotify" "fd 3: anon_inode:inotify.*close"
+try early fanotify "fanotify" "fd 3: anon_inode:\[fanotify\].*close"
+try early memfd "memfd" "fd 3: /memfd:name.*memory file"
+try early uring "io_uring" "(fd 3: anon_inode:\[io_uring\].*close|io_uring)"
+try early uffd "userfaultfd" "fd 3: anon_inode:\[userfaultfd\].*close"
+try early pid_fd "pidfd" "fd 3: .*pidfd.*close"
+try early kmsg "a device" "fd 3: /dev/kmsg.*character device.*close"
+try early proc_file "a file of /proc" "fd 3: /proc/[0-9]+/maps.*close"
+try early deleted_file "a deleted file" "fd 3: .*/object \(deleted\): was deleted.*close"
+try early linked_file "a deleted file that has another name" "fd 3: .*/object \(deleted\): was deleted.*put this one back"
+try early replaced_file "a replaced file" "fd 3: .*/object( \(deleted\))?: .*(deleted|replaced)"
+try early tmpfile_fd "a file without a name" "fd 3: .*deleted.*close"
+try early deleted_folder "a deleted folder" "fd 3: .*/folder \(deleted\): was deleted.*close"
+try early pipe_out "a pipe whose other end is outside" "fd 4: pipe:.*subject.*outside the tree; redirect"
+try early fifo "a named pipe" "fd 3: .*/object: named pipes.*use"
+try early flocked "flock" "fd 3: .*/object: holds a lock.*FLOCK"
+try early posix_lock "a POSIX lock" "fd 3: .*/object: holds a lock.*POSIX"
+try early ofd_lock "an OFD lock" "fd 3: .*/object: holds a lock.*OFD"
+try early lease "a lease" "fd 3: .*/object: holds a lock.*LEASE"
+try early epoll_gone "an epoll set with a member that was closed" "fd 3: anon_inode:\[eventpoll\]"
+
+# --- memory ------------------------------------------------------------------------------------------
+memory="memory at [0-9a-f]+-[0-9a-f]+, .*"
+try early memfd_map "a mapping of a memfd" "$memory/memfd:name.*memory file"
+try early shared_anon "shared anonymous memory" "${memory}shared anonymous"
+try early deleted_map "a mapping of a deleted file" "$memory/object \(deleted\): was deleted"
+try early uffd_map "memory with a userfaultfd" "${memory}userfaultfd"
+try early sysv "System V shared memory" "${memory}System V"
+try early hugetlb "huge pages of hugetlbfs" "${memory}hugetlb"
+try early sealed "sealed memory" "${memory}mseal"
+try early guard "guard regions" "${memory}MADV_GUARD_INSTALL"
+try early droppable "droppable memory" "${memory}MAP_DROPPABLE"
+try early secret "memfd_secret" "${memory}secret"
+try early aio "a ring of asynchronous I/O" "${memory}asynchronous"
+
+# --- tasks -------------------------------------------------------------------------------------------
+try early deleted_cwd "a deleted working folder" "working folder.*was deleted|fs: .*deleted"
+try early change_root "another root folder" "root|cwd|working folder"
+try early posix_timer "a POSIX timer" "timer_create"
+try late itimer "an interval timer" "setitimer|itimer|timer"
+try late vtimer "an interval timer of the processor time" "setitimer|itimer|timer"
+try early pending "a pending signal" "signal 10 is pending.*try again"
+try early strict "seccomp, strict" "seccomp \(strict mode\)"
+try early filter "seccomp, a filter" "seccomp \(a filter\)"
+try early traced "a traced task" "traced by process [0-9]+ \(the-tracer\); end that first"
+try early zombie "a zombie" "zombie: its parent \([0-9]+\) has not waited"
+try early child_socket "a socket of a child" "fd [0-9]+: socket:.*close"
+try early shares_vm "a child that shares memory" "shares its memory with process"
+try early shares_files "a child that shares descriptors" "shares its descriptor table with process"
+try early shares_fs "a child that shares its working folder" "shares its working folder with process"
+try early deadline "SCHED_DEADLINE" "SCHED_DEADLINE|deadline"
+try early own_files "a thread with descriptors of its own" "descriptor table of its own"
+try early own_fs "a thread with a working folder of its own" "working folder of its own"
+try early no_leader "a process whose first thread has exited" "first thread has exited"
+try early ns_mnt "another mount namespace" "another mnt namespace.*nsenter --target [0-9]+"
+try early ns_net "another network namespace" "another net namespace.*nsenter --target [0-9]+"
+try early ns_uts "another UTS namespace" "another uts namespace.*nsenter --target [0-9]+"
+try early ns_ipc "another IPC namespace" "another ipc namespace.*nsenter --target [0-9]+"
+try early ns_cgroup "another cgroup namespace" "another cgroup namespace.*nsenter --target [0-9]+"
+try early ns_user "another user namespace" "another user namespace.*nsenter --target [0-9]+"
+try early ns_time "another time namespace for children" "another time_for_children namespace"
+try early ns_pid_children "another pid namespace for children" "another pid_for_children namespace"
+try early ns_pid "another pid namespace" "another pid(_for_children)? namespace.*nsenter --target [0-9]+"
+
+stopped=yes
+if start "$work/subject" none "$work/dir"; then
+	kill -STOP "$pid"
+	refused early "a task stopped by job control" "stopped by job control.*kill -CONT $pid"
+else
+	skip "a task stopped by job control" "$why"
+fi
+stopped=
+
+cp "$work/subject" "$work/gone"
+if start "$work/gone" none "$work/dir"; then
+	rm "$work/gone"
+	refused early "a deleted executable" "executable: .*was deleted"
+else
+	skip "a deleted executable" "$why"
+fi
+
+if gcc -O1 -w -m32 -nostdlib -static -fno-stack-protector -fno-pie -no-pie -o "$work/m32" "$work/m32.c" 2>/dev/null &&
+	start "$work/m32"; then
+	refused early "a 32-bit program" "is a 32-bit program"
+else
+	finish
+	skip "a 32-bit program" "cannot be made or run here"
+fi
+
+# --- numbers that are no subject -------------------------------------------------------------------------
+
+# number STATUS TITLE REGEX PID
+number() {
+	for command in dump check "check --json"; do
+		# shellcheck disable=SC2086 # two words
+		if [ "$command" = dump ]; then
+			"$cr" dump "$4" "$work/image" >"$work/text" 2>"$work/err"
+		else
+			"$cr" $command "$4" >"$work/text" 2>"$work/err"
+		fi
+		status=$?
+		[ $status -eq "$1" ] || echo "$command: status $status"
+		[ ! -s "$work/text" ] || echo "$command: prints something"
+		one_sentence "$work/err" "$3"
+		[ ! -e "$work/image" ] && [ ! -e "$work/image.partial" ] || echo "$command: a folder is left"
+	done >"$work/wrong"
+	[ ! -s "$work/wrong" ] || cat "$work/err" >>"$work/wrong"
+	report "$2" "$(cat "$work/wrong")"
+}
+number 2 "no number" "'abc' is not a process id" abc
+number 2 "a number with something behind it" "'12x' is not a process id" 12x
+number 2 "a negative number" "-5|option" -5
+number 2 "number 0" "'0' is not a process id" 0
+number 2 "an empty word" "'' is not a process id" ""
+number 2 "a number that is too large" "'99999999999999999999' is not a process id" 99999999999999999999
+read -r above </proc/sys/kernel/pid_max
+number 1 "a number that nobody has" "process $above.*([Nn]o such process|not there)" "$above"
+# This test runs below it, so cr is a part of the tree.
+number 1 "number 1" "cr itself" 1
+number 1 "the process that runs cr" "cr itself" $$
+if [ ! -s /proc/2/cmdline ] && [ "$(sed 's/.*) . //; s/ .*//' /proc/2/stat 2>/dev/null)" = 0 ]; then
+	number 1 "a kernel thread" "2 \(kthreadd\) is a kernel thread" 2
+else
+	skip "a kernel thread" "number 2 is none"
+fi
+sh -c 'exec "$0" dump $$ "$1"' "$cr" "$work/image" 2>"$work/err"
+status=$?
+report "cr itself" "$([ $status -eq 1 ] || echo "status $status"; one_sentence "$work/err" 'cr itself'
+	[ ! -e "$work/image.partial" ] || echo "image.partial is left")"
+
+# --- an ordinary user ------------------------------------------------------------------------------------
+cp "$cr" "$work/cr-of-all"
+chmod 755 "$work"
+mkdir -m 777 "$work/open"
+if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null &&
+	setpriv --reuid 65534 --regid 65534 --clear-groups "$work/cr-of-all" --help >/dev/null 2>&1 &&
+	start "$work/subject" none "$work/dir"; then
+	looks >"$work/looks"
+	"$work/watch" "$pid" "$work/traced" /usr/bin/setpriv --reuid 65534 --regid 65534 --clear-groups \
+		"$work/cr-of-all" dump "$pid" "$work/open/image" 2>"$work/err"
+	status=$?
+	wrong=$([ $status -eq 1 ] || echo "status $status"
+		one_sentence "$work/err" "(task|process) $pid" "CAP_SYS_PTRACE|another user" | sed '$!b
+			r '"$work/err"
+		no_image early
+		[ -z "$(ls "$work/open")" ] || echo "left: $(ls "$work/open")"
+		unharmed)
+	finish
+	report "an ordinary user dumps a process of root" "$wrong"
+else
+	finish
+	skip "an ordinary user dumps a process of root" "needs root and setpriv"
+fi
+
+echo "1..$n"
+exit $failed
