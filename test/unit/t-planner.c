@@ -3,6 +3,7 @@
  * The planner: the hole, and golden plans for an image and a machine made by hand. No call is made.
  * CR_WRITE_GOLDEN=1 writes test/data/plan-*.txt anew; read the difference before it is committed.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -347,7 +348,7 @@ static void compare(const char *name, const struct buf *got)
 		fwrite(got->p, 1, got->len, f);
 		fclose(f);
 	}
-	CU_ASSERT_EQUAL_FATAL(fd_read_file(-100, path, &want), 0);
+	CU_ASSERT_EQUAL_FATAL(fd_read_file(AT_FDCWD, path, &want), 0);
 	CU_ASSERT_EQUAL(want.len, got->len);
 	CU_ASSERT(want.len == got->len && !memcmp(want.p, got->p, want.len));
 	if (want.len != got->len || memcmp(want.p, got->p, want.len))
