@@ -40,6 +40,16 @@ fields() {
 	diff "$work/proto" "$work/page"
 }
 
+# kinds PAGE FILE...: tags of kinds that the page does not have, and the other way round
+kinds() {
+	page=$1
+	shift
+	sed -n 's/.*\.record = { "\([A-Z]*\)".*/\1/p' "$@" | sort >"$work/tags"
+	sed -n 's/^\.It Li \([A-Z][A-Z][A-Z][A-Z]\) Ta .*/\1/p' "$page" | sort >"$work/page"
+	[ -s "$work/tags" ] || echo "no tags in $*"
+	diff "$work/tags" "$work/page"
+}
+
 # offered FILE WORD...: what the completion offers for the last word
 offered() {
 	bash -c '. "$1" && shift && COMP_WORDS=(cr "$@") COMP_CWORD=$# && _cr &&
@@ -90,6 +100,10 @@ expect good "records of cr-image(5)" fields "$top/man/cr-image.5" "$images/manif
 	"$images/process.proto" "$images/files.proto" "$images/mm.proto"
 expect bad "must fail: another record" fields "$top/man/cr-image.5" "$images/manifest.proto"
 expect bad "must fail: no fields at all" fields /dev/null /dev/null
+
+expect good "kinds of cr-image(5)" kinds "$top/man/cr-image.5" "$top"/src/kinds/*.c
+grep -v 'It Li EVFD' "$top/man/cr-image.5" >"$work/cr-image.5"
+expect bad "must fail: a kind that is not there" kinds "$work/cr-image.5" "$top"/src/kinds/*.c
 
 mkdir "$work/folder"
 : >"$work/file"

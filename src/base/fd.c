@@ -9,6 +9,7 @@
  * Most files of /proc fit at once; the kernel hands out the long ones (maps, smaps) in pieces of
  * about one page, however large the buffer is.
  */
+#define RECORD_MAX ((ssize_t)16 * 1024)
 #define FIRST_READ ((size_t)64 * 1024 - 1)
 
 void fd_cleanup(int *fd)
@@ -48,6 +49,28 @@ int fd_read_file(int dir, const char *what, struct buf *b)
 	if (fd < 0)
 		return -errno;
 	return read_all(fd, b);
+}
+
+int fd_read_record(int dir, const char *what, struct buf *b)
+{
+	ssize_t got;
+
+	b->len = 0;
+	buf_grow(b, RECORD_MAX);
+	b->len = 0;
+	b->p[0] = '\0';
+
+	auto_fd fd = openat(dir, what, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return -errno;
+	do
+		got = read(fd, b->p, RECORD_MAX);
+	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return -errno;
+	b->len = (size_t)got;
+	b->p[got] = '\0';
+	return got == RECORD_MAX ? read_all(fd, b) : 0;
 }
 
 int fd_pread_full(int fd, void *p, size_t n, off_t offset)

@@ -23,6 +23,10 @@ static inline int take_fd(int *fd) /* moves ownership out */
  * counted in len). `what` is the path. 0 or -errno; no error text, so that callers can tell ENOENT
  * and ESRCH. */
 int fd_read_file(int dir, const char *what, struct buf *b) must_check;
+/* The same for a file that the kernel makes in one piece, as it does where one function writes all of it
+ * (stat, status, limits, fdinfo, numbers): one read gives it whole. Not for lists of tasks or mappings,
+ * which are handed out bit by bit. */
+int fd_read_record(int dir, const char *what, struct buf *b) must_check;
 /* All n bytes at offset, or -errno; -ENODATA when the file ends before. */
 int fd_pread_full(int fd, void *p, size_t n, off_t offset) must_check;
 int fd_pwrite_full(int fd, const void *p, size_t n, off_t offset) must_check;

@@ -72,16 +72,16 @@ void arena_free(struct arena *a)
 
 static struct arena_block *block_new(size_t size)
 {
-	struct arena_block *b = mem_alloc(add(sizeof(*b), size));
+	struct arena_block *b = mem_realloc(NULL, add(sizeof(*b), size));
 
-	b->size = size;
+	*b = (struct arena_block){ .size = size };
 	return b;
 }
 
-void *arena_alloc(struct arena *a, size_t n)
+/* Not zeroed. */
+static void *take(struct arena *a, size_t size)
 {
 	struct arena_block *b = a->blocks;
-	size_t size = add(n ? n : 1, 15) & ~(size_t)15;
 
 	if (b && b->size - b->used >= size) {
 		b->used += size;
@@ -100,6 +100,14 @@ void *arena_alloc(struct arena *a, size_t n)
 	b->next = a->blocks;
 	a->blocks = b;
 	return b->data;
+}
+
+/* Only what is taken is touched: each new page of memory is a page fault. */
+void *arena_alloc(struct arena *a, size_t n)
+{
+	size_t size = add(n ? n : 1, 15) & ~(size_t)15;
+
+	return memset(take(a, size), 0, size);
 }
 
 void *arena_copy(struct arena *a, const void *p, size_t n)
