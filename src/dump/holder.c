@@ -70,7 +70,7 @@ static bool is_stopped(int pid)
 	const char *p;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	if (fd_read_file(AT_FDCWD, path, &text) < 0)
+	if (fd_read_record(AT_FDCWD, path, &text) < 0)
 		return true;
 	p = strrchr(text.p, ')');
 	return p && p[1] && p[2] == 'T';

@@ -23,7 +23,7 @@ static int fill_machine(struct dump *d, Manifest *m, struct error *e)
 
 	if (uname(&u))
 		return fail(e, errno, "uname");
-	rc = fd_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", &boot_id);
+	rc = fd_read_record(AT_FDCWD, "/proc/sys/kernel/random/boot_id", &boot_id);
 	if (rc < 0)
 		return fail(e, -rc, "read the boot id");
 	arch_cpu_model(cpu);

@@ -124,7 +124,7 @@ static int fill_fields(struct dump *d, const struct dump_process *p, Mm *mm, str
 {
 	const struct proc_stat *s = &leader_of(p)->stat;
 	auto_buf auxv = { 0 };
-	int rc = fd_read_file(p->dir, "auxv", &auxv);
+	int rc = fd_read_record(p->dir, "auxv", &auxv);
 
 	if (rc < 0)
 		return fail(e, -rc, "read auxv");

@@ -185,8 +185,8 @@ static int open_in(const struct dump_process *p, const char *name, struct error 
 
 int pages_save(struct dump *d, struct dump_process *p, struct page_list *out, struct error *e)
 {
-	auto_free struct reader *r = mem_alloc(sizeof(*r));
-	auto_free char *buffer = mem_alloc(CHUNK);
+	auto_free struct reader *r = mem_realloc(NULL, sizeof(*r));
+	auto_free char *buffer = mem_realloc(NULL, CHUNK);
 	auto_fd map = open_in(p, "pagemap", e);
 	auto_fd mem = map < 0 ? -1 : open_in(p, "mem", e);
 	struct pagemap pagemap = { .fd = map };
@@ -200,5 +200,6 @@ int pages_save(struct dump *d, struct dump_process *p, struct page_list *out, st
 	r->mem = mem;
 	r->buffer = buffer;
 	r->error = e;
+	r->n_runs = r->bytes = 0;
 	return walk_all(r, &pagemap, e);
 }

@@ -44,7 +44,7 @@ static int check_tracer(const struct dump *d, struct dump_thread *t, struct erro
 	if (!t->status.tracer || (d->frozen && t->status.tracer == d->holder.pid))
 		return 0;
 	snprintf(path, sizeof(path), "/proc/%d/comm", t->status.tracer);
-	if (fd_read_file(AT_FDCWD, path, &comm) < 0)
+	if (fd_read_record(AT_FDCWD, path, &comm) < 0)
 		return fail(e, 0, "is traced by process %d; end that first", t->status.tracer);
 	return fail(e, 0, "is traced by process %d (%.*s); end that first", t->status.tracer,
 		    (int)strcspn(comm.p, "\n"), comm.p);

@@ -126,7 +126,7 @@ int fdinfo_read(int proc, int fd, struct arena *a, struct fdinfo *out, struct er
 	int rc;
 
 	snprintf(path, sizeof(path), "fdinfo/%d", fd);
-	rc = fd_read_file(proc, path, &text);
+	rc = fd_read_record(proc, path, &text);
 	if (rc < 0)
 		return fail(e, -rc, "read %s", path);
 	return fdinfo_parse(text.p, a, out, e);

@@ -17,7 +17,7 @@
 /* ENOENT below /proc/PID means what ESRCH means: the task is gone. */
 static int read_task_file(int proc, const char *what, struct buf *b, struct error *e)
 {
-	int rc = fd_read_file(proc, what, b);
+	int rc = fd_read_record(proc, what, b);
 
 	if (rc == -ENOENT)
 		rc = -ESRCH;

@@ -61,7 +61,7 @@ static bool is_dead(int tid)
 	const char *p;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
-	if (fd_read_file(AT_FDCWD, path, &text) < 0)
+	if (fd_read_record(AT_FDCWD, path, &text) < 0)
 		return false;
 	p = strrchr(text.p, ')');
 	return p && p[1] && (p[2] == 'Z' || p[2] == 'X');
