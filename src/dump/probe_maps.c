@@ -44,7 +44,8 @@ enum mapping_sort mapping_sort(const struct vma *v)
 		return MAPPING_VDSO;
 	if (str_starts(v->name, "[vvar"))
 		return MAPPING_VVAR;
-	return v->inode ? MAPPING_FILE : MAPPING_ANON;
+	/* System V shared memory has its id for an inode, which begins with 0. */
+	return v->inode || v->name[0] == '/' ? MAPPING_FILE : MAPPING_ANON;
 }
 
 static int check_flags(const struct vma *v, struct error *e)
@@ -70,6 +71,8 @@ static const char *shared_without_name(const char *name)
 		return "shared anonymous memory";
 	if (str_starts(name, "/[aio]"))
 		return "a ring of asynchronous I/O (io_setup)";
+	if (str_starts(name, "/anon_hugepage"))
+		return "memory of hugetlbfs (MAP_HUGETLB)";
 	return NULL;
 }
 

@@ -114,6 +114,29 @@ void probe_read_namespaces(struct dump *d)
 		d->namespaces[i] = fd_readlink(&d->arena, self, ns_names[i]);
 }
 
+/* After unshare(CLONE_NEWPID) the link of the new namespace cannot be read until a child is in there. */
+static bool is_without_child(const struct dump_thread *t, const char *name)
+{
+	char text[8];
+
+	return !strcmp(name, "ns/pid_for_children") &&
+	       readlinkat(t->dir, "ns/mnt", text, sizeof(text)) > 0;
+}
+
+static int fail_namespace(const struct dump_thread *t, const char *name, int code, struct error *e)
+{
+	if (code == ENOENT && is_without_child(t, name))
+		return fail(e, 0,
+			    "has a new pid namespace for its children (unshare), which cannot be "
+			    "saved yet");
+	if (code == EACCES || code == EPERM)
+		return fail(e, code,
+			    "read the link %s: it is another user's, or not dumpable; that needs "
+			    "CAP_SYS_PTRACE",
+			    name);
+	return fail(e, code == ENOENT ? ESRCH : code, "read the link %s", name);
+}
+
 static int check_namespaces(const struct dump *d, struct dump_thread *t, struct error *e)
 {
 	size_t n = t == leader_of(t->process) ? N_NAMESPACES : N_OF_THREAD;
@@ -125,8 +148,7 @@ static int check_namespaces(const struct dump *d, struct dump_thread *t, struct 
 		if (len < 0 && errno == ENOENT && !d->namespaces[i])
 			continue;
 		if (len < 0)
-			return fail(e, errno == ENOENT ? ESRCH : errno, "read the link %s",
-				    ns_names[i]);
+			return fail_namespace(t, ns_names[i], errno, e);
 		text[len] = '\0';
 		if (!d->namespaces[i] || strcmp(text, d->namespaces[i]))
 			return fail(

@@ -96,7 +96,8 @@ void restore_emit_close(struct restore *r, struct plan *p, uint32_t fetch)
 static int open_file(struct restore *r, const struct slot *s, struct error *e)
 {
 	const FileIdentity *f = s->file;
-	auto_fd fd = restore_open(r, f->path, s->flags, e);
+	/* A named pipe in its place must not make cr wait for somebody at the other end. */
+	auto_fd fd = restore_open(r, f->path, s->flags | O_NONBLOCK | O_NOCTTY, e);
 	struct stat st;
 
 	if (fd < 0)

@@ -6,16 +6,18 @@
 #
 #   KERNELS="SUITE..."      whose kernels; bookworm and bookworm-backports if unset
 #   KERNEL_FLAVOUR=NAME     cloud-amd64
+#   KERNEL_ARGUMENTS=TEXT   more of the kernel's command line, as proc_mem.force_override=ptrace
 #   KERNEL_DEADLINE=SEC     for one kernel; 1200
 #   CR_KERNEL_CACHE=DIR     where kernels are kept; ~/.cache/cr-kernels
 #   QEMU, QEMU_ACCEL, QEMU_CPU    qemu-system-x86_64, tcg, max without cmpxchg16b
-#   CR_TEST_*, CR_MUST_WORK are passed on to the tests
+#   CR_TEST_DEADLINE (120 if unset) and those named below are passed on to the tests
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 srcdir=${srcdir:-$here/../..}
 kernels=${KERNELS:-bookworm bookworm-backports}
 cache=${CR_KERNEL_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/cr-kernels}
 qemu=${QEMU:-qemu-system-x86_64}
+passed="CR_TEST_MODES CR_TEST_KILLS CR_MUST_WORK CR_KEEP"
 machine=${QEMU_ACCEL:-tcg}
 # Emulated by qemu 7.2, cmpxchg16b now and then leaves garbage in the flags: Linux 6.12 dies of it.
 processor=${QEMU_CPU:-max,cx16=off}
@@ -75,12 +77,12 @@ cp "$here/init" "$root/init"
 chmod +x "$root/init"
 {
 	echo "CR_TEST_DEADLINE=${CR_TEST_DEADLINE:-120}"
-	for name in CR_TEST_MODES CR_MUST_WORK CR_KEEP; do
+	for name in $passed; do
 		eval "value=\${$name-}"
 		# shellcheck disable=SC2154 # eval sets it
 		[ -z "$value" ] || echo "$name='$value'"
 	done
-	echo 'export CR_TEST_DEADLINE CR_TEST_MODES CR_MUST_WORK CR_KEEP'
+	echo "export CR_TEST_DEADLINE $passed"
 } >"$root/t/environment"
 (cd "$root" && find . | cpio -o -H newc --quiet | gzip -1) >"$work/initramfs"
 
@@ -92,7 +94,7 @@ for kernel in $kernels; do
 	timeout --foreground -k 5 "${KERNEL_DEADLINE:-1200}" \
 		"$qemu" -nodefaults -no-user-config -display none -no-reboot -m 2G -smp 2 \
 		-cpu "$processor" -accel "$machine" -kernel "$image" -initrd "$work/initramfs" \
-		-append 'console=ttyS0 quiet panic=-1' -serial stdio \
+		-append "console=ttyS0 quiet panic=-1 ${KERNEL_ARGUMENTS-}" -serial stdio \
 		</dev/null >"$work/console" 2>&1 || status=$?
 	awk -v wanted=$# -f "$here/judge.awk" "$work/console" || {
 		result=1

@@ -1,0 +1,306 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# An image that is damaged, or whose files or number are not there any more: `cr restore` says in one
+# sentence what is wrong, and leaves neither a process nor a file. `cr dump` replaces nothing that is
+# not an image.
+set -u
+LC_ALL=C
+export LC_ALL
+
+cr=${CR:-${builddir:-.}/cr}
+skip_all() {
+	if [ -n "${CR_MUST_WORK:-}" ]; then
+		echo "1..1"
+		echo "not ok 1 - cannot test here: $1"
+		exit 1
+	fi
+	echo "1..0 # SKIP $1"
+	exit 0
+}
+[ -x "$cr" ] || skip_all "$cr is not there"
+command -v gcc >/dev/null || skip_all "gcc is not there"
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/cr-refuse.XXXXXX") || exit 99
+pid=
+# shellcheck disable=SC2317 # called by the trap
+end() {
+	[ -z "$pid" ] || kill -9 "$pid" 2>/dev/null
+	rm -rf "$work"
+}
+trap end EXIT
+trap 'exit 99' HUP INT TERM
+
+# Lives in DIR/cwd, has DIR/data open and DIR/mapped mapped, and writes a dot from time to time.
+cat >"$work/subject.c" <<'END'
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+int main(int argc, char **argv)
+{
+	volatile char *p;
+	int fd;
+
+	(void)argc;
+	for (fd = 3; fd < 1024; fd++)
+		close(fd);
+	if (chdir(argv[1]) || open("data", O_RDWR) != 3 || lseek(3, 4096, SEEK_SET) != 4096)
+		return 1;
+	fd = open("mapped", O_RDONLY);
+	p = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (p == MAP_FAILED || chdir("cwd") || *p != 'm')
+		return 1;
+	close(fd);
+	for (;;) {
+		write(1, ".", 1);
+		usleep(10000);
+	}
+}
+END
+mkdir "$work/dir" "$work/dir/cwd"
+gcc -O1 -w -o "$work/dir/exe" "$work/subject.c" || skip_all "the subject does not compile"
+dd if=/dev/zero bs=4096 count=2 2>/dev/null | tr '\0' 'd' >"$work/dir/data"
+dd if=/dev/zero bs=4096 count=1 2>/dev/null | tr '\0' 'm' >"$work/dir/mapped"
+
+n=0
+failed=0
+report() { # TITLE WRONG
+	n=$((n + 1))
+	if [ -z "$2" ]; then
+		echo "ok $n - $1"
+	else
+		failed=1
+		echo "not ok $n - $1"
+		echo "$2" | sed 's/^/# /'
+	fi
+}
+
+# until_true COMMAND...: for about 20 seconds
+until_true() {
+	turns=0
+	until "$@"; do
+		turns=$((turns + 1))
+		[ $turns -lt 1000 ] || return 1
+		sleep 0.02
+	done
+}
+# shellcheck disable=SC2317 # called by until_true
+is_longer() { # THAN
+	[ "$(wc -c <"$work/out")" -gt "$1" ]
+}
+runs_on() {
+	until_true is_longer "$(wc -c <"$work/out")"
+}
+is_gone() {
+	[ ! -e "/proc/$pid" ]
+}
+files() {
+	(cd "$work" && find dir image* copy* open -exec ls -ld --time-style=+ {} + 2>/dev/null | sort)
+}
+
+# sentence REGEX: prints what is wrong with the message in err
+sentence() {
+	wrong=
+	[ "$(wc -l <"$work/err")" -eq 1 ] || wrong="not one line; "
+	grep -q '^cr: ' "$work/err" || wrong="${wrong}does not begin with cr:; "
+	grep -q -E -e "$1" "$work/err" || wrong="${wrong}does not match '$1'; "
+	[ -z "$wrong" ] || { echo "$wrong"; cat "$work/err"; }
+}
+
+# refused REGEX [COMMAND...]: of a restore
+refused() {
+	regex=$1
+	shift
+	files >"$work/before"
+	[ $# -gt 0 ] || set -- timeout 30 "$cr" restore --detach --pidfile "$work/dir/pidfile" "$work/image"
+	"$@" >"$work/text" 2>"$work/err"
+	status=$?
+	files >"$work/after"
+	[ $status -eq 1 ] || echo "status $status"
+	sentence "$regex"
+	[ ! -s "$work/text" ] || echo "prints something"
+	cmp -s "$work/before" "$work/after" || diff "$work/before" "$work/after"
+	if [ "${taken:-}" != "$pid" ] && ! is_gone; then
+		echo "process $pid is there"
+		kill -9 "$pid"
+		until_true is_gone
+	fi
+}
+
+# --- dump: what is replaced -----------------------------------------------------------------------------
+: >"$work/out"
+setsid "$work/dir/exe" "$work/dir" </dev/null >>"$work/out" 2>&1 &
+pid=$!
+until_true is_longer 3 || skip_all "the subject does not run"
+
+dump_refused() { # REGEX ARGUMENT...
+	regex=$1
+	shift
+	files >"$work/before"
+	"$cr" dump "$@" "$pid" "$work/image" 2>"$work/err"
+	status=$?
+	files >"$work/after"
+	[ $status -eq 1 ] || echo "status $status"
+	sentence "$regex"
+	cmp -s "$work/before" "$work/after" || diff "$work/before" "$work/after"
+	runs_on || echo "the subject does not run on"
+}
+
+mkdir "$work/image"
+report "dump into a folder that is there" "$(dump_refused 'image .*--force')"
+echo precious >"$work/image/thesis"
+report "dump --force into a folder that is no image" "$(dump_refused 'image.*not.* image' --force)"
+rm -r "$work/image"
+echo precious >"$work/image"
+report "dump --force onto a file" "$(dump_refused 'image.*(not.* image|[Nn]ot a (directory|folder))' --force)"
+rm "$work/image"
+mkdir "$work/image.partial"
+echo precious >"$work/image.partial/thesis"
+report "dump beside a folder IMAGE.partial that is no image" \
+	"$(dump_refused 'image.partial')"
+rm -r "$work/image.partial"
+
+"$cr" dump "$pid" "$work/image" 2>"$work/err" || skip_all "$(cat "$work/err")"
+wait "$pid" 2>/dev/null
+until_true is_gone || skip_all "the subject does not end"
+
+# --- must fail: an image that can be restored is ------------------------------------------------------
+found=$(refused 'no such text')
+wrong=
+for text in 'status 0' 'process [0-9]+ is there' 'pidfile'; do
+	echo "$found" | grep -q -E "$text" || wrong="$wrong; does not find '$text'"
+done
+rm -f "$work/dir/pidfile"
+report "must fail: an image that can be restored" "$wrong"
+
+# --- the image -----------------------------------------------------------------------------------------
+mv "$work/image" "$work/copy"
+report "no folder" "$(refused 'image')"
+mkdir "$work/image"
+report "an empty folder" "$(refused 'image.*manifest')"
+rmdir "$work/image"
+echo text >"$work/image"
+report "a file, not a folder" "$(refused 'image')"
+rm "$work/image"
+
+fresh() {
+	rm -rf "$work/image"
+	cp -a "$work/copy" "$work/image"
+}
+# flip FILE OFFSET
+flip() {
+	old=$(dd if="$1" bs=1 skip="$2" count=1 2>/dev/null | od -An -to1 | tr -d ' ')
+	new=$(printf '%03o' $((0$old ^ 1)))
+	# shellcheck disable=SC2059 # an octal escape
+	printf "\\$new" | dd of="$1" bs=1 seek="$2" conv=notrunc 2>/dev/null
+}
+for file in manifest objects pages-0; do
+	size=$(stat -c %s "$work/copy/$file")
+	fresh
+	rm "$work/image/$file"
+	report "no $file" "$(refused "$file")"
+	for to in 0 1 $((size / 2)) $((size - 1)); do
+		fresh
+		truncate -s "$to" "$work/image/$file"
+		report "$file cut to $to bytes" "$(refused "$file")"
+	done
+	fresh
+	echo more >>"$work/image/$file"
+	report "$file with something behind it" "$(refused "$file")"
+	fresh
+	rm "$work/image/$file"
+	mkfifo "$work/image/$file"
+	report "a named pipe for $file" "$(refused "$file")"
+	fresh
+	rm "$work/image/$file"
+	ln -s /dev/zero "$work/image/$file"
+	report "a link for $file" "$(refused "$file")"
+	# Checksums of pages are for cr verify.
+	[ $file != pages-0 ] || continue
+	for at in 0 5 17 $((size / 3)) $((size / 2)) $((size - 1)); do
+		fresh
+		flip "$work/image/$file" "$at"
+		report "$file with another bit in byte $at" "$(refused "$file")"
+	done
+done
+fresh
+
+# --- files -----------------------------------------------------------------------------------------------
+# changed NAME TITLE REGEX COMMAND...: with NAME changed by the command
+changed() {
+	cp -a "$work/dir/$1" "$work/kept"
+	name=$1
+	title=$2
+	regex=$3
+	shift 3
+	"$@"
+	report "$title" "$(refused "$regex")"
+	rm -rf "$work/dir/$name"
+	cp -a "$work/kept" "$work/dir/$name"
+	rm -rf "$work/kept"
+}
+# shellcheck disable=SC2317 # called by changed
+append() {
+	echo x >>"$1"
+}
+# shellcheck disable=SC2317 # called by changed
+put() { # COMMAND NAME: what the command makes, in place of what is there
+	rm -r "$2" && "$1" "$2"
+}
+changed mapped "a mapped file is missing" "dir/mapped.*No such file" rm "$work/dir/mapped"
+changed mapped "a mapped file is longer" "dir/mapped: has 4098 bytes, had 4096.*put the old" \
+	append "$work/dir/mapped"
+changed mapped "a mapped file was touched" "dir/mapped: was changed.*put the old" touch "$work/dir/mapped"
+changed mapped "a mapped file is a named pipe" "dir/mapped" \
+	put mkfifo "$work/dir/mapped"
+changed exe "the executable is missing" "dir/exe.*No such file" rm "$work/dir/exe"
+changed exe "the executable is another" "dir/exe: (has|was changed).*put the old" \
+	cp /bin/true "$work/dir/exe"
+changed data "an open file is missing" "dir/data.*put it back: No such file" rm "$work/dir/data"
+changed data "an open file is shorter than its position" "dir/data.*(bytes|short|size|position)" \
+	truncate -s 100 "$work/dir/data"
+changed data "an open file is a folder" "dir/data" put mkdir "$work/dir/data"
+changed data "an open file is a named pipe" "dir/data.*not a regular file" \
+	put mkfifo "$work/dir/data"
+changed cwd "the working folder is gone" "dir/cwd.*No such file" rmdir "$work/dir/cwd"
+changed cwd "the working folder is a file" "dir/cwd.*[Nn]ot a (directory|folder)" \
+	put touch "$work/dir/cwd"
+report "the pidfile cannot be written" "$(refused '/no-such-folder/x' \
+	"$cr" restore --detach --pidfile "$work/no-such-folder/x" "$work/image")"
+
+# --- the number, and rights --------------------------------------------------------------------------------
+"$cr" restore --detach "$work/image" 2>"$work/err"
+taken=$pid
+report "the number is taken" "$(refused "number $pid is taken by 'exe' \(parent [0-9]+\)")"
+report "who has taken it runs on" "$(runs_on || echo "it does not run on")"
+taken=
+kill -9 "$pid"
+until_true is_gone || exit 99
+
+cp "$cr" "$work/cr-of-all"
+chmod 755 "$work"
+if [ "$(id -u)" -eq 0 ] && setpriv --reuid 65534 --regid 65534 --clear-groups "$work/cr-of-all" --help >/dev/null 2>&1; then
+	report "an ordinary user may not read the image" "$(refused 'image.*Permission denied' \
+		setpriv --reuid 65534 --regid 65534 --clear-groups "$work/cr-of-all" restore --detach "$work/image")"
+	chmod -R a+rX "$work/image"
+	report "an ordinary user may not restore what root was" "$(refused 'CAP_CHECKPOINT_RESTORE|run cr with it' \
+		setpriv --reuid 65534 --regid 65534 --clear-groups "$work/cr-of-all" restore --detach "$work/image")"
+else
+	for i in 1 2; do
+		n=$((n + 1))
+		echo "ok $n - an ordinary user, $i # SKIP needs root and setpriv"
+	done
+fi
+
+# --- after all of that ---------------------------------------------------------------------------------------
+rm -rf "$work/image"
+cp -a "$work/copy" "$work/image"
+wrong=$("$cr" restore --detach "$work/image" 2>&1)
+[ -n "$wrong" ] || runs_on || wrong="it does not run on"
+report "the same image, with all in its place" "$wrong"
+[ -z "$wrong" ] || is_gone || echo "# process $pid: $(cat "/proc/$pid/comm")"
+kill -9 "$pid" 2>/dev/null
+
+echo "1..$n"
+exit $failed
