@@ -46,7 +46,8 @@ enum cr_rst_code {
 	 * The child goes on in that plan, on that plan's stack. Result: the child's number. */
 	CR_RST_CLONE = 5,
 	/* Waits until the 32-bit word at address arg0 is >= arg1 (unsigned); arg2 != 0: spins, makes
-	 * no system call. -ECANCELED as soon as another task has reported a failure. */
+	 * no system call. -ECANCELED as soon as another task has reported a failure,
+	 * or, but for spinning, the process that the report names is not there any more. */
 	CR_RST_WAIT = 6,
 	/* Adds arg1 to the 32-bit word at address arg0 and wakes all who wait there. Result: the new value. */
 	CR_RST_POST = 7,
@@ -121,7 +122,9 @@ struct cr_rst_report {
 	uint32_t state;
 	uint32_t task;  /* cr_rst_plan.task */
 	uint32_t index; /* of the operation that failed */
-	uint32_t reserved;
+	/* 0, or the number of a process without which nobody goes on: when it has ended, whoever waits
+	 * (CR_RST_WAIT) gives up as if another task had reported a failure. */
+	uint32_t watched;
 	int64_t result; /* what it gave: -errno, or a value that was not the wanted one */
 };
 _Static_assert(sizeof(struct cr_rst_report) == 24, "ABI");

@@ -66,6 +66,11 @@ int64_t rst_op_clone(struct cr_rst_plan *plan, const uint64_t *arg)
 	return rst_clone(&args, sizeof(args), child);
 }
 
+static int is_ended(uint32_t process)
+{
+	return process && rst_call(__NR_kill, process, 0, 0, 0, 0, 0) == -ESRCH;
+}
+
 int64_t rst_op_wait(const struct cr_rst_report *report, const uint64_t *arg)
 {
 	const uint32_t *word = (const void *)(uintptr_t)arg[0];
@@ -79,6 +84,8 @@ int64_t rst_op_wait(const struct cr_rst_report *report, const uint64_t *arg)
 			return 0;
 		if (arg[2])
 			rst_pause();
+		else if (is_ended(report->watched))
+			return -ECANCELED;
 		else
 			futex_wait(word, value);
 	}

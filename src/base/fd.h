@@ -19,6 +19,9 @@ static inline int take_fd(int *fd) /* moves ownership out */
 	return n;
 }
 
+/* The soft limit of open descriptors becomes the hard one. */
+void fd_raise_limit(void);
+
 /* Reads a whole (proc) file relative to dir into b (emptied first, NUL-terminated, the NUL not
  * counted in len). `what` is the path. 0 or -errno; no error text, so that callers can tell ENOENT
  * and ESRCH. */

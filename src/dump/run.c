@@ -2,10 +2,10 @@
 /* The phases of a dump. */
 #include <errno.h>
 #include <malloc.h>
-#include <sys/resource.h>
 #include <time.h>
 
 #include "arch/arch.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "dump/internal.h"
 
@@ -16,17 +16,6 @@ static void keep_memory(void)
 {
 	(void)mallopt(M_TRIM_THRESHOLD, 64 << 20);
 	(void)mallopt(M_TOP_PAD, 256 << 10);
-}
-
-/* Directories of threads and duplicates of descriptors are many. */
-static void raise_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur == limit.rlim_max)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static int check_time(const struct dump *d, const char *phase, struct error *e)
@@ -217,7 +206,7 @@ int dump_run(const struct dump_options *o, struct error *e)
 	int rc;
 
 	keep_memory();
-	raise_limit();
+	fd_raise_limit();
 	rc = image_create(&d.writer, o->dir, o->force, o->sync, e);
 	if (rc >= 0)
 		rc = run(&d, e);
@@ -232,7 +221,7 @@ int check_run(int pid, struct check_report *report, struct error *e)
 
 	*report = (struct check_report){ 0 };
 	keep_memory();
-	raise_limit();
+	fd_raise_limit();
 	rc = look(&d, pid, e);
 	close_all(&d);
 	return rc;

@@ -186,6 +186,8 @@ static int restore_all(struct restore *r, int *status, struct error *e)
 	}
 	run_commit(r);
 	debug(RESTORE, "committed");
+	/* What is left takes microseconds, however long the rest took. */
+	r->deadline = deadline_in(10);
 	rc = release_all(r, e);
 	if (rc < 0) {
 		run_abort(r);
@@ -204,6 +206,10 @@ int restore_run(const struct restore_options *o, int *status, struct error *e)
 	int rc;
 
 	*status = 0;
+	/* Where the caller ignores it, children are reaped by the kernel and nobody learns how they ended. */
+	signal(SIGCHLD, SIG_DFL);
+	/* Before struct host learns the limits, which the tasks inherit. */
+	fd_raise_limit();
 	r.deadline = deadline_in(o->timeout > 0 ? o->timeout : 10);
 	rc = restore_all(&r, status, e);
 	for (size_t i = 0; i < r.plans.n; i++)
@@ -211,6 +217,7 @@ int restore_run(const struct restore_options *o, int *status, struct error *e)
 	vec_free(&r.plans);
 	vec_free(&r.slots);
 	vec_free(&r.shared);
+	buf_free(&r.others);
 	image_free(&r.img);
 	arena_free(&r.arena);
 	if (r.self_pidfd >= 0)

@@ -203,6 +203,31 @@ static int reported(struct restore *r, struct error *e)
 	return failed_op(r, rep->task, rep->index, rep->result, e);
 }
 
+/* A shell that has become cr by exec leaves it the children that it had; they are none of cr's. */
+static int read_children(struct buf *b)
+{
+	char path[48];
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+	return fd_read_file(AT_FDCWD, path, b);
+}
+
+static void note_others(struct restore *r)
+{
+	auto_buf b = { 0 };
+
+	if (read_children(&b) >= 0)
+		buf_printf(&r->others, " %s", b.p);
+}
+
+static bool is_other(const struct restore *r, pid_t pid)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), " %d ", pid);
+	return r->others.len && strstr(r->others.p, text);
+}
+
 /* The root or, by then, one of its orphans has died without a report. */
 static int died(struct restore *r, struct error *e)
 {
@@ -211,6 +236,10 @@ static int died(struct restore *r, struct error *e)
 
 	if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 || !si.si_pid)
 		return 0;
+	if (is_other(r, si.si_pid)) {
+		waitpid(si.si_pid, NULL, __WALL);
+		return 0;
+	}
 	rc = reported(r, e);
 	if (rc < 0)
 		return rc;
@@ -255,12 +284,14 @@ static int clone_root(struct restore *r, struct error *e)
 
 	/* The copy in the region: the child goes on in the code that made it. */
 	run = (void *)(code + ((const char *)cr_rst_run - (const char *)cr_rst_begin()));
+	/* A helper between its makers is bound to nobody: it would wait for ever when cr is killed. */
+	head(r)->report.watched = (uint32_t)r->host.pid;
 	for (unsigned int turn = 0; run((void *)((char *)r->region + t->at)) < 0; turn++) {
 		int64_t result = result_of(r, t, t->clone_op);
 
 		if (result != -EEXIST || turn == 50 || has_task(r->processes[0].rec->id))
 			return failed_op(r, t->plan.task, t->clone_op, result, e);
-		head(r)->report = (struct cr_rst_report){ 0 };
+		head(r)->report = (struct cr_rst_report){ .watched = (uint32_t)r->host.pid };
 		nanosleep(&pause, NULL);
 	}
 	debug(RESTORE, "root %lld is there", (long long)result_of(r, t, t->clone_op));
@@ -274,6 +305,7 @@ int run_start(struct restore *r, struct error *e)
 	if (rc < 0)
 		return rc;
 	write_plans(r);
+	note_others(r);
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1) < 0)
 		return fail(e, errno, "PR_SET_CHILD_SUBREAPER");
 	rc = block_signals(r, e);
@@ -380,24 +412,30 @@ void run_commit(struct restore *r)
 
 /* --- failing --------------------------------------------------------------------------------------- */
 
+/* Gives whether there was one. */
+static bool end_children(const struct restore *r)
+{
+	auto_buf b = { 0 };
+	const char *s;
+	uint64_t pid;
+	bool any = false;
+
+	if (read_children(&b) < 0)
+		return false;
+	for (s = b.p; str_take_u64(&s, 10, &pid); s += *s == ' ') {
+		if (is_other(r, (pid_t)pid))
+			continue;
+		kill((pid_t)pid, SIGKILL);
+		any = waitpid((pid_t)pid, NULL, __WALL) == (pid_t)pid || any;
+	}
+	return any;
+}
+
 /* Whoever loses its parent becomes a child of cr, so this ends only when all are gone. */
 void run_abort(struct restore *r)
 {
-	auto_buf b = { 0 };
-	char path[48];
-
 	if (!r->region)
 		return;
-	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
-	for (;;) {
-		const char *s;
-		uint64_t pid;
-
-		if (fd_read_file(AT_FDCWD, path, &b) < 0)
-			return;
-		for (s = b.p; str_take_u64(&s, 10, &pid); s += *s == ' ')
-			kill((pid_t)pid, SIGKILL);
-		if (waitpid(-1, NULL, __WALL) < 0 && errno == ECHILD)
-			return;
-	}
+	while (end_children(r))
+		continue;
 }
