@@ -39,7 +39,8 @@ enum cr_rst_code {
 	/* preadv(arg0 = fd, arg1 = address of an array of struct iovec, arg2 = how many (up to
 	 * 1024), arg3 = file offset) until complete; the array is used up on the way. Result: the number of bytes. */
 	CR_RST_READV = 3,
-	/* Copies arg2 bytes from address arg1 to address arg0. Result: 0. */
+	/* Copies arg2 bytes from address arg1 to address arg0, upwards: where they overlap and arg0 is the
+	 * higher, what lies between them is repeated. Result: 0. */
 	CR_RST_COPY = 4,
 	/* clone3: arg0 = flags, arg1 = exit signal, arg2 = wanted pid or tid (0: any; it is wanted in
 	 * the innermost pid namespace), arg3 = offset of the child's plan from this plan's header.

@@ -50,6 +50,9 @@ int arch_frame_build(void *out, uint64_t at, const uint64_t *regs, uint32_t n_re
 /* The GNU build id in a vDSO's image: its length (at most 32), or 0. */
 uint32_t arch_vdso_build_id(const void *image, size_t size, uint8_t id[32]);
 
+/* Whether a thread holds extended state that no frame can bring back: AMX tiles. */
+bool arch_has_tiles(const uint8_t *xstate, uint32_t xstate_size);
+
 /* XCR0 mask and size that the extended state of NT_X86_XSTATE tells; of this machine by cpuid. */
 uint64_t arch_xsave_mask(const uint8_t *xstate, uint32_t xstate_size);
 void arch_xsave_host(uint64_t *mask, uint32_t *size);

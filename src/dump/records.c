@@ -92,6 +92,21 @@ static int put_task(struct dump *d, const struct dump_thread *t, struct error *e
 
 /* --- descriptors ------------------------------------------------------------------------------------ */
 
+static bool is_in_tree(const struct dump *d, const struct f_owner_ex *owner)
+{
+	bool leader = false, member = false;
+
+	vec_each(p, &d->processes) {
+		leader = leader || (*p)->pid == owner->pid;
+		vec_each(t, &(*p)->threads) {
+			if (owner->type != F_OWNER_PGRP && (*t)->tid == owner->pid)
+				return true;
+			member = member || (*t)->stat.pgid == owner->pid;
+		}
+	}
+	return owner->type == F_OWNER_PGRP && leader && member;
+}
+
 /* Who gets SIGIO; a descriptor opened with O_PATH has nobody. */
 static int fill_owner(struct dump *d, const struct fd_view *v, Description *m, struct error *e)
 {
@@ -107,6 +122,11 @@ static int fill_owner(struct dump *d, const struct fd_view *v, Description *m, s
 		return fail(e, errno, "F_GETSIG");
 	if (!owner.pid && !signal)
 		return 0;
+	if (owner.pid && !is_in_tree(d, &owner))
+		return fail(
+			e, 0,
+			"its signals go to %s %d (F_SETOWN), which is not in the tree; dump that one too",
+			owner.type == F_OWNER_PGRP ? "process group" : "task", owner.pid);
 	m->owner = arena_alloc(&d->arena, sizeof(*m->owner));
 	owner__init(m->owner);
 	m->owner->type = (int)owner.type;

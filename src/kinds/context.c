@@ -198,6 +198,8 @@ static int dump(struct dump *d, const struct task_view *v, void *record, struct 
 			e, 0,
 			"it does not run 64-bit code of this architecture, and other code cannot "
 			"be saved yet");
+	if (arch_has_tiles(h->xstate, h->xstate_size))
+		return fail(e, 0, "it uses AMX tiles, which cannot be saved yet");
 	memcpy(&alt, task_answer_data(v, 0), sizeof(alt));
 	m->n_regs = h->n_regs;
 	m->regs = arena_copy(dump_arena(d), h->regs, h->n_regs * sizeof(*m->regs));

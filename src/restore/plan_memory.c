@@ -128,15 +128,17 @@ static void emit_touch(struct memory *mem, const Mapping *m)
 
 /* --- contents ------------------------------------------------------------------------------------ */
 
+/* One page of zeros, and from there upwards each page from the one below it. */
 static void emit_zero(struct memory *mem, uint64_t start, uint64_t length)
 {
-	static const char zeros[4096];
 	struct plan *p = &mem->t->plan;
-	uint64_t at = plan_data(p, zeros, sizeof(zeros));
+	uint64_t at = plan_data(p, NULL, 4096);
 
-	for (uint64_t done = 0; done < length; done += sizeof(zeros))
+	plan_op(p, CR_RST_COPY, 0, PLAN_ARGS(arg_num(start), arg_data(at), arg_num(4096)),
+		CR_RST_WANT_OK, 0);
+	if (length > 4096)
 		plan_op(p, CR_RST_COPY, 0,
-			PLAN_ARGS(arg_num(start + done), arg_data(at), arg_num(sizeof(zeros))),
+			PLAN_ARGS(arg_num(start + 4096), arg_num(start), arg_num(length - 4096)),
 			CR_RST_WANT_OK, 0);
 }
 

@@ -125,7 +125,10 @@ static int write_pidfile(const struct restore *r, struct error *e)
 		return fail(e, errno, "open %s", r->opt->pidfile);
 	n = snprintf(text, sizeof(text), "%u\n", r->processes[0].rec->id);
 	n = fd_write_full(fd, text, (size_t)n);
-	return n < 0 ? fail(e, -n, "write %s", r->opt->pidfile) : 0;
+	if (n >= 0)
+		return 0;
+	unlink(r->opt->pidfile);
+	return fail(e, -n, "write %s", r->opt->pidfile);
 }
 
 /* From the first clone to the commit: all or nothing. */
@@ -188,11 +191,9 @@ static int restore_all(struct restore *r, int *status, struct error *e)
 	debug(RESTORE, "committed");
 	/* What is left takes microseconds, however long the rest took. */
 	r->deadline = deadline_in(10);
-	rc = release_all(r, e);
-	if (rc < 0) {
-		run_abort(r);
-		return rc;
-	}
+	/* The tree is what it was, and is left alone whatever happens now. */
+	if (release_all(r, e) < 0)
+		warn("%s; something of cr stays in its memory", e->text);
 	inform("restored: %zu processes, root %u", r->n_processes, r->processes[0].rec->id);
 	if (!r->opt->detach)
 		return stay(r, status, e);

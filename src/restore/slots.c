@@ -143,18 +143,15 @@ static int open_description(struct restore *r, const struct slot *s, struct erro
  * cr's executable under another path, mount and dentry being what the kernel compares: a clone of
  * the mount that is attached nowhere. Not an error if it cannot be had: there is another way.
  */
-static int open_own_exe(void)
+static int open_own_exe(struct restore *r, struct error *e)
 {
 	auto_fd tree =
 		sys_open_tree(AT_FDCWD, "/proc/self/exe", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	char path[32];
-	int fd;
+	char path[32] = "/proc/self/exe";
 
-	if (tree < 0)
-		return open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", tree);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	return fd;
+	if (tree >= 0)
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", tree);
+	return restore_open(r, path, O_RDONLY, e);
 }
 
 static int open_slot(struct restore *r, const struct slot *s, struct error *e)
@@ -169,7 +166,7 @@ static int open_slot(struct restore *r, const struct slot *s, struct error *e)
 	case SLOT_STORE:
 		return r->img.stores[s->id];
 	case SLOT_OWN_EXE:
-		return open_own_exe();
+		return open_own_exe(r, e);
 	}
 	return -EINVAL;
 }
@@ -233,6 +230,21 @@ int *slots_numbers(struct restore *r)
 	return n;
 }
 
+/* A number that somebody else has by now would get the signals. */
+static bool is_owner_ours(struct restore *r, const Owner *o)
+{
+	if (!o->pid)
+		return true;
+	for (size_t i = 0; i < r->n_processes; i++) {
+		const Process *p = r->processes[i].rec;
+
+		if (o->type == F_OWNER_PGRP && p->group == o->pid &&
+		    restore_record(r, "PROC", p->group))
+			return true;
+	}
+	return o->type != F_OWNER_PGRP && restore_record(r, "THRD", o->pid);
+}
+
 /* Owners are numbers of tasks, which must be there. */
 int slots_set_owners(struct restore *r, struct error *e)
 {
@@ -245,6 +257,9 @@ int slots_set_owners(struct restore *r, struct error *e)
 		d = restore_record(r, "DESC", s->id);
 		if (!d->owner)
 			continue;
+		if (!is_owner_ours(r, d->owner))
+			return fail(e, 0, "the owner %u of a %s is not in the tree", d->owner->pid,
+				    kind_by_tag(d->kind)->name);
 		own.type = d->owner->type;
 		own.pid = (pid_t)d->owner->pid;
 		if (own.pid && fcntl(s->fd, F_SETOWN_EX, &own) < 0)

@@ -3,6 +3,7 @@
 #include "arch/arch.h"
 
 #include <asm/sigcontext.h>
+#include <cpuid.h>
 #include <string.h>
 #include <sys/user.h>
 
@@ -11,6 +12,8 @@
 /* Sizes and places of the XSAVE area, from the Intel manual, volume 1, chapter 13. */
 #define XSAVE_LEGACY 512u
 #define XSAVE_HEADER 64u
+#define TILE_DATA_BIT 18
+#define TILE_DATA (1ull << TILE_DATA_BIT)
 #define XSAVE_SW_AT 464u /* bytes 464..511 are the software's */
 
 /*
@@ -141,11 +144,45 @@ static void fill_registers(struct sigcontext_64 *sc, const struct user_regs_stru
 	sc->ss = (uint16_t)r->ss;
 }
 
+bool arch_has_tiles(const uint8_t *xstate, uint32_t xstate_size)
+{
+	uint64_t present = 0;
+
+	if (xstate_size >= XSAVE_LEGACY + XSAVE_HEADER)
+		memcpy(&present, xstate + XSAVE_LEGACY, 8);
+	return present & TILE_DATA;
+}
+
 static int check_xstate(uint32_t size, struct error *e)
 {
 	if (size < XSAVE_LEGACY + XSAVE_HEADER || size % 8)
 		return fail(e, 0, "the extended state has %u bytes, which no processor makes",
 			    size);
+	return 0;
+}
+
+/*
+ * AMX tile data are there for a program that has asked for them. For any other the kernel takes a
+ * frame without their 8 KiB only, and would forget all beyond SSE if it found a larger one (5.16).
+ */
+static int leave_out_tiles(const uint8_t *xstate, struct _fpx_sw_bytes *sw, struct error *e)
+{
+	unsigned int a, b, c, d;
+	uint64_t mask, present;
+
+	memcpy(&mask, xstate + XSAVE_SW_AT, 8);
+	memcpy(&present, xstate + XSAVE_LEGACY, 8);
+	sw->xfeatures = mask;
+	if (!(mask & TILE_DATA))
+		return 0;
+	if (present & TILE_DATA)
+		return fail(e, 0, "it uses AMX tiles, which cannot be brought back yet");
+	__cpuid_count(0xd, TILE_DATA_BIT, a, b, c, d);
+	if (b < sw->xstate_size) {
+		sw->xstate_size = b;
+		sw->extended_size = b + FP_XSTATE_MAGIC2_SIZE;
+	}
+	sw->xfeatures = mask & ~TILE_DATA;
 	return 0;
 }
 
@@ -182,15 +219,17 @@ int arch_frame_build(void *out, uint64_t at, const uint64_t *regs, uint32_t n_re
 	f->sigmask = sigmask;
 
 	memcpy(fp, xstate, xstate_size);
+	rc = leave_out_tiles(xstate, &sw, e);
+	if (rc < 0)
+		return rc;
 	/* All components that the mask of the area names are taken from it; those that are in their
 	 * initial state say so in xstate_bv, and xrstor initialises them. */
-	memcpy(&sw.xfeatures, xstate + XSAVE_SW_AT, 8);
 	memcpy(&present, xstate + XSAVE_LEGACY, 8);
 	if (present & ~sw.xfeatures)
 		return fail(e, 0,
 			    "the extended state holds components %#llx that its mask %#llx lacks",
 			    (unsigned long long)present, (unsigned long long)sw.xfeatures);
 	memcpy(fp + XSAVE_SW_AT, &sw, sizeof(sw));
-	memcpy(fp + xstate_size, &magic2, sizeof(magic2));
+	memcpy(fp + sw.xstate_size, &magic2, sizeof(magic2));
 	return 0;
 }
