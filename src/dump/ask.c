@@ -80,13 +80,18 @@ static uint64_t find_in_mappings(const struct dump_process *p, bool vdso)
 	return 0;
 }
 
-static int find_call(const struct dump_process *p, uint64_t *call, struct error *e)
+static int find_call(struct dump *d, struct dump_process *p, uint64_t *call, struct error *e)
 {
+	int rc;
+
 	vec_each(t, &p->threads) {
 		*call = arch_call_place((*t)->held->regs);
 		if (is_call_at(p, *call))
 			return 0;
 	}
+	rc = maps_parse(p->smaps.p, true, &d->arena, &p->maps, e);
+	if (rc < 0)
+		return rc;
 	*call = find_in_mappings(p, true);
 	if (!*call)
 		*call = find_in_mappings(p, false);
@@ -97,7 +102,24 @@ static int find_call(const struct dump_process *p, uint64_t *call, struct error 
 
 /* --- the batch --------------------------------------------------------------------------------------- */
 
-static int lay_out(struct dump *d, struct dump_process *p, struct batch *b, struct error *e)
+/* The plans of a process, at `image`; the size is known already. */
+static void write_plans(struct dump_process *p, struct batch *b, uint8_t *image)
+{
+	b->pid = p->pid;
+	b->n = p->threads.n;
+	b->image = p->answers = image;
+	b->size = p->answers_size;
+	b->threads = (struct batch_thread *)(image + b->size);
+	for (size_t i = 0; i < b->n; i++) {
+		struct dump_thread *t = p->threads.v[i];
+
+		b->threads[i] = (struct batch_thread){ t->held, t->plan_at };
+		plan_write(&t->batch, image, t->plan_at, BATCH_STACK, 0);
+	}
+}
+
+/* Offsets of the plans in the image of a process; gives its size with the list of threads behind it. */
+static uint64_t lay_out(struct dump_process *p)
 {
 	uint64_t size = BATCH_PLANS_AT;
 
@@ -105,21 +127,24 @@ static int lay_out(struct dump *d, struct dump_process *p, struct batch *b, stru
 		(*t)->plan_at = size;
 		size += plan_size(&(*t)->batch, BATCH_STACK);
 	}
-	size = (size + PAGE - 1) & ~(uint64_t)(PAGE - 1);
-	b->pid = p->pid;
-	b->size = size;
-	b->n = p->threads.n;
-	b->image = holder_scratch(&d->holder, size + b->n * sizeof(*b->threads));
-	if (!b->image)
-		return fail(e, 0, "too many threads to ask");
-	b->threads = (struct batch_thread *)(b->image + size);
-	for (size_t i = 0; i < b->n; i++) {
-		struct dump_thread *t = p->threads.v[i];
+	p->answers_size = (size + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+	return (p->answers_size + p->threads.n * sizeof(struct batch_thread) + 63) & ~63ull;
+}
 
-		b->threads[i] = (struct batch_thread){ t->held, t->plan_at };
-		plan_write(&t->batch, b->image, t->plan_at, BATCH_STACK, 0);
-	}
-	return 0;
+static uint8_t *take_room(struct dump *d, struct error *e)
+{
+	struct holder_page *page = d->holder.page;
+	uint64_t size = 0;
+	uint8_t *room;
+
+	page->n_batches = (uint32_t)d->processes.n;
+	vec_each(p, &d->processes)
+		size += lay_out(*p);
+	room = holder_scratch(&d->holder, size + page->n_batches * sizeof(struct batch));
+	if (!room)
+		(void)!fail(e, 0, "too many threads to ask");
+	page->batches = (struct batch *)(void *)(room + size);
+	return room;
 }
 
 static int check_report(const struct dump_process *p, struct error *e)
@@ -159,24 +184,51 @@ static int take_engine(struct dump_process *p, struct error *e)
 	return 0;
 }
 
-int ask_process(struct dump *d, struct dump_process *p, struct error *e)
+void ask_prepare(struct dump *d)
 {
-	struct batch *b = &d->holder.page->batch;
-	int rc;
+	vec_each(p, &d->processes)
+		vec_each(t, &(*p)->threads)
+			if (!(*t)->asked)
+				write_questions(d, *t);
+}
 
-	vec_each(t, &p->threads)
-		write_questions(d, *t);
-	rc = lay_out(d, p, b, e);
-	if (rc >= 0)
-		rc = find_call(p, &b->call, e);
-	if (rc >= 0)
-		rc = holder_batch(&d->holder, e);
-	if (rc >= 0) {
-		debug(DUMP, "process %d: %zu threads answered, %zu bytes", p->pid, b->n, b->size);
-		p->answers = arena_copy(&d->arena, b->image, b->size);
-		rc = check_report(p, e);
+int ask_start(struct dump *d, struct error *e)
+{
+	uint8_t *room;
+	int rc = 0;
+
+	ask_prepare(d);
+	room = take_room(d, e);
+	if (!room)
+		return -EINVAL;
+	for (size_t i = 0; i < d->processes.n && rc >= 0; i++) {
+		struct dump_process *p = d->processes.v[i];
+		struct batch *b = &d->holder.page->batches[i];
+
+		write_plans(p, b, room);
+		room += lay_out(p);
+		rc = find_call(d, p, &b->call, e);
+		rc = within(e, rc, "task %d", p->pid);
 	}
-	if (rc >= 0)
-		rc = take_engine(p, e);
-	return within(e, rc, "task %d", p->pid);
+	return rc < 0 ? rc : holder_start_batches(&d->holder, e);
+}
+
+int ask_finish(struct dump *d, struct error *e)
+{
+	const struct holder_page *page = d->holder.page;
+	int rc = holder_await(&d->holder, e);
+
+	if (rc < 0 && !d->holder.is_lost)
+		return within(e, rc, "task %d", page->batches[page->batch_at].pid);
+	for (size_t i = 0; i < d->processes.n && rc >= 0; i++) {
+		struct dump_process *p = d->processes.v[i];
+
+		debug(DUMP, "process %d: %zu threads answered, %zu bytes", p->pid, p->threads.n,
+		      p->answers_size);
+		rc = check_report(p, e);
+		if (rc >= 0)
+			rc = take_engine(p, e);
+		rc = within(e, rc, "task %d", p->pid);
+	}
+	return rc;
 }

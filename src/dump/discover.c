@@ -22,6 +22,7 @@ static void process_close(struct dump_process *p)
 	vec_free(&p->threads);
 	vec_free(&p->fds);
 	maps_free(&p->maps);
+	buf_free(&p->smaps);
 	fd_cleanup(&p->dir);
 	fd_cleanup(&p->pidfd);
 }
@@ -41,7 +42,10 @@ int thread_read(struct dump *d, struct dump_thread *t, struct error *e)
 {
 	int rc = proc_stat_read(t->dir, &t->stat, e);
 
-	return rc < 0 ? rc : proc_status_read(t->dir, &d->arena, &t->status, e);
+	if (rc >= 0)
+		rc = proc_status_read(t->dir, &d->arena, &t->status, e);
+	t->is_fresh = rc >= 0;
+	return rc;
 }
 
 /* -ESRCH: there is no such thread (any more). */
@@ -153,7 +157,9 @@ static int add_children(struct dump *d, struct dump_process *p, struct error *e)
 {
 	struct pids children = { 0 };
 	struct dump_process *child;
-	int rc = proc_children(p->dir, &children, e);
+	int rc = leader_of(p)->status.threads == 1
+			 ? proc_thread_children(p->dir, p->pid, &children, e)
+			 : proc_children(p->dir, &children, e);
 
 	for (size_t i = 0; i < children.list.n && rc >= 0; i++) {
 		rc = process_add(d, children.list.v[i], p, &child, e);
@@ -261,7 +267,7 @@ static int set_parents(struct dump *d, struct error *e)
 		int rc = check_same(p, e);
 
 		if (rc >= 0)
-			rc = proc_stat_read(leader_of(p)->dir, &leader_of(p)->stat, e);
+			rc = thread_read(d, leader_of(p), e);
 		if (rc < 0)
 			return rc;
 		if (i)

@@ -2,7 +2,7 @@
 /*
  * Saving a process and its descendants to an image:
  *
- *   discover -> probe -> freeze -> identify -> ask -> save pages -> let go -> publish
+ *   discover -> probe -> freeze -> ask, probe again and identify -> save pages -> let go -> publish
  *
  *   discover.c   the tree, from /proc; once more after the freeze
  *   probe*.c     everything matched to what can be saved, or refused by name; before the freeze and

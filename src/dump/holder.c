@@ -20,7 +20,7 @@
 
 enum order {
 	ORDER_FREEZE = 'f',
-	ORDER_BATCH = 'b',
+	ORDER_BATCHES = 'b',
 	ORDER_RELEASE = 'r',
 	ORDER_PUBLISH = 'p'
 };
@@ -48,8 +48,9 @@ static void signal_all(struct holder_page *page, int signal)
 			kill(page->held[i].pid, signal);
 }
 
-/* Between the rename and the last SIGKILL nothing may leave a part of the tree alive. */
-static int kill_all(struct holder_page *page, struct error *e)
+/* Between the rename and the last SIGKILL nothing may leave a part of the tree alive; while it dies, the
+ * image that was replaced is removed. */
+static int kill_all(struct holder_page *page, struct image_writer *writer, struct error *e)
 {
 	struct trace_watch w = { deadline_in(WAIT_SECONDS), -1 };
 
@@ -57,6 +58,7 @@ static int kill_all(struct holder_page *page, struct error *e)
 		if (is_leader(&page->held[i]))
 			(void)!trace_set_exitkill(page->held[i].thread.tid);
 	signal_all(page, SIGKILL);
+	image_remove_replaced(writer);
 	if (!trace_wait_all(&w))
 		return fail(e, ETIMEDOUT, "process %d has got SIGKILL and does not end",
 			    page->root);
@@ -90,22 +92,38 @@ static void stop_all(struct holder_page *page)
 			usleep(200);
 }
 
-static int end_subject(struct holder_page *page, struct error *e)
-{
-	if (page->end == HOLDER_KILL)
-		return kill_all(page, e);
-	if (page->end == HOLDER_STOP)
-		stop_all(page);
-	else
-		let_go(page);
-	return 0;
-}
-
 struct holding {
 	struct holder_page *page;
 	struct image_writer *writer;
 	int socket;
 };
+
+static int end_subject(struct holding *h)
+{
+	struct holder_page *page = h->page;
+
+	if (page->end == HOLDER_KILL)
+		return kill_all(page, h->writer, &page->error);
+	if (page->end == HOLDER_STOP)
+		stop_all(page);
+	else
+		let_go(page);
+	image_remove_replaced(h->writer);
+	return 0;
+}
+
+static int run_batches(struct holder_page *page, struct trace_watch *w)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; i < page->n_batches && rc >= 0; i++) {
+		page->batch_at = i;
+		if (i && !page->seconds)
+			w->deadline = deadline_in(WAIT_SECONDS);
+		rc = batch_run(&page->batches[i], w, &page->error);
+	}
+	return rc;
+}
 
 /* Carries an order out. *ends: it was the last. */
 static int carry_out(struct holding *h, enum order order, bool *ends)
@@ -122,17 +140,17 @@ static int carry_out(struct holding *h, enum order order, bool *ends)
 		if (rc < 0)
 			let_go(page);
 		return rc;
-	case ORDER_BATCH:
-		return batch_run(&page->batch, &w, &page->error);
+	case ORDER_BATCHES:
+		return run_batches(page, &w);
 	case ORDER_PUBLISH:
-		rc = image_publish(h->writer, &page->error);
+		rc = image_name(h->writer, &page->error);
 		if (rc < 0)
 			return rc;
 		page->published = true;
 		/* fall through */
 	case ORDER_RELEASE:
 		*ends = true;
-		return end_subject(page, &page->error);
+		return end_subject(h);
 	}
 	return fail(&page->error, 0, "unknown order");
 }
@@ -154,14 +172,24 @@ static int go_apart(struct error *e)
 	return trace_start_ticks(e);
 }
 
-static void hold(struct holding *h)
+static bool reply(struct holding *h, int rc)
+{
+	char byte = rc < 0 ? 'n' : 'y';
+
+	return send(h->socket, &byte, 1, MSG_NOSIGNAL) == 1;
+}
+
+static _Noreturn void hold(struct holding *h, int (*first)(void *, struct error *), void *arg)
 {
 	struct holder_page *page = h->page;
-	bool ends = false;
+	bool ends = false, heard;
 	int rc = go_apart(&page->error);
 	char byte;
 
-	while (rc >= 0 && !ends) {
+	if (rc >= 0)
+		rc = first(arg, &page->error);
+	heard = reply(h, rc);
+	while (heard && !ends) {
 		ssize_t n = recv(h->socket, &byte, 1, 0);
 
 		if (n < 0 && errno == EINTR)
@@ -169,10 +197,7 @@ static void hold(struct holding *h)
 		if (n != 1)
 			break;
 		rc = carry_out(h, (enum order)byte, &ends);
-		byte = rc < 0 ? 'n' : 'y';
-		if (send(h->socket, &byte, 1, MSG_NOSIGNAL) != 1)
-			break;
-		rc = 0;
+		heard = reply(h, rc);
 	}
 	if (!ends)
 		let_go(page);
@@ -181,7 +206,8 @@ static void hold(struct holding *h)
 
 /* --- in cr ----------------------------------------------------------------------------------------- */
 
-int holder_start(struct holder *h, struct image_writer *w, struct error *e)
+int holder_start(struct holder *h, struct image_writer *w, int (*first)(void *arg, struct error *e),
+		 void *arg, struct error *e)
 {
 	int pair[2];
 
@@ -202,59 +228,66 @@ int holder_start(struct holder *h, struct image_writer *w, struct error *e)
 	}
 	if (h->pid == 0) {
 		close(pair[0]);
-		hold(&(struct holding){ h->page, w, pair[1] });
+		hold(&(struct holding){ h->page, w, pair[1] }, first, arg);
 	}
 	close(pair[1]);
 	h->socket = pair[0];
 	return 0;
 }
 
-static int order(struct holder *h, enum order what, struct error *e)
+static int lost(struct holder *h, struct error *e)
+{
+	h->is_lost = true;
+	return fail(e, 0, "the process that holds the subject (%d) was killed", h->pid);
+}
+
+static int start(struct holder *h, enum order what, struct error *e)
 {
 	char byte = (char)what;
-	ssize_t n;
 
 	h->page->error = (struct error){ 0 };
-	n = send(h->socket, &byte, 1, MSG_NOSIGNAL);
-	while (n == 1) {
+	return send(h->socket, &byte, 1, MSG_NOSIGNAL) == 1 ? 0 : lost(h, e);
+}
+
+int holder_await(struct holder *h, struct error *e)
+{
+	ssize_t n;
+	char byte;
+
+	do
 		n = recv(h->socket, &byte, 1, 0);
-		if (n >= 0 || errno != EINTR)
-			break;
-		n = 1;
-	}
-	h->is_lost = n != 1;
-	if (h->is_lost)
-		return fail(e, 0, "the process that holds the subject (%d) was killed", h->pid);
+	while (n < 0 && errno == EINTR);
+	if (n != 1)
+		return lost(h, e);
 	if (byte == 'y')
 		return 0;
 	*e = h->page->error;
 	return e->code ? -e->code : -EINVAL;
 }
 
-int holder_freeze(struct holder *h, struct error *e)
+int holder_start_freeze(struct holder *h, struct error *e)
 {
-	return order(h, ORDER_FREEZE, e);
+	return start(h, ORDER_FREEZE, e);
 }
 
-int holder_batch(struct holder *h, struct error *e)
+int holder_start_batches(struct holder *h, struct error *e)
 {
-	return order(h, ORDER_BATCH, e);
+	return start(h, ORDER_BATCHES, e);
+}
+
+int holder_start_publish(struct holder *h, enum holder_end end, struct error *e)
+{
+	h->page->end = end;
+	return start(h, ORDER_PUBLISH, e);
 }
 
 int holder_release(struct holder *h, enum holder_end end, struct error *e)
 {
-	h->page->end = end;
-	return order(h, ORDER_RELEASE, e);
-}
-
-int holder_publish(struct holder *h, enum holder_end end, bool *published, struct error *e)
-{
 	int rc;
 
 	h->page->end = end;
-	rc = order(h, ORDER_PUBLISH, e);
-	*published = h->page->published;
-	return rc;
+	rc = start(h, ORDER_RELEASE, e);
+	return rc < 0 ? rc : holder_await(h, e);
 }
 
 void holder_close(struct holder *h)
@@ -262,12 +295,10 @@ void holder_close(struct holder *h)
 	if (h->socket >= 0)
 		close(h->socket);
 	h->socket = -1;
+	/* The shared memory goes with the two processes. */
 	while (h->pid > 0 && waitpid(h->pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	h->pid = 0;
-	if (h->page && h->page != MAP_FAILED)
-		munmap(h->page, HOLDER_BYTES);
-	h->page = NULL;
 }
 
 void *holder_scratch(struct holder *h, uint64_t size)
@@ -276,5 +307,5 @@ void *holder_scratch(struct holder *h, uint64_t size)
 
 	if (size > HOLDER_BYTES - at)
 		return NULL;
-	return memset((char *)h->page + at, 0, size);
+	return (char *)h->page + at;
 }

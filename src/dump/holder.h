@@ -6,7 +6,7 @@
  * together whatever happens to `cr dump`.
  *
  * Orders and replies go over a socket, one at a time; everything else lies in memory that both share,
- * at the same address.
+ * at the same address. What an order needs no reply for at once, cr does meanwhile.
  */
 #ifndef DUMP_HOLDER_H
 #define DUMP_HOLDER_H
@@ -45,7 +45,9 @@ struct holder_page {
 	int root;
 	double seconds; /* freeze: for how long; 0: the usual ten */
 	uint32_t n_held;
-	struct batch batch; /* of one process; all in the shared memory */
+	struct batch *batches; /* one for each process; all in the shared memory */
+	uint32_t n_batches;
+	uint32_t batch_at; /* the one that is run */
 	enum holder_end end;
 	bool published; /* the image has its name */
 	uint64_t used;  /* bytes of the shared memory that are given away for good */
@@ -59,24 +61,30 @@ struct holder {
 	bool is_lost; /* it was killed in the middle of an order */
 };
 
-/* Starts it. w: the image that it may publish; forked early, while there is little to copy. */
-int holder_start(struct holder *h, struct image_writer *w, struct error *e) must_check;
-/* Stops all threads of the tree at h->page->root; held[0..n_held) says what to begin with. */
-int holder_freeze(struct holder *h, struct error *e) must_check;
-/* Runs h->page->batch. */
-int holder_batch(struct holder *h, struct error *e) must_check;
+/*
+ * Starts it. w: the image that it may publish. What it does first, before any order: `first`, whose
+ * result holder_await gives.
+ */
+int holder_start(struct holder *h, struct image_writer *w, int (*first)(void *arg, struct error *e),
+		 void *arg, struct error *e) must_check;
+/*
+ * Orders that are carried out while cr does something else; holder_await gives what came of it, and is
+ * called before the next order.
+ *   freeze:  stops all threads of the tree at h->page->root; held[0..n_held) says what to begin with
+ *   batches: runs h->page->batches
+ *   publish: publishes the image and then ends the subject, stops it or lets it run; the holder ends.
+ *            h->page->published: the image has its name (also when the subject did not end in time)
+ */
+int holder_start_freeze(struct holder *h, struct error *e) must_check;
+int holder_start_batches(struct holder *h, struct error *e) must_check;
+int holder_start_publish(struct holder *h, enum holder_end end, struct error *e) must_check;
+int holder_await(struct holder *h, struct error *e) must_check;
 /* Lets the subject go; HOLDER_RUN or HOLDER_STOP. The holder ends. */
 int holder_release(struct holder *h, enum holder_end end, struct error *e) must_check;
-/*
- * Publishes the image and then ends the subject, stops it or lets it run. The holder ends. *published:
- * the image has its name (also when the error is that the subject did not end in time).
- */
-int holder_publish(struct holder *h, enum holder_end end, bool *published,
-		   struct error *e) must_check;
 /* Whatever is left is rolled back. Waits until the holder is gone. */
 void holder_close(struct holder *h);
 
-/* Shared memory for plans, in one piece, zeroed; the same piece every time. NULL: too much. */
+/* Shared memory for plans, in one piece, zeros; once, after the freeze. NULL: too much. */
 void *holder_scratch(struct holder *h, uint64_t size);
 
 /* --- in the holder (freeze.c) ------------------------------------------------------------------ */

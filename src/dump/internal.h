@@ -28,6 +28,7 @@ struct dump_thread {
 	int dir; /* /proc/PID/task/TID */
 	struct proc_stat stat;
 	struct proc_status status;
+	bool is_fresh;                  /* these two have just been read */
 	const struct held_thread *held; /* NULL before the freeze */
 	struct plan batch;
 	struct asked *asked; /* one for each kind */
@@ -47,10 +48,14 @@ struct dump_process {
 	int dir;                     /* /proc/PID */
 	int pidfd;
 	vec(struct dump_thread *) threads; /* the leader first */
+	struct buf smaps;                  /* not parsed yet; empty: not read yet */
 	struct maps maps;                  /* as smaps tells */
-	vec(struct dump_fd) fds;           /* ascending */
-	uint64_t brk;                      /* told by the batch */
-	uint8_t *answers;                  /* image of the plans with their results */
+	char *exe;                         /* the path of the executable */
+	struct stat exe_stat;
+	vec(struct dump_fd) fds; /* ascending */
+	uint64_t brk;            /* told by the batch */
+	uint8_t *answers;        /* image of the plans with their results; shared */
+	size_t answers_size;
 };
 
 struct description {
@@ -118,10 +123,18 @@ struct object {
 int verdict(struct dump *d, struct object o, int rc, struct error *e, const char *fmt,
 	    ...) must_check format_printf(5, 6);
 
-/* Everything, of every process. */
-int probe_tree(struct dump *d, struct error *e) must_check;
+/* Of every process these parts. */
+enum probe_part {
+	PROBE_TASKS = 1,
+	PROBE_MEMORY = 2,
+	PROBE_FDS = 4,
+	PROBE_ALL = 7
+};
+int probe_tree(struct dump *d, unsigned int parts, struct error *e) must_check;
 int probe_task(struct dump *d, struct dump_thread *t, struct error *e) must_check;
 int probe_mappings(struct dump *d, struct dump_process *p, struct error *e) must_check;
+/* Reads what the batch would change, for a probe to come. */
+int probe_read_ahead(struct dump *d, struct error *e) must_check;
 int probe_fds(struct dump *d, struct dump_process *p, struct error *e) must_check;
 void probe_read_namespaces(struct dump *d);
 
@@ -134,7 +147,11 @@ bool kind_is_of_thread(const struct kind *k, const struct dump_thread *t);
 
 int identify_descriptions(struct dump *d, struct error *e) must_check;
 void identify_close(struct dump *d);
-int ask_process(struct dump *d, struct dump_process *p, struct error *e) must_check;
+/* Writes the questions of threads that have none yet; at any time. */
+void ask_prepare(struct dump *d);
+/* All threads are asked between these two, and run meanwhile. */
+int ask_start(struct dump *d, struct error *e) must_check;
+int ask_finish(struct dump *d, struct error *e) must_check;
 /* MMSP with its pages. */
 int memory_save(struct dump *d, struct dump_process *p, struct error *e) must_check;
 /* The file of a mapping that has passed the probe. */
@@ -151,7 +168,9 @@ enum mapping_sort mapping_sort(const struct vma *v);
 int records_put(struct dump *d, const struct record_type *type, const ProtobufCMessage *msg,
 		struct error *e) must_check;
 int records_save(struct dump *d, struct error *e) must_check;
-/* All but the list of files; strings are in the arena. The subject must still be held. */
+/* What is known before the subject is held, and the rest but for the list of files; strings are in the
+ * arena. The subject must still be held. */
+int manifest_begin(struct dump *d, Manifest *m, struct error *e) must_check;
 int manifest_fill(struct dump *d, Manifest *m, struct error *e) must_check;
 
 #endif

@@ -76,14 +76,18 @@ static int fill_kernel_mappings(struct dump *d, const struct dump_process *p, Ma
 	return rc;
 }
 
+int manifest_begin(struct dump *d, Manifest *m, struct error *e)
+{
+	m->format = FORMAT;
+	m->tool = arena_strdup(&d->arena, PACKAGE_STRING);
+	return fill_machine(d, m, e);
+}
+
 int manifest_fill(struct dump *d, Manifest *m, struct error *e)
 {
 	const struct dump_process *root = d->processes.v[0];
 	const struct held_thread *held = leader_of(root)->held;
-	int rc;
 
-	m->format = FORMAT;
-	m->tool = arena_strdup(&d->arena, PACKAGE_STRING);
 	m->realtime_ns = d->realtime;
 	m->monotonic_ns = d->monotonic;
 	m->boottime_ns = d->boottime;
@@ -92,6 +96,5 @@ int manifest_fill(struct dump *d, Manifest *m, struct error *e)
 	m->root = (uint32_t)root->pid;
 	m->tags = d->tags.v;
 	m->n_tags = d->tags.n;
-	rc = fill_machine(d, m, e);
-	return rc < 0 ? rc : fill_kernel_mappings(d, root, m, e);
+	return fill_kernel_mappings(d, root, m, e);
 }

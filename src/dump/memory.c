@@ -144,19 +144,6 @@ static int fill_fields(struct dump *d, const struct dump_process *p, Mm *mm, str
 	return 0;
 }
 
-static int fill_exe(struct dump *d, const struct dump_process *p, Mm *mm, struct error *e)
-{
-	char *path = fd_readlink(&d->arena, p->dir, "exe");
-	struct stat st;
-
-	if (!path)
-		return fail(e, errno, "read the link exe");
-	if (stat(path, &st) < 0)
-		return fail(e, errno, "stat %s", path);
-	mm->exe = identify(d, path, &st);
-	return 0;
-}
-
 int memory_save(struct dump *d, struct dump_process *p, struct error *e)
 {
 	struct page_list pages = { 0 };
@@ -164,14 +151,13 @@ int memory_save(struct dump *d, struct dump_process *p, struct error *e)
 	int rc;
 
 	mm.id = (uint32_t)p->pid;
+	mm.exe = identify(d, p->exe, &p->exe_stat);
 	rc = pages_save(d, p, &pages, e);
 	if (rc >= 0)
 		fill_extents(d, &pages, &mm);
 	vec_free(&pages.list);
 	if (rc >= 0)
 		rc = fill_fields(d, p, &mm, e);
-	if (rc >= 0)
-		rc = fill_exe(d, p, &mm, e);
 	if (rc >= 0)
 		rc = fill_mappings(d, p, &mm, e);
 	if (rc >= 0)

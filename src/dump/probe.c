@@ -105,15 +105,19 @@ static int probe_threads(struct dump *d, struct dump_process *p, struct error *e
 	return rc;
 }
 
-static int probe_process(struct dump *d, struct dump_process *p, struct error *e)
+static int probe_process(struct dump *d, struct dump_process *p, unsigned int parts,
+			 struct error *e)
 {
-	int rc = probe_threads(d, p, e);
+	int rc = parts & PROBE_TASKS ? probe_threads(d, p, e) : 0;
 
 	/* A zombie has nothing else. */
 	if (rc < 0 || leader_of(p)->stat.state == 'Z')
 		return rc;
-	rc = probe_mappings(d, p, e);
-	return rc < 0 ? rc : probe_fds(d, p, e);
+	if (parts & PROBE_MEMORY)
+		rc = probe_mappings(d, p, e);
+	if (rc >= 0 && parts & PROBE_FDS)
+		rc = probe_fds(d, p, e);
+	return rc;
 }
 
 /* Until the child of a vfork runs another program or exits, it has its parent's memory and the parent
@@ -178,14 +182,31 @@ static int check_all_shared(struct dump *d, struct error *e)
 	return rc;
 }
 
-int probe_tree(struct dump *d, struct error *e)
+int probe_read_ahead(struct dump *d, struct error *e)
 {
 	int rc = 0;
 
 	for (size_t i = 0; i < d->processes.n && rc >= 0; i++) {
-		rc = probe_process(d, d->processes.v[i], e);
+		struct dump_process *p = d->processes.v[i];
+
+		for (size_t k = 0; k < p->threads.n && rc >= 0; k++)
+			if (!p->threads.v[k]->is_fresh)
+				rc = thread_read(d, p->threads.v[k], e);
+		if (rc >= 0)
+			rc = smaps_read_text(p->dir, &p->smaps, e);
+		rc = within(e, rc, "task %d", p->pid);
+	}
+	return rc;
+}
+
+int probe_tree(struct dump *d, unsigned int parts, struct error *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < d->processes.n && rc >= 0; i++) {
+		rc = probe_process(d, d->processes.v[i], parts, e);
 		if (rc == -ESRCH && i && !d->frozen)
 			rc = 0;
 	}
-	return rc < 0 ? rc : check_all_shared(d, e);
+	return rc < 0 || !(parts & PROBE_FDS) ? rc : check_all_shared(d, e);
 }

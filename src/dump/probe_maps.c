@@ -174,18 +174,17 @@ static int check_class(const struct dump_process *p, const char *exe, struct err
 	return 0;
 }
 
-static int check_exe(struct dump *d, const struct dump_process *p, struct error *e)
+static int check_exe(struct dump *d, struct dump_process *p, struct error *e)
 {
-	char *exe = fd_readlink(&d->arena, p->dir, "exe");
-	struct stat st;
 	int rc;
 
-	if (!exe)
+	p->exe = fd_readlink(&d->arena, p->dir, "exe");
+	if (!p->exe)
 		return fail(e, errno, "read the link exe");
-	if (fstatat(p->dir, "exe", &st, 0) < 0)
+	if (fstatat(p->dir, "exe", &p->exe_stat, 0) < 0)
 		return fail(e, errno, "stat exe");
-	rc = link_check(exe, &st, true, e);
-	return rc < 0 ? rc : check_class(p, exe, e);
+	rc = link_check(p->exe, &p->exe_stat, true, e);
+	return rc < 0 ? rc : check_class(p, p->exe, e);
 }
 
 static bool is_same_group(const struct vma *a, const struct vma *b)
@@ -217,13 +216,23 @@ static int probe_group(struct dump *d, struct dump_process *p, size_t *at, struc
 		       (unsigned long long)last->end, name_of(first));
 }
 
-int probe_mappings(struct dump *d, struct dump_process *p, struct error *e)
+static int read_mappings(struct dump *d, struct dump_process *p, struct error *e)
 {
-	struct object o = { "mapping", p->pid, 0 };
 	int rc;
 
 	maps_free(&p->maps);
-	rc = smaps_read(p->dir, &d->arena, &p->maps, e);
+	if (!p->smaps.len)
+		return smaps_read(p->dir, &d->arena, &p->maps, e);
+	rc = maps_parse(p->smaps.p, true, &d->arena, &p->maps, e);
+	buf_free(&p->smaps);
+	return rc;
+}
+
+int probe_mappings(struct dump *d, struct dump_process *p, struct error *e)
+{
+	struct object o = { "mapping", p->pid, 0 };
+	int rc = read_mappings(d, p, e);
+
 	if (rc == -ESRCH)
 		return rc;
 	if (rc >= 0)

@@ -197,8 +197,9 @@ static int (*const checks[])(const struct dump *, struct dump_thread *, struct e
 int probe_task(struct dump *d, struct dump_thread *t, struct error *e)
 {
 	struct object o = { "task", t->process->pid, t->tid };
-	int rc = thread_read(d, t, e);
+	int rc = t->is_fresh ? 0 : thread_read(d, t, e);
 
+	t->is_fresh = false;
 	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]) && rc >= 0; i++)
 		rc = checks[i](d, t, e);
 	if (rc == -ESRCH)

@@ -2,6 +2,7 @@
 /* The phases of a dump. */
 #include <errno.h>
 #include <malloc.h>
+#include <sched.h>
 #include <time.h>
 
 #include "arch/arch.h"
@@ -11,11 +12,13 @@
 
 #define STATUS_NOT_ENDED 3 /* cmd/command.h */
 
-/* Files of /proc are read into buffers that come and go; giving them back each time costs page faults. */
+/* Files of /proc and pages are read into buffers that come and go; giving them back each time costs page
+ * faults. */
 static void keep_memory(void)
 {
 	(void)mallopt(M_TRIM_THRESHOLD, 64 << 20);
 	(void)mallopt(M_TOP_PAD, 256 << 10);
+	(void)mallopt(M_MMAP_THRESHOLD, 2 << 20);
 }
 
 static int check_time(const struct dump *d, const char *phase, struct error *e)
@@ -47,13 +50,45 @@ static int64_t read_clock(clockid_t clock)
 
 /* --- phases ---------------------------------------------------------------------------------------- */
 
-static int look(struct dump *d, int pid, struct error *e)
+static int look_at_memory(void *dump, struct error *e)
 {
-	int rc;
+	return probe_tree(dump, PROBE_MEMORY, e);
+}
 
+/*
+ * Leaves the processor that the subject ran on last to it and the holder, which wait for each other all
+ * the time: the kernel wakes a task where it was, and there it would have to wait until cr sleeps.
+ */
+static void step_aside(const struct dump *d)
+{
+	int processor = leader_of(d->processes.v[0])->stat.processor;
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set))
+		return;
+	CPU_CLR(processor, &set);
+	if (CPU_COUNT(&set))
+		(void)sched_setaffinity(0, sizeof(set), &set);
+}
+
+/* The holder takes a share of it, before it has anything else to do; what it finds comes before what
+ * is wrong with descriptors, as everywhere. */
+static int look(struct dump *d, struct error *e)
+{
+	struct error memory;
+	int rc = holder_start(&d->holder, d->writer, look_at_memory, d, e), rc2;
+
+	step_aside(d);
 	probe_read_namespaces(d);
-	rc = discover_tree(d, pid, e);
-	return rc < 0 ? rc : probe_tree(d, e);
+	if (rc >= 0)
+		rc = probe_tree(d, PROBE_TASKS, e);
+	if (rc < 0)
+		return rc;
+	rc = probe_tree(d, PROBE_FDS, e);
+	rc2 = holder_await(&d->holder, &memory);
+	if (rc2 < 0)
+		*e = memory;
+	return rc2 < 0 ? rc2 : rc;
 }
 
 static int tell_holder(struct dump *d, struct error *e)
@@ -84,34 +119,51 @@ static int check_native(const struct dump *d, struct error *e)
 	return 0;
 }
 
-static int freeze(struct dump *d, struct error *e)
+/* What does not depend on the subject is done while it is being stopped. */
+static int freeze(struct dump *d, Manifest *m, struct error *e)
 {
 	int rc = tell_holder(d, e);
 
+	if (rc < 0)
+		return rc;
 	set_seconds(d);
+	rc = holder_start_freeze(&d->holder, e);
+	ask_prepare(d);
 	if (rc >= 0)
-		rc = holder_freeze(&d->holder, e);
+		rc = manifest_begin(d, m, e);
+	if (rc >= 0)
+		rc = holder_await(&d->holder, e);
 	if (rc < 0)
 		return rc;
 	d->frozen = true;
 	d->realtime = read_clock(CLOCK_REALTIME);
 	d->monotonic = read_clock(CLOCK_MONOTONIC);
 	d->boottime = read_clock(CLOCK_BOOTTIME);
-	rc = discover_held(d, e);
-	if (rc >= 0)
-		rc = probe_tree(d, e);
-	return rc < 0 ? rc : check_native(d, e);
+	return 0;
 }
 
-static int ask(struct dump *d, struct error *e)
+/*
+ * Everything is looked at once more, while the threads answer. What they have of the batch, signals and
+ * mappings, is read before that.
+ */
+static int look_again(struct dump *d, struct error *e)
 {
-	int rc = 0;
+	int rc = discover_held(d, e);
 
-	for (size_t i = 0; i < d->processes.n && rc >= 0; i++) {
-		set_seconds(d);
-		rc = ask_process(d, d->processes.v[i], e);
-	}
-	return rc;
+	if (rc >= 0)
+		rc = check_native(d, e);
+	if (rc >= 0)
+		rc = probe_read_ahead(d, e);
+	set_seconds(d);
+	if (rc >= 0)
+		rc = ask_start(d, e);
+	if (rc >= 0)
+		rc = probe_tree(d, PROBE_ALL, e);
+	if (rc >= 0)
+		rc = identify_descriptions(d, e);
+	if (rc >= 0)
+		rc = check_time(d, "wait for answers", e);
+	return rc < 0 ? rc : ask_finish(d, e);
 }
 
 static int save(struct dump *d, Manifest *m, struct error *e)
@@ -128,25 +180,32 @@ static int save(struct dump *d, Manifest *m, struct error *e)
 
 static int read_all(struct dump *d, Manifest *m, struct error *e)
 {
-	int rc = check_time(d, "discover and probe", e);
+	int rc = check_time(d, "discover", e);
 
 	if (rc >= 0)
-		rc = look(d, d->opt->pid, e);
+		rc = discover_tree(d, d->opt->pid, e);
+	if (rc >= 0)
+		rc = check_time(d, "probe", e);
+	if (rc >= 0)
+		rc = look(d, e);
 	if (rc >= 0)
 		rc = check_time(d, "freeze", e);
 	if (rc >= 0)
-		rc = freeze(d, e);
+		rc = freeze(d, m, e);
 	if (rc >= 0)
-		rc = check_time(d, "identify descriptions", e);
+		rc = check_time(d, "probe again and ask the threads", e);
 	if (rc >= 0)
-		rc = identify_descriptions(d, e);
-	if (rc >= 0)
-		rc = check_time(d, "ask the threads", e);
-	if (rc >= 0)
-		rc = ask(d, e);
+		rc = look_again(d, e);
 	if (rc >= 0)
 		rc = check_time(d, "save", e);
 	return rc < 0 ? rc : save(d, m, e);
+}
+
+static void close_all(struct dump *d)
+{
+	identify_close(d);
+	discover_free(d);
+	arena_free(&d->arena);
 }
 
 /* From here on the image is whole but for its name. */
@@ -163,22 +222,20 @@ static int publish(struct dump *d, Manifest *m, bool *published, struct error *e
 		rc = check_time(d, "publish", e);
 	if (rc < 0)
 		return rc;
-	if (!o->leave_running)
-		return holder_publish(&d->holder, o->leave_stopped ? HOLDER_STOP : HOLDER_KILL,
-				      published, e);
-	rc = image_publish(d->writer, e);
-	*published = rc >= 0;
+	if (o->leave_running) {
+		rc = image_publish(d->writer, e);
+		*published = rc >= 0;
+		return rc;
+	}
+	rc = holder_start_publish(&d->holder, o->leave_stopped ? HOLDER_STOP : HOLDER_KILL, e);
+	close_all(d);
+	if (rc >= 0)
+		rc = holder_await(&d->holder, e);
+	*published = d->holder.page->published;
 	return rc;
 }
 
 /* --- the whole --------------------------------------------------------------------------------------- */
-
-static void close_all(struct dump *d)
-{
-	identify_close(d);
-	discover_free(d);
-	arena_free(&d->arena);
-}
 
 static int run(struct dump *d, struct error *e)
 {
@@ -187,9 +244,7 @@ static int run(struct dump *d, struct error *e)
 	int rc;
 
 	d->holder.socket = -1;
-	rc = holder_start(&d->holder, d->writer, e);
-	if (rc >= 0)
-		rc = read_all(d, &m, e);
+	rc = read_all(d, &m, e);
 	if (rc >= 0)
 		rc = publish(d, &m, &published, e);
 	if (published && rc < 0)
@@ -222,7 +277,10 @@ int check_run(int pid, struct check_report *report, struct error *e)
 	*report = (struct check_report){ 0 };
 	keep_memory();
 	fd_raise_limit();
-	rc = look(&d, pid, e);
+	probe_read_namespaces(&d);
+	rc = discover_tree(&d, pid, e);
+	if (rc >= 0)
+		rc = probe_tree(&d, PROBE_ALL, e);
 	close_all(&d);
 	return rc;
 }

@@ -79,6 +79,9 @@ int image_finish(struct image_writer *w, Manifest *m, struct error *e) must_chec
  * both have); nothing else of the writer may.
  */
 int image_publish(struct image_writer *w, struct error *e) must_check;
+/* The same in two steps: the name, and what is left to do when there is time. */
+int image_name(struct image_writer *w, struct error *e) must_check;
+void image_remove_replaced(struct image_writer *w);
 /* Frees the writer; removes DIR.partial unless it was published, by any process (or `keep`). w may
  * be NULL. */
 void image_close(struct image_writer *w, bool keep);

@@ -119,76 +119,78 @@ int store_hash(int fd, uint64_t size, uint64_t *xxh3, struct error *e)
 
 /* --- folders --------------------------------------------------------------------------------- */
 
-static bool is_image_file(const char *name)
-{
-	char store[STORE_NAME_ROOM];
+/* What an image can hold: the manifest, the objects and the stores. */
+#define N_FILES (2 + IMAGE_STORES)
+_Static_assert(N_FILES <= 32, "a bit for each");
 
-	if (strcmp(name, "manifest") == 0 || strcmp(name, "objects") == 0)
-		return true;
-	for (unsigned int i = 0; i < IMAGE_STORES; i++) {
-		store_name(store, i);
-		if (strcmp(name, store) == 0)
-			return true;
-	}
-	return false;
+static const char *file_name(char room[STORE_NAME_ROOM], unsigned int n)
+{
+	if (n < 2)
+		return n ? "objects" : "manifest";
+	store_name(room, n - 2);
+	return room;
 }
 
-static int check_entry(const char *name, bool *manifest, struct error *e)
+/* Notes in *found, bit by bit, which file of an image it is. */
+static int check_entry(const char *name, uint32_t *found, struct error *e)
 {
+	char room[STORE_NAME_ROOM];
+
 	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 		return 0;
-	if (!is_image_file(name))
-		return fail(e, ENOTEMPTY, "it holds %s, which no image has", name);
-	if (strcmp(name, "manifest") == 0)
-		*manifest = true;
-	return 0;
+	for (unsigned int i = 0; i < N_FILES; i++) {
+		if (strcmp(name, file_name(room, i)) == 0) {
+			*found |= 1u << i;
+			return 0;
+		}
+	}
+	return fail(e, ENOTEMPTY, "it holds %s, which no image has", name);
 }
 
-int store_check_folder(int dir, bool whole, struct error *e)
+static int list_folder(int dir, uint32_t *found, struct error *e)
 {
 	_Alignas(struct dirent64) char room[4096];
-	bool manifest = false;
 	ssize_t got;
 	int rc = 0;
 
+	*found = 0;
 	if (lseek(dir, 0, SEEK_SET) < 0)
 		return fail(e, errno, "list it");
 	while ((got = getdents64(dir, room, sizeof(room))) > 0) {
 		for (ssize_t at = 0; at < got && rc == 0;) {
 			const struct dirent64 *d = (const void *)(room + at);
 
-			rc = check_entry(d->d_name, &manifest, e);
+			rc = check_entry(d->d_name, found, e);
 			at += d->d_reclen;
 		}
 		if (rc < 0)
 			return rc;
 	}
-	if (got < 0)
-		return fail(e, errno, "list it");
-	if (whole && !manifest)
-		return fail(e, 0, "it has no manifest, so it is not an image of cr");
-	return 0;
+	return got < 0 ? fail(e, errno, "list it") : 0;
 }
 
-static int remove_file(int dir, const char *name, struct error *e)
+int store_check_folder(int dir, bool whole, struct error *e)
 {
-	if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
-		return fail(e, errno, "remove %s", name);
-	return 0;
+	uint32_t found;
+	int rc = list_folder(dir, &found, e);
+
+	if (rc == 0 && whole && !(found & 1))
+		return fail(e, 0, "it has no manifest, so it is not an image of cr");
+	return rc;
 }
 
 int store_remove_folder(int parent, const char *name, int dir, struct error *e)
 {
-	char store[STORE_NAME_ROOM];
-	int rc = store_check_folder(dir, false, e);
+	char room[STORE_NAME_ROOM];
+	uint32_t found;
+	int rc = list_folder(dir, &found, e);
 
-	if (rc == 0) /* first, so that what is left of it is no image any more */
-		rc = remove_file(dir, "manifest", e);
-	if (rc == 0)
-		rc = remove_file(dir, "objects", e);
-	for (unsigned int i = 0; i < IMAGE_STORES && rc == 0; i++) {
-		store_name(store, i);
-		rc = remove_file(dir, store, e);
+	/* The manifest first, so that what is left of it is no image any more. */
+	for (unsigned int i = 0; i < N_FILES && rc == 0; i++) {
+		if (!(found & 1u << i))
+			continue;
+		if (unlinkat(dir, file_name(room, i), 0) < 0 && errno != ENOENT)
+			rc = fail(e, errno, "remove %s", file_name(room, i));
 	}
 	if (rc == 0 && unlinkat(parent, name, AT_REMOVEDIR) < 0)
 		rc = fail(e, errno, "remove %s", name);

@@ -28,7 +28,7 @@ struct image_writer {
 	const char *path, *name; /* of DIR: as given, and its last part */
 	const char *partial_path, *partial;
 	int parent, dir; /* dir: DIR.partial, locked as long as somebody has it open */
-	bool force, sync, published;
+	bool force, sync, published, replaced;
 	struct buf objects;
 	vec(struct key) keys;
 	struct store stores[IMAGE_STORES];
@@ -323,33 +323,21 @@ static int rename_exchange(struct image_writer *w)
 	return rc;
 }
 
-static void remove_replaced(struct image_writer *w)
-{
-	auto_fd old = open_folder(w, w->partial);
-	struct error e = { 0 };
-	int rc = old < 0 ? fail(&e, errno, "open it")
-			 : store_remove_folder(w->parent, w->partial, old, &e);
-
-	if (rc < 0) /* the new image is there; no reason to fail */
-		warn("the replaced image is left as %s: %s", w->partial_path, e.text);
-}
-
-static int sync_parent(struct image_writer *w, bool replaced, struct error *e)
+static int sync_parent(struct image_writer *w, struct error *e)
 {
 	int code, rc;
 
 	if (!w->sync || fsync(w->parent) == 0)
 		return 0;
 	code = errno;
-	rc = replaced ? rename_exchange(w) : rename_new(w->parent, w->name, w->partial);
+	rc = w->replaced ? rename_exchange(w) : rename_new(w->parent, w->name, w->partial);
 	w->published = rc < 0;
 	return fail(e, code, "sync the folder of %s%s", w->path,
 		    rc < 0 ? " (and the image is there, though)" : "");
 }
 
-int image_publish(struct image_writer *w, struct error *e)
+int image_name(struct image_writer *w, struct error *e)
 {
-	bool replaced = false;
 	int rc = rename_new(w->parent, w->partial, w->name);
 
 	if (rc == -EEXIST && w->force) {
@@ -358,14 +346,34 @@ int image_publish(struct image_writer *w, struct error *e)
 		if (rc < 0)
 			return rc;
 		rc = rename_exchange(w);
-		replaced = true;
+		w->replaced = true;
 	}
 	if (rc < 0)
 		return fail(e, -rc, "rename %s to %s", w->partial_path, w->path);
 	w->published = true;
-	rc = sync_parent(w, replaced, e);
-	if (rc == 0 && replaced)
-		remove_replaced(w);
+	return sync_parent(w, e);
+}
+
+void image_remove_replaced(struct image_writer *w)
+{
+	struct error e = { 0 };
+	int rc;
+
+	if (!w->published || !w->replaced)
+		return;
+	auto_fd old = open_folder(w, w->partial);
+	rc = old < 0 ? fail(&e, errno, "open it")
+		     : store_remove_folder(w->parent, w->partial, old, &e);
+	if (rc < 0) /* the new image is there; no reason to fail */
+		warn("the replaced image is left as %s: %s", w->partial_path, e.text);
+}
+
+int image_publish(struct image_writer *w, struct error *e)
+{
+	int rc = image_name(w, e);
+
+	if (rc >= 0)
+		image_remove_replaced(w);
 	return rc;
 }
 

@@ -100,6 +100,11 @@ static void set_flag(struct vma *v, const char *two)
 			return;
 		}
 	}
+	/* A flag without letters: before 6.8 that of MLOCK_ONFAULT, which never comes without lo. */
+	if (!memcmp(two, "??", 2) && v->flags & VMF(lo) && !(v->flags & VMF(lf))) {
+		v->flags |= VMF(lf);
+		return;
+	}
 	v->flags |= VMF(UNKNOWN);
 	memcpy(v->unknown, two, 2);
 }
@@ -198,23 +203,30 @@ int maps_parse(const char *text, bool smaps, struct arena *a, struct maps *out, 
 	return parse(text, smaps, a, out, e);
 }
 
+static int read_text(int proc, const char *what, struct buf *text, struct error *e)
+{
+	int rc = fd_read_file(proc, what, text);
+
+	if (rc == -ENOENT || rc == -ESRCH)
+		return fail(e, ESRCH, "read %s", what);
+	if (rc < 0)
+		return fail(e, -rc, "read %s", what);
+	if (text->len == 0)
+		return fail(e, ESRCH, "%s is empty (exited, or a kernel thread)", what);
+	return 0;
+}
+
 static int read_list(int proc, bool smaps, struct arena *a, struct maps *out, struct error *e)
 {
-	const char *what = smaps ? "smaps" : "maps";
 	auto_buf text = { 0 };
 	int rc = -EAGAIN;
 
 	/* A running task may merge mappings between two reads; the kernel then shows one from its
 	 * new beginning on, which lies before what it has shown already. */
 	for (int i = 0; i < TRIES && rc == -EAGAIN; i++) {
-		rc = fd_read_file(proc, what, &text);
-		if (rc == -ENOENT || rc == -ESRCH)
-			return fail(e, ESRCH, "read %s", what);
-		if (rc < 0)
-			return fail(e, -rc, "read %s", what);
-		if (text.len == 0)
-			return fail(e, ESRCH, "%s is empty (exited, or a kernel thread)", what);
-		rc = maps_parse(text.p, smaps, a, out, e);
+		rc = read_text(proc, smaps ? "smaps" : "maps", &text, e);
+		if (rc == 0)
+			rc = maps_parse(text.p, smaps, a, out, e);
 	}
 	return rc;
 }
@@ -227,6 +239,11 @@ int maps_read(int proc, struct arena *a, struct maps *out, struct error *e)
 int smaps_read(int proc, struct arena *a, struct maps *out, struct error *e)
 {
 	return read_list(proc, true, a, out, e);
+}
+
+int smaps_read_text(int proc, struct buf *text, struct error *e)
+{
+	return read_text(proc, "smaps", text, e);
 }
 
 void maps_free(struct maps *m)

@@ -41,7 +41,8 @@ enum {
 	F_END_CODE,
 	F_START_STACK,
 	F_EXIT_SIGNAL = 38,
-	F_RT_PRIORITY = 40,
+	F_PROCESSOR,
+	F_RT_PRIORITY,
 	F_POLICY,
 	F_START_DATA = 45,
 	F_END_DATA,
@@ -97,6 +98,7 @@ static void fill_stat(const uint64_t f[F_END], struct proc_stat *s)
 	s->env_end = f[F_ENV_END];
 	s->exit_signal = (int)f[F_EXIT_SIGNAL];
 	s->exit_code = (int)f[F_EXIT_CODE];
+	s->processor = (int)f[F_PROCESSOR];
 	s->rt_priority = f[F_RT_PRIORITY];
 	s->policy = f[F_POLICY];
 }
@@ -449,6 +451,17 @@ static int children_of_thread(int proc, int tid, struct buf *text, struct pids *
 	if (rc < 0)
 		return fail(e, -rc, "read %s", path);
 	return parse_children(text->p, out, e);
+}
+
+int proc_thread_children(int proc, int tid, struct pids *out, struct error *e)
+{
+	auto_buf text = { 0 };
+	int rc;
+
+	out->list.n = 0;
+	rc = children_of_thread(proc, tid, &text, out, e);
+	sort(out);
+	return rc;
 }
 
 int proc_children(int proc, struct pids *out, struct error *e)

@@ -21,7 +21,7 @@ struct proc_stat { /* proc(5), /proc/PID/stat; only the fields that are used */
 	int64_t nice, priority;
 	uint64_t start_code, end_code, start_stack, start_data, end_data, start_brk;
 	uint64_t arg_start, arg_end, env_start, env_end;
-	int exit_signal, exit_code;
+	int exit_signal, exit_code, processor;
 	uint64_t rt_priority, policy;
 };
 struct proc_status {
@@ -57,6 +57,8 @@ struct pids {
 int proc_threads(int proc, struct pids *out, struct error *e) must_check;
 /* The children of all threads of the process, from task/TID/children (CONFIG_PROC_CHILDREN). */
 int proc_children(int proc, struct pids *out, struct error *e) must_check;
+/* Those of one thread; they are all of a process that has no other. */
+int proc_thread_children(int proc, int tid, struct pids *out, struct error *e) must_check;
 /* The descriptor numbers below proc/fd, ascending. */
 int proc_fds(int proc, struct pids *out, struct error *e) must_check;
 

@@ -19,7 +19,7 @@
 
 #define PAGE 4096u
 #define INTERPRETER_AT 64u /* behind the stub */
-#define UNDO_SECONDS 2.0
+#define UNDO_SECONDS 5.0
 #define BIT(signal) (1ull << ((signal)-1))
 
 struct session {
@@ -215,12 +215,18 @@ static int block_signals(const struct held_thread *t, struct error *e)
 	return trace_set_mask(t->tid, ~BIT(BATCH_SIGNAL), e);
 }
 
+/* Waits from here on end with a deadline of their own, and not with cr. */
+static void alone(struct session *s)
+{
+	s->watch = (struct trace_watch){ deadline_in(UNDO_SECONDS), -1 };
+}
+
 /* Brings a thread that may be anywhere back to where it was. */
 static int recover_thread(struct session *s, const struct held_thread *t, struct error *e)
 {
 	int signal, rc = 0;
 
-	s->watch = (struct trace_watch){ deadline_in(UNDO_SECONDS), -1 };
+	alone(s);
 	if (s->running) {
 		rc = trace_interrupt(t->tid);
 		if (rc >= 0)
@@ -273,12 +279,15 @@ static int read_answers(struct session *s, struct error *e)
 	return 0;
 }
 
-static int run_all(struct session *s, struct error *e)
+static int run_all(struct session *s, const struct trace_watch *w, struct error *e)
 {
-	int rc = map_area(s, e);
+	int rc;
 
+	alone(s);
+	rc = map_area(s, e);
 	if (rc >= 0)
 		rc = write_area(s, e);
+	s->watch = *w;
 	for (size_t i = 0; i < s->b->n && rc >= 0; i++)
 		rc = run_thread(s, i, e);
 	if (rc >= 0)
@@ -296,23 +305,22 @@ static void send_owed(const struct session *s)
 int batch_run(const struct batch *b, const struct trace_watch *w, struct error *e)
 {
 	const struct held_thread *leader = b->threads[0].held;
-	struct session s = { .b = b, .watch = *w };
-	struct error undo;
-	int rc, rc2;
+	struct session s = { .b = b };
+	struct error undo, ignored;
+	int rc, rc2, rc3;
 
 	s.code = (INTERPRETER_AT + cr_rst_size() + PAGE - 1) & ~(size_t)(PAGE - 1);
 	rc = block_signals(leader, e);
 	if (rc >= 0)
-		rc = run_all(&s, e);
-	if (rc < 0)
-		s.watch = (struct trace_watch){ deadline_in(UNDO_SECONDS), -1 };
+		rc = run_all(&s, w, e);
+	/* Not given up half way, whatever becomes of cr: a call that has begun is waited for. */
 	rc2 = s.running ? recover_thread(&s, leader, &undo) : 0;
+	alone(&s);
 	if (rc2 >= 0)
 		rc2 = unmap_area(&s, &undo);
-	if (rc2 >= 0)
-		rc2 = recover_thread(&s, leader, &undo);
+	rc3 = recover_thread(&s, leader, rc2 < 0 ? &ignored : &undo);
 	send_owed(&s);
-	if (rc >= 0 && rc2 < 0)
+	if (rc >= 0 && (rc2 < 0 || rc3 < 0))
 		*e = undo;
-	return rc < 0 ? rc : rc2;
+	return rc < 0 ? rc : rc2 < 0 ? rc2 : rc3;
 }
