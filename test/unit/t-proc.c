@@ -228,6 +228,19 @@ static void smaps_refuse_hostile_text(void)
 	CU_ASSERT_STRING_EQUAL(v.unknown, "zz");
 }
 
+/* What has no letters is MLOCK_ONFAULT beside lo, and unknown anywhere else. */
+static void a_flag_without_letters(void)
+{
+	struct vma v;
+
+	CU_ASSERT_EQUAL(parse(HEAD "VmFlags: rd lo ??\n", true, &v), 1);
+	CU_ASSERT_EQUAL(v.flags, VMF(rd) | VMF(lo) | VMF(lf));
+	CU_ASSERT_EQUAL(parse(HEAD "VmFlags: rd ??\n", true, &v), 1);
+	CU_ASSERT_EQUAL(v.flags, VMF(rd) | VMF(UNKNOWN));
+	CU_ASSERT_EQUAL(parse(HEAD "VmFlags: rd lo ?? ??\n", true, &v), 1);
+	CU_ASSERT(v.flags & VMF(UNKNOWN));
+}
+
 static void every_vm_flag_has_its_bit(void)
 {
 	struct vma v;
@@ -788,6 +801,7 @@ static CU_TestInfo maps_tests[] = {
 	{ "hostile maps are refused", maps_refuse_hostile_text },
 	{ "hostile smaps are refused", smaps_refuse_hostile_text },
 	{ "every flag has its bit", every_vm_flag_has_its_bit },
+	{ "a flag without letters", a_flag_without_letters },
 	{ "smaps cut off anywhere", maps_cut_anywhere },
 	{ "own mappings are found by address", own_maps_are_found },
 	{ "a dead task is ESRCH", a_dead_task_is_esrch },
