@@ -111,8 +111,9 @@ struct restore {
 	uint64_t region_size;
 	int self_pidfd; /* of cr, under a number that no table of the image uses */
 
-	void *region;      /* mapped at hole.start; NULL: nothing has been started */
-	struct buf others; /* numbers of the children of cr that were there before, with blanks around */
+	void *region; /* mapped at hole.start; NULL: nothing has been started */
+	struct buf
+		others; /* numbers of the children of cr that were there before, with blanks around */
 };
 
 int tree_build(struct restore *r, struct error *e) must_check;

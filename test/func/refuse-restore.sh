@@ -153,7 +153,7 @@ echo precious >"$work/image/thesis"
 report "dump --force into a folder that is no image" "$(dump_refused 'image.*not.* image' --force)"
 rm -r "$work/image"
 echo precious >"$work/image"
-report "dump --force onto a file" "$(dump_refused 'image.*(not.* image|[Nn]ot a (directory|folder))' --force)"
+report "dump --force onto a file" "$(dump_refused 'image.*(not.* image|(Not|not) a (directory|folder))' --force)"
 rm "$work/image"
 mkdir "$work/image.partial"
 echo precious >"$work/image.partial/thesis"
@@ -264,7 +264,7 @@ changed data "an open file is a folder" "dir/data" put mkdir "$work/dir/data"
 changed data "an open file is a named pipe" "dir/data.*not a regular file" \
 	put mkfifo "$work/dir/data"
 changed cwd "the working folder is gone" "dir/cwd.*No such file" rmdir "$work/dir/cwd"
-changed cwd "the working folder is a file" "dir/cwd.*[Nn]ot a (directory|folder)" \
+changed cwd "the working folder is a file" "dir/cwd.*(Not|not) a (directory|folder)" \
 	put touch "$work/dir/cwd"
 report "the pidfile cannot be written" "$(refused '/no-such-folder/x' \
 	"$cr" restore --detach --pidfile "$work/no-such-folder/x" "$work/image")"
