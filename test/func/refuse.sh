@@ -759,7 +759,7 @@ finish
 report "must fail: an ordinary subject, which can be saved" "$wrong"
 
 # --- descriptors -------------------------------------------------------------------------------------
-try early tty "a terminal on stdin" "fd 0: /dev/pts/[0-9]+: .*character device.*close"
+try early tty "a terminal on stdin" "fd 0: /dev/pts/[0-9]+: is a terminal.*start the program.*/dev/null"
 try early tcp "a TCP socket" "fd 3: socket:.*close"
 try early netlink "a netlink socket" "fd 3: socket:.*close"
 try early unix_pair "a pair of Unix sockets" "fd 3: socket:.*close"
