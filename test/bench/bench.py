@@ -3,15 +3,12 @@
 """Dump and restore of a sleeping process by cr and by criu, side by side in one run.
 
 The tools take turns in every round, each with a subject of its own. Wall time is from the start
-of the tool to its end, as a caller sees it. The system calls of all processes of the tool, from
-its execve on, are counted by the kernel's tracing in a run apart; what the subject is made to do
-during a dump is not among them, what the restored process does until it is itself again is. criu
-keeps what it finds out about the kernel in a tmpfs on /run, so it gets one where there is none.
-Everything happens in a private mount namespace, as root."""
+of the tool to its end, as a caller sees it; the system calls of all processes of the tool are
+counted in a run apart (count.c). criu keeps what it finds out about the kernel in a tmpfs on /run,
+so it gets one where there is none. Everything happens in a private mount namespace, as root."""
 
 import argparse
 import ctypes
-import glob
 import os
 import platform
 import shutil
@@ -41,42 +38,11 @@ def is_tmpfs(path):
     return subprocess.check_output(["stat", "-f", "-c", "%T", path], text=True).strip() == "tmpfs"
 
 
-def private_mounts(folder, tracing):
+def private_mounts(folder):
     check(LIBC.unshare(CLONE_NEWNS), "unshare (to be run as root)")
     check(LIBC.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None), "mount /")
     for place in [folder] + ([] if is_tmpfs("/run") else ["/run"]):
         check(LIBC.mount(b"tmpfs", os.fsencode(place), b"tmpfs", 0, b"mode=700"), f"mount {place}")
-    check(LIBC.mount(b"tracefs", os.fsencode(tracing), b"tracefs", 0, None), "mount tracefs")
-
-
-class Counter:
-    """A trace instance that sees the start of each system call of the processes named to it."""
-
-    def __init__(self, tracing, program):
-        self.folder = f"{tracing}/instances/cr-bench-{os.getpid()}"
-        self.before = [program, f"{self.folder}/set_event_pid"]
-        os.mkdir(self.folder)
-        self.put("buffer_size_kb", "4096")
-
-    def put(self, name, text):
-        with open(f"{self.folder}/{name}", "w") as file:
-            file.write(text)
-
-    def start(self):
-        for name, text in (("options/event-fork", "1"), ("set_event_pid", ""), ("trace", ""),
-                           ("events/raw_syscalls/sys_enter/enable", "1")):
-            self.put(name, text)
-
-    def stop(self):
-        self.put("events/raw_syscalls/sys_enter/enable", "0")
-        calls = 0
-        for name in glob.glob(f"{self.folder}/per_cpu/cpu*/stats"):
-            fields = dict(line.split(": ") for line in open(name).read().splitlines())
-            calls += int(fields["entries"]) + int(fields["overrun"])
-        return calls
-
-    def close(self):
-        os.rmdir(self.folder)
 
 
 class Tool:
@@ -171,14 +137,13 @@ def one_round(tool, subject, folder, counter=None):
     if tool.needs_folder:
         os.mkdir(image)
     for operation in ("dump", "restore"):
-        if counter:
-            counter.start()
-        taken = run(tool, operation, pid, image, counter.before if counter else [])
-        if counter:
-            tool.calls[operation] = counter.stop()
+        count = [counter, os.path.join(folder, "count")] if counter else []
+        taken = run(tool, operation, pid, image, count)
         if operation == "dump":
             os.waitpid(pid, 0)  # the number must be free again
-        if not counter:
+        if counter:
+            tool.calls[operation] = int(open(count[1]).read())
+        else:
             tool.times[operation].append(taken * 1e3)
     end_restored(tool, pid, before)
     shutil.rmtree(image)
@@ -232,11 +197,8 @@ def main():
     program = os.path.abspath(args.cr) if args.cr else None
     disk = tempfile.mkdtemp(prefix="cr-bench-", dir=args.disk)
     memory = tempfile.mkdtemp(prefix="cr-bench-")
-    tracing = tempfile.mkdtemp(prefix="cr-bench-")
-    counter = None
     try:
-        private_mounts(memory, tracing)
-        counter = Counter(tracing, helpers["count"])
+        private_mounts(memory)
         check(LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
         versions = [criu(tree)[1]]
         if program:
@@ -251,7 +213,7 @@ def main():
                 for tool in tools:  # warm, and counted
                     one_round(tool, command, folder)
                     tool.times = {"dump": [], "restore": []}
-                    one_round(tool, command, folder, counter)
+                    one_round(tool, command, folder, helpers["count"])
                 for i in range(args.rounds):
                     for tool in tools[i % len(tools):] + tools[:i % len(tools)]:
                         one_round(tool, command, folder)
@@ -259,11 +221,8 @@ def main():
                 table(tools)
                 sys.stdout.flush()
     finally:
-        if counter:
-            counter.close()
-        for place in (memory, tracing):
-            LIBC.umount2(os.fsencode(place), 2)
-            shutil.rmtree(place, ignore_errors=True)
+        LIBC.umount2(os.fsencode(memory), 2)
+        shutil.rmtree(memory, ignore_errors=True)
         shutil.rmtree(disk, ignore_errors=True)
 
 
