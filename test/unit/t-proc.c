@@ -741,6 +741,27 @@ static void pages_of_a_private_file(void)
 	close(fd);
 }
 
+/* Bytes of the mapping that are in memory, without the zero page. */
+static uint64_t resident(const volatile void *p)
+{
+	auto_fd proc = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct arena a = { 0 };
+	struct maps m = { 0 };
+	struct error e = { 0 };
+	const struct vma *v;
+	uint64_t rss;
+
+	CU_ASSERT_EQUAL_FATAL(smaps_read(proc, &a, &m, &e), 0);
+	v = maps_find(&m, (uint64_t)(uintptr_t)p);
+	CU_ASSERT_FATAL(v != NULL);
+	rss = v->rss;
+	maps_free(&m);
+	arena_free(&a);
+	return rss;
+}
+
+/* A kernel may be told to have none (guests of some hypervisors): then a page that was only read is
+ * like any other. */
 static void the_zero_page_does_not_count(void)
 {
 	auto_fd fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
@@ -749,13 +770,17 @@ static void the_zero_page_does_not_count(void)
 	struct pagemap map = { .fd = fd };
 	struct runs r = { .base = (uint64_t)(uintptr_t)p, .stop_after = -1 };
 	struct error e = { 0 };
+	bool is_zero_page;
+	uint64_t before;
 
 	CU_ASSERT_FATAL(p != MAP_FAILED);
 	madvise((void *)p, 4 * 4096, MADV_NOHUGEPAGE);
+	before = resident(p);
 	(void)p[0];
+	is_zero_page = resident(p) == before;
 	p[4096] = 1;
 	CU_ASSERT_EQUAL(pagemap_walk(&map, r.base, r.base + 4 * 4096, false, note_run, &r, &e), 0);
-	CU_ASSERT_STRING_EQUAL(r.text.p, map.no_scan ? "0+2 " : "1+1 ");
+	CU_ASSERT_STRING_EQUAL(r.text.p, is_zero_page && !map.no_scan ? "1+1 " : "0+2 ");
 	buf_free(&r.text);
 	munmap((void *)p, 4 * 4096);
 }
