@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 # build-aux/tests.am: test/unit/t-*.c and test/func/f-*.c, one program each.
 
-EXTRA_DIST += $(test_data_files) $(unit_headers)
+EXTRA_DIST += $(test_data_files) $(unit_headers) $(test_libraries)
 
 # Unit tests.
 UNIT_CPPFLAGS = $(AM_CPPFLAGS) $(CUNIT_CFLAGS) -I$(srcdir)/test/unit

@@ -3,42 +3,14 @@
 # Programs that nobody here wrote, dumped in the middle of their work: python3 with threads and perl
 # end with the output that they would have had; gdb finds the binary of a restored program by its exe
 # link and shows where it is.
-: "${CR:?the path of cr}"
+# shellcheck source=test/func/lib.sh
+. "${srcdir:-$(dirname "$0")/../..}/test/func/lib.sh"
+needs perl
 
-work=$(mktemp -d "${TMPDIR:-/tmp}/cr-programs.XXXXXX") || exit 1
-pid=
-n=0
-failed=0
-
-# shellcheck disable=SC2317 # called by the trap
-cleanup()
+missing()
 {
-	[ -z "$pid" ] || kill -9 "$pid" 2>/dev/null
-	rm -rf "$work"
-}
-trap cleanup EXIT
-
-# result RC WHAT: a line of TAP
-result()
-{
-	n=$((n + 1))
-	if [ "$1" -eq 0 ]; then
-		echo "ok $n - $2"
-	else
-		echo "not ok $n - $2"
-		failed=1
-	fi
-}
-
-skip()
-{
-	n=$((n + 1))
-	if [ -n "$CR_MUST_WORK" ]; then
-		echo "not ok $n - $1: not there"
-		failed=1
-	else
-		echo "ok $n - $1 # SKIP not there"
-	fi
+	[ -z "${CR_MUST_WORK:-}" ] || { report "$1" "not there"; return; }
+	skip "$1" "not there"
 }
 
 # until_lines FILE N: for at most 30 seconds
@@ -66,9 +38,7 @@ until_gone()
 start()
 {
 	: >"$work/out"
-	# shellcheck disable=SC2016 # perl expands it
-	setsid perl -MPOSIX -e 'POSIX::close($_) for 3 .. 1023; exec @ARGV or die' "$@" \
-		</dev/null >"$work/out" 2>&1 &
+	bare setsid "$@" </dev/null >"$work/out" 2>&1 &
 	pid=$!
 }
 
@@ -77,7 +47,7 @@ start()
 parent=
 dump()
 {
-	"$CR" dump --force "$pid" "$work/image" 2>"$work/err" || { sed 's/^/# /' "$work/err"; return 1; }
+	"$cr" dump --force "$pid" "$work/image" 2>"$work/err" || { sed 's/^/# /' "$work/err"; return 1; }
 	wait "${parent:-$pid}" 2>/dev/null
 	parent=
 	until_gone "$pid"
@@ -86,7 +56,7 @@ dump()
 # restore: cr stays as its parent
 restore()
 {
-	"$CR" restore "$work/image" 2>"$work/err" &
+	"$cr" restore "$work/image" 2>"$work/err" &
 	parent=$!
 }
 
@@ -146,12 +116,12 @@ python=$(readlink -f "$(command -v /usr/bin/python3 || command -v python3)")
 if [ -x "$python" ]; then
 	whole "python3 with threads, an open file and a growing table" "$python" "$work/count.py" "$work/log"
 else
-	skip "python3"
+	missing "python3"
 fi
 if command -v perl >/dev/null; then
 	whole "perl" "$(command -v perl)" "$work/count.pl"
 else
-	skip "perl"
+	missing "perl"
 fi
 
 # gdb: the exe link, a backtrace by name, and a variable
@@ -172,7 +142,7 @@ END
 if command -v gdb >/dev/null && command -v gcc >/dev/null; then
 	gcc -g -O0 -o "$work/deep" "$work/deep.c" || exit 1
 	start "$work/deep"
-	until_lines "$work/out" 1 && dump && "$CR" restore --detach "$work/image"
+	until_lines "$work/out" 1 && dump && "$cr" restore --detach "$work/image"
 	rc=$?
 	gdb -nx -batch -p "$pid" -ex 'info proc exe' -ex bt -ex 'print marker' >"$work/gdb" 2>&1
 	for text in "exe = '$work/deep'" "innermost ()" "middle (n=3)" "main ()" "= 4711"; do
@@ -183,8 +153,7 @@ if command -v gdb >/dev/null && command -v gcc >/dev/null; then
 	kill -9 "$pid"
 	pid=
 else
-	skip "gdb"
+	missing "gdb"
 fi
 
-echo "1..$n"
-exit $failed
+finish_test

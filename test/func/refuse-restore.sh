@@ -3,32 +3,9 @@
 # An image that is damaged, or whose files or number are not there any more: `cr restore` says in one
 # sentence what is wrong, and leaves neither a process nor a file. `cr dump` replaces nothing that is
 # not an image.
-set -u
-LC_ALL=C
-export LC_ALL
-
-cr=${CR:-${builddir:-.}/cr}
-skip_all() {
-	if [ -n "${CR_MUST_WORK:-}" ]; then
-		echo "1..1"
-		echo "not ok 1 - cannot test here: $1"
-		exit 1
-	fi
-	echo "1..0 # SKIP $1"
-	exit 0
-}
-[ -x "$cr" ] || skip_all "$cr is not there"
-command -v gcc >/dev/null || skip_all "gcc is not there"
-
-work=$(mktemp -d "${TMPDIR:-/tmp}/cr-refuse.XXXXXX") || exit 99
-pid=
-# shellcheck disable=SC2317 # called by the trap
-end() {
-	[ -z "$pid" ] || kill -9 "$pid" 2>/dev/null
-	rm -rf "$work"
-}
-trap end EXIT
-trap 'exit 99' HUP INT TERM
+# shellcheck source=test/func/lib.sh
+. "${srcdir:-$(dirname "$0")/../..}/test/func/lib.sh"
+needs gcc
 
 # Lives in DIR/cwd, has DIR/data open and DIR/mapped mapped, and writes a dot from time to time.
 cat >"$work/subject.c" <<'END'
@@ -63,49 +40,8 @@ gcc -O1 -w -o "$work/dir/exe" "$work/subject.c" || skip_all "the subject does no
 dd if=/dev/zero bs=4096 count=2 2>/dev/null | tr '\0' 'd' >"$work/dir/data"
 dd if=/dev/zero bs=4096 count=1 2>/dev/null | tr '\0' 'm' >"$work/dir/mapped"
 
-n=0
-failed=0
-report() { # TITLE WRONG
-	n=$((n + 1))
-	if [ -z "$2" ]; then
-		echo "ok $n - $1"
-	else
-		failed=1
-		echo "not ok $n - $1"
-		echo "$2" | sed 's/^/# /'
-	fi
-}
-
-# until_true COMMAND...: for about 20 seconds
-until_true() {
-	turns=0
-	until "$@"; do
-		turns=$((turns + 1))
-		[ $turns -lt 1000 ] || return 1
-		sleep 0.02
-	done
-}
-# shellcheck disable=SC2317 # called by until_true
-is_longer() { # THAN
-	[ "$(wc -c <"$work/out")" -gt "$1" ]
-}
-runs_on() {
-	until_true is_longer "$(wc -c <"$work/out")"
-}
-is_gone() {
-	[ ! -e "/proc/$pid" ]
-}
 files() {
 	(cd "$work" && find dir image* copy* open -exec ls -ld --time-style=+ {} + 2>/dev/null | sort)
-}
-
-# sentence REGEX: prints what is wrong with the message in err
-sentence() {
-	wrong=
-	[ "$(wc -l <"$work/err")" -eq 1 ] || wrong="not one line; "
-	grep -q '^cr: ' "$work/err" || wrong="${wrong}does not begin with cr:; "
-	grep -q -E -e "$1" "$work/err" || wrong="${wrong}does not match '$1'; "
-	[ -z "$wrong" ] || { echo "$wrong"; cat "$work/err"; }
 }
 
 # refused REGEX [COMMAND...]: of a restore
@@ -278,19 +214,14 @@ taken=
 kill -9 "$pid"
 until_true is_gone || exit 99
 
-cp "$cr" "$work/cr-of-all"
-chmod 755 "$work"
-if [ "$(id -u)" -eq 0 ] && setpriv --reuid 65534 --regid 65534 --clear-groups "$work/cr-of-all" --help >/dev/null 2>&1; then
+if can_be_nobody; then
 	report "an ordinary user may not read the image" "$(refused 'image.*Permission denied' \
-		setpriv --reuid 65534 --regid 65534 --clear-groups "$work/cr-of-all" restore --detach "$work/image")"
+		as_nobody "$work/cr-of-all" restore --detach "$work/image")"
 	chmod -R a+rX "$work/image"
 	report "an ordinary user may not restore what root was" "$(refused 'CAP_CHECKPOINT_RESTORE|run cr with it' \
-		setpriv --reuid 65534 --regid 65534 --clear-groups "$work/cr-of-all" restore --detach "$work/image")"
+		as_nobody "$work/cr-of-all" restore --detach "$work/image")"
 else
-	for i in 1 2; do
-		n=$((n + 1))
-		echo "ok $n - an ordinary user, $i # SKIP needs root and setpriv"
-	done
+	skip "an ordinary user" "needs root and setpriv"
 fi
 
 # --- after all of that ---------------------------------------------------------------------------------------
@@ -302,5 +233,4 @@ report "the same image, with all in its place" "$wrong"
 [ -z "$wrong" ] || is_gone || echo "# process $pid: $(cat "/proc/$pid/comm")"
 kill -9 "$pid" 2>/dev/null
 
-echo "1..$n"
-exit $failed
+finish_test

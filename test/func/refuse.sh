@@ -3,35 +3,9 @@
 # What this version cannot save is refused by name, and where that can be seen from outside, before
 # anything is stopped: `cr check` lists it, `cr dump` says it in one sentence and leaves no file, and the
 # subject runs on.
-set -u
-LC_ALL=C
-export LC_ALL
-
-cr=${CR:-${builddir:-.}/cr}
-skip_all() {
-	if [ -n "${CR_MUST_WORK:-}" ]; then
-		echo "1..1"
-		echo "not ok 1 - cannot test here: $1"
-		exit 1
-	fi
-	echo "1..0 # SKIP $1"
-	exit 0
-}
-[ -x "$cr" ] || skip_all "$cr is not there"
-command -v gcc >/dev/null || skip_all "gcc is not there"
-
-work=$(mktemp -d "${TMPDIR:-/tmp}/cr-refuse.XXXXXX") || exit 99
-started= # what the shell waits for
-pid=     # the subject
-# shellcheck disable=SC2317 # called by the trap
-end() {
-	for p in $pid $started; do
-		kill -9 "$p" 2>/dev/null
-	done
-	rm -rf "$work"
-}
-trap end EXIT
-trap 'exit 99' HUP INT TERM
+# shellcheck source=test/func/lib.sh
+. "${srcdir:-$(dirname "$0")/../..}/test/func/lib.sh"
+needs gcc
 
 # --- the subject: refuse-subject WHAT prepares it, says "ready PID", and then a dot for each round -----
 cat >"$work/subject.c" <<'END'
@@ -602,39 +576,9 @@ gcc -O1 -w -o "$work/no-ptrace" "$work/no-ptrace.c" || skip_all "the filter does
 "$work/no-ptrace" true || skip_all "no seccomp filters"
 
 # --- helpers ---------------------------------------------------------------------------------------
-n=0
-failed=0
-report() { # TITLE WRONG
-	n=$((n + 1))
-	if [ -z "$2" ]; then
-		echo "ok $n - $1"
-	else
-		failed=1
-		echo "not ok $n - $1"
-		echo "$2" | sed 's/^/# /'
-	fi
-}
-skip() { # TITLE WHY
-	n=$((n + 1))
-	echo "ok $n - $1 # SKIP $2"
-}
-
-# until_true COMMAND...: for about 20 seconds
-until_true() {
-	turns=0
-	until "$@"; do
-		turns=$((turns + 1))
-		[ $turns -lt 1000 ] || return 1
-		sleep 0.02
-	done
-}
 # shellcheck disable=SC2317 # called by until_true
 has_said() {
 	grep -a -q -e '^ready' -e '^skip' "$work/out"
-}
-# shellcheck disable=SC2317 # called by until_true
-is_longer() { # THAN
-	[ "$(wc -c <"$work/out")" -gt "$1" ]
 }
 
 # start PROGRAM ARGUMENT...: sets pid, or why it cannot be had
@@ -657,27 +601,6 @@ finish() {
 	started=
 }
 
-# What must be the same afterwards.
-looks() {
-	cat "/proc/$pid/maps"
-	grep -E '^(TracerPid|Threads|Sig[^Q]|Shd)' "/proc/$pid/status"
-	ls "/proc/$pid/fd"
-}
-state() {
-	sed 's/.*) //; s/ .*//' "/proc/$pid/stat"
-}
-
-# one_sentence FILE REGEX...: prints what is wrong with a message of cr
-one_sentence() {
-	file=$1
-	shift
-	[ "$(wc -l <"$file")" -eq 1 ] || echo "not one line but $(wc -l <"$file"):"
-	grep -q -E '^cr( [a-z]+)?: ' "$file" || echo "does not begin with cr:"
-	for regex; do
-		grep -q -E -e "$regex" "$file" || echo "does not match '$regex':"
-	done
-}
-
 no_image() {
 	[ ! -e "$work/image" ] || echo "the image is there"
 	[ ! -e "$work/image.partial" ] || echo "image.partial is there"
@@ -692,7 +615,7 @@ unharmed() {
 	elif [ "$stopped" ]; then
 		echo "it is not stopped any more"
 	fi
-	until_true is_longer "$(wc -c <"$work/out")" || echo "the subject does not run on: $(state)"
+	runs_on || echo "the subject does not run on: $(state)"
 }
 
 dump_says() { # early|late REGEX
@@ -703,8 +626,7 @@ dump_says() { # early|late REGEX
 	fi
 	status=$?
 	[ $status -eq 1 ] || echo "the status of dump is $status"
-	one_sentence "$work/err" "task [0-9]+: |process [0-9]+" "$2" | sed '$!b
-		r '"$work/err"
+	sentence "task [0-9]+: |process [0-9]+" "$2"
 	no_image
 }
 
@@ -895,19 +817,14 @@ report "cr itself" "$([ $status -eq 1 ] || echo "status $status"; one_sentence "
 	[ ! -e "$work/image.partial" ] || echo "image.partial is left")"
 
 # --- an ordinary user ------------------------------------------------------------------------------------
-cp "$cr" "$work/cr-of-all"
-chmod 755 "$work"
 mkdir -m 777 "$work/open"
-if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null &&
-	setpriv --reuid 65534 --regid 65534 --clear-groups "$work/cr-of-all" --help >/dev/null 2>&1 &&
-	start "$work/subject" none "$work/dir"; then
+if can_be_nobody && start "$work/subject" none "$work/dir"; then
 	looks >"$work/looks"
-	"$work/no-ptrace" setpriv --reuid 65534 --regid 65534 --clear-groups \
-		"$work/cr-of-all" dump "$pid" "$work/open/image" 2>"$work/err"
+	"$work/no-ptrace" setpriv --reuid 65534 --regid 65534 \
+		--clear-groups "$work/cr-of-all" dump "$pid" "$work/open/image" 2>"$work/err"
 	status=$?
 	wrong=$([ $status -eq 1 ] || echo "status $status"
-		one_sentence "$work/err" "(task|process) $pid" "CAP_SYS_PTRACE|another user" | sed '$!b
-			r '"$work/err"
+		sentence "(task|process) $pid" "CAP_SYS_PTRACE|another user"
 		no_image
 		[ -z "$(ls "$work/open")" ] || echo "left: $(ls "$work/open")"
 		unharmed)
@@ -918,5 +835,4 @@ else
 	skip "an ordinary user dumps a process of root" "needs root and setpriv"
 fi
 
-echo "1..$n"
-exit $failed
+finish_test

@@ -2,55 +2,9 @@
 # SPDX-License-Identifier: MIT
 # Options of cr restore: each way to the exe link forced once, --pidfile, --explain, --detach, the
 # exit status of the program, a number that is taken.
-: "${CR:?the path of cr}"
-
-work=$(mktemp -d "${TMPDIR:-/tmp}/cr-options.XXXXXX") || exit 1
-pid=
-n=0
-failed=0
-
-# shellcheck disable=SC2317 # called by the trap
-cleanup()
-{
-	[ -z "$pid" ] || kill -9 "$pid" 2>/dev/null
-	rm -rf "$work"
-}
-trap cleanup EXIT
-
-result()
-{
-	n=$((n + 1))
-	if [ "$1" -eq 0 ]; then
-		echo "ok $n - $2"
-	else
-		echo "not ok $n - $2"
-		[ ! -s "$work/err" ] || sed 's/^/# /' "$work/err"
-		failed=1
-	fi
-}
-
-# until_true COMMAND...: for at most 20 seconds
-until_true()
-{
-	turns=0
-	until "$@"; do
-		turns=$((turns + 1))
-		[ $turns -lt 1000 ] || return 1
-		sleep 0.02
-	done
-}
-
-# shellcheck disable=SC2317 # called by name
-has_lines()
-{
-	[ "$(wc -l <"$work/out")" -ge "$1" ]
-}
-
-# shellcheck disable=SC2317 # called by name
-is_gone()
-{
-	! readlink "/proc/$1/exe" >/dev/null 2>&1
-}
+# shellcheck source=test/func/lib.sh
+. "${srcdir:-$(dirname "$0")/../..}/test/func/lib.sh"
+needs perl
 
 # Lives until a file "end" is there, whose text is its exit status; KILL ends it by that signal.
 cat >"$work/subject.pl" <<'END'
@@ -69,11 +23,9 @@ END
 start()
 {
 	rm -rf "$work/end" "$work/image"
-	# shellcheck disable=SC2016 # perl expands it
-	setsid perl -MPOSIX -e 'POSIX::close($_) for 3 .. 1023; exec @ARGV or die' \
-		perl "$work/subject.pl" "$work" </dev/null >"$work/out" 2>&1 &
+	bare setsid perl "$work/subject.pl" "$work" </dev/null >"$work/out" 2>&1 &
 	pid=$!
-	until_true has_lines 3 && "$CR" dump --no-sync "$pid" "$work/image" 2>"$work/err" || exit 1
+	until_true has_lines 3 && "$cr" dump --no-sync "$pid" "$work/image" 2>"$work/err" || exit 1
 	wait "$pid" 2>/dev/null
 	before=$(wc -l <"$work/out")
 }
@@ -90,19 +42,19 @@ perl=$(readlink -f "$(command -v perl)")
 
 for way in mount copy; do
 	start
-	"$CR" restore --detach --exe-way $way "$work/image" 2>"$work/err"
+	"$cr" restore --detach --exe-way $way "$work/image" 2>"$work/err"
 	rc=$?
 	until_true has_lines $((before + 5)) || rc=1
 	[ "$(readlink "/proc/$pid/exe")" = "$perl" ] || rc=1
 	# nothing of cr is mapped
-	! grep -F "$(readlink -f "$CR")" "/proc/$pid/maps" >"$work/err" || rc=1
+	! grep -F "$(readlink -f "$cr")" "/proc/$pid/maps" >"$work/err" || rc=1
 	result $rc "the exe link, way: $way"
 	end
 done
 
 # EBUSY on every released kernel; where the restriction is gone, it is right as well.
 start
-if "$CR" restore --detach --exe-way plain "$work/image" 2>"$work/err"; then
+if "$cr" restore --detach --exe-way plain "$work/image" 2>"$work/err"; then
 	until_true has_lines $((before + 5)) && [ "$(readlink "/proc/$pid/exe")" = "$perl" ]
 	result $? "the exe link, way: plain (this kernel allows it)"
 	end
@@ -113,27 +65,27 @@ else
 fi
 
 start
-"$CR" restore --explain "$work/image" >"$work/plan" 2>"$work/err" && is_gone "$pid" &&
+"$cr" restore --explain "$work/image" >"$work/plan" 2>"$work/err" && is_gone "$pid" &&
 	grep -q "^task $pid:" "$work/plan" && grep -q 'readv(' "$work/plan" &&
 	grep -q 'leave(' "$work/plan" && [ "$(wc -l <"$work/out")" -eq "$before" ]
 result $? "--explain prints the plan and runs nothing"
 
-"$CR" restore --detach --pidfile "$work/pidfile" "$work/image" 2>"$work/err" &&
+"$cr" restore --detach --pidfile "$work/pidfile" "$work/image" 2>"$work/err" &&
 	[ "$(cat "$work/pidfile")" = "$pid" ] && until_true has_lines $((before + 5))
 result $? "--detach and --pidfile"
 
-"$CR" restore --detach "$work/image" 2>"$work/err"
+"$cr" restore --detach "$work/image" 2>"$work/err"
 [ $? -eq 1 ] && grep -q "number $pid is taken by 'perl'" "$work/err" && until_true has_lines $((before + 10))
 result $? "a number that is taken, and by whom"
 end
 
 start
-"$CR" restore --detach --pidfile "$work/nowhere/pidfile" "$work/image" 2>"$work/err"
+"$cr" restore --detach --pidfile "$work/nowhere/pidfile" "$work/image" 2>"$work/err"
 [ $? -eq 1 ] && grep -q 'nowhere/pidfile' "$work/err" && [ ! -e "/proc/$pid" ]
 result $? "a pidfile that cannot be written: nothing is restored"
 
 # The same image again and again: it is not used up.
-"$CR" restore "$work/image" 2>"$work/err" &
+"$cr" restore "$work/image" 2>"$work/err" &
 parent=$!
 until_true has_lines $((before + 5)) && echo 7 >"$work/end.new" && mv "$work/end.new" "$work/end"
 wait $parent
@@ -142,7 +94,7 @@ result $? "cr ends with the status of the program"
 
 rm "$work/end"
 before=$(wc -l <"$work/out")
-"$CR" restore "$work/image" 2>"$work/err" &
+"$cr" restore "$work/image" 2>"$work/err" &
 parent=$!
 sleep 0.3
 kill -TERM $parent
@@ -151,5 +103,4 @@ wait $parent
 result $? "a signal for cr goes to the program, and cr ends by it too"
 pid=
 
-echo "1..$n"
-exit $failed
+finish_test
