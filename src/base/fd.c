@@ -22,6 +22,17 @@ void fd_cleanup(int *fd)
 	errno = kept;
 }
 
+/* An open is interrupted by a signal where the kernel asks somebody else (FUSE, a seccomp listener). */
+int fd_open(int dir, const char *path, int flags)
+{
+	int fd;
+
+	do
+		fd = openat(dir, path, flags | O_CLOEXEC);
+	while (fd < 0 && errno == EINTR);
+	return fd < 0 ? -errno : fd;
+}
+
 static int read_all(int fd, struct buf *b)
 {
 	for (;;) {
@@ -46,9 +57,9 @@ int fd_read_file(int dir, const char *what, struct buf *b)
 	b->len = 0;
 	b->p[0] = '\0';
 
-	auto_fd fd = openat(dir, what, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	auto_fd fd = fd_open(dir, what, O_RDONLY | O_NOCTTY);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	return read_all(fd, b);
 }
 
@@ -61,9 +72,9 @@ int fd_read_record(int dir, const char *what, struct buf *b)
 	b->len = 0;
 	b->p[0] = '\0';
 
-	auto_fd fd = openat(dir, what, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	auto_fd fd = fd_open(dir, what, O_RDONLY | O_NOCTTY);
 	if (fd < 0)
-		return -errno;
+		return fd;
 	do
 		got = read(fd, b->p, RECORD_MAX);
 	while (got < 0 && errno == EINTR);

@@ -19,6 +19,9 @@ static inline int take_fd(int *fd) /* moves ownership out */
 	return n;
 }
 
+/* openat with O_CLOEXEC, tried again after a signal; the descriptor or -errno. */
+int fd_open(int dir, const char *path, int flags) must_check;
+
 /* The soft limit of open descriptors becomes the hard one. */
 void fd_raise_limit(void);
 

@@ -337,6 +337,36 @@ static void read_file_reads_proc_in_pieces(void)
 	CU_ASSERT(ends_with(b.p, "\n"));
 }
 
+static volatile int ticks, fifo_end = -1;
+
+/* The third tick opens the other end. */
+static void on_tick(int signal)
+{
+	(void)signal;
+	if (++ticks == 3)
+		fifo_end = openat(dir, "fifo", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+}
+
+static void open_goes_on_after_a_signal(void)
+{
+	const struct sigaction action = { .sa_handler = on_tick };
+	const struct itimerval tick = { { 0, 1000 }, { 0, 1000 } }, none = { 0 };
+	struct sigaction old;
+
+	CU_ASSERT_EQUAL_FATAL(mkfifoat(dir, "fifo", 0600), 0);
+	CU_ASSERT_EQUAL_FATAL(sigaction(SIGALRM, &action, &old), 0);
+	CU_ASSERT_EQUAL(setitimer(ITIMER_REAL, &tick, NULL), 0);
+	auto_fd fd = fd_open(dir, "fifo", O_RDONLY);
+	CU_ASSERT_EQUAL(setitimer(ITIMER_REAL, &none, NULL), 0);
+	CU_ASSERT_EQUAL(sigaction(SIGALRM, &old, NULL), 0);
+	CU_ASSERT(fd >= 0);
+	CU_ASSERT(ticks >= 3);
+	CU_ASSERT_EQUAL(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	close(fifo_end);
+	unlinkat(dir, "fifo", 0);
+	CU_ASSERT_EQUAL(fd_open(dir, "fifo", O_RDONLY), -ENOENT);
+}
+
 static void pread_full_is_whole_or_an_error(void)
 {
 	char text[16];
@@ -705,6 +735,7 @@ static CU_TestInfo fd_tests[] = {
 	{ "auto_fd closes once and keeps errno", auto_fd_closes_once_and_keeps_errno },
 	{ "files of all sizes are read whole", read_file_reads_all_sizes },
 	{ "files of /proc are read whole", read_file_reads_proc_in_pieces },
+	{ "an open goes on after a signal", open_goes_on_after_a_signal },
 	{ "pread and pwrite are whole or an error", pread_full_is_whole_or_an_error },
 	{ "write goes on after a part", write_full_goes_on },
 	{ "readlink gives the text", readlink_gives_the_text },
