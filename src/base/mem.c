@@ -1,10 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/mem.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
+
+#define PAGE 4096ul
+#define STACK_DEPTH (48ul * 1024) /* the kernel maps 128 KiB of it at the start */
+
+/* From the linker; whatever is not there is at 0. */
+extern const char __executable_start[] __attribute__((weak));
+extern const char __data_start[] __attribute__((weak));
+extern const char _end[] __attribute__((weak));
 
 /* One arena block holds many small things; a thing over a quarter of it gets a block of its own. */
 #define BLOCK_SIZE ((size_t)64 * 1024 - 64)
@@ -57,6 +67,45 @@ void mem_free_cleanup(void *pp)
 
 	memcpy(&p, pp, sizeof(p));
 	free(p);
+}
+
+static void populate(uintptr_t start, uintptr_t end, int how)
+{
+	start &= ~(PAGE - 1);
+	if (end > start)
+		(void)madvise((void *)start, end - start, how);
+}
+
+/* A block that comes and goes leaves its pages on the heap, where the next ones find them. */
+static void warm_heap(size_t n)
+{
+	void *p = malloc(n);
+
+	if (p)
+		populate((uintptr_t)p + PAGE, (uintptr_t)p + n, MADV_POPULATE_WRITE);
+	free(p);
+}
+
+/* Buffers come and go; giving them back to the kernel each time costs page faults. */
+static void keep_freed(void)
+{
+	(void)mallopt(M_TRIM_THRESHOLD, 64 << 20);
+	(void)mallopt(M_TOP_PAD, 256 << 10);
+	(void)mallopt(M_MMAP_THRESHOLD, 2 << 20);
+}
+
+void mem_warm(size_t heap)
+{
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+
+	if (__executable_start)
+		populate((uintptr_t)__executable_start, (uintptr_t)_end, MADV_POPULATE_READ);
+	if (__data_start)
+		populate((uintptr_t)__data_start, (uintptr_t)_end, MADV_POPULATE_WRITE);
+	populate(here - STACK_DEPTH, here, MADV_POPULATE_WRITE);
+	keep_freed();
+	if (heap)
+		warm_heap(heap);
 }
 
 void arena_free(struct arena *a)

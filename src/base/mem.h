@@ -18,6 +18,12 @@ _Noreturn void mem_exhausted(void); /* what all of them do when there is none le
 void *mem_alloc(size_t n);          /* zeroed, never NULL */
 void *mem_realloc(void *p, size_t n);
 void mem_free_cleanup(void *pp);
+/*
+ * Makes the program itself, its stack and n bytes of heap present, each in one call: page faults, one by
+ * one, take more of a short run than all its system calls together. In a child once more, since a fork
+ * makes copies of all that is written. What is freed stays with the program from then on.
+ */
+void mem_warm(size_t heap);
 #define auto_free __attribute__((cleanup(mem_free_cleanup)))
 
 /* Things that live as long as one operation, freed together. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The phases of a dump. */
 #include <errno.h>
-#include <malloc.h>
 #include <sched.h>
 #include <time.h>
 
@@ -10,16 +9,11 @@
 #include "base/log.h"
 #include "dump/internal.h"
 
-#define STATUS_NOT_ENDED 3 /* cmd/command.h */
+/* What a dump of a small process uses; more comes when it is used. */
+#define DUMP_HEAP ((size_t)384 * 1024)
+#define HOLDER_HEAP ((size_t)96 * 1024)
 
-/* Files of /proc and pages are read into buffers that come and go; giving them back each time costs page
- * faults. */
-static void keep_memory(void)
-{
-	(void)mallopt(M_TRIM_THRESHOLD, 64 << 20);
-	(void)mallopt(M_TOP_PAD, 256 << 10);
-	(void)mallopt(M_MMAP_THRESHOLD, 2 << 20);
-}
+#define STATUS_NOT_ENDED 3 /* cmd/command.h */
 
 static int check_time(const struct dump *d, const char *phase, struct error *e)
 {
@@ -52,6 +46,7 @@ static int64_t read_clock(clockid_t clock)
 
 static int look_at_memory(void *dump, struct error *e)
 {
+	mem_warm(HOLDER_HEAP);
 	return probe_tree(dump, PROBE_MEMORY, e);
 }
 
@@ -78,6 +73,7 @@ static int look(struct dump *d, struct error *e)
 	struct error memory;
 	int rc = holder_start(&d->holder, d->writer, look_at_memory, d, e), rc2;
 
+	mem_warm(DUMP_HEAP);
 	step_aside(d);
 	probe_read_namespaces(d);
 	if (rc >= 0)
@@ -260,7 +256,7 @@ int dump_run(const struct dump_options *o, struct error *e)
 	struct dump d = { .opt = o, .deadline = deadline_in(o->timeout) };
 	int rc;
 
-	keep_memory();
+	mem_warm(0);
 	fd_raise_limit();
 	rc = image_create(&d.writer, o->dir, o->force, o->sync, e);
 	if (rc >= 0)
@@ -275,7 +271,7 @@ int check_run(int pid, struct check_report *report, struct error *e)
 	int rc;
 
 	*report = (struct check_report){ 0 };
-	keep_memory();
+	mem_warm(0);
 	fd_raise_limit();
 	probe_read_namespaces(&d);
 	rc = discover_tree(&d, pid, e);

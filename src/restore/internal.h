@@ -109,6 +109,7 @@ struct restore {
 	vec(struct shared_fd *) shared;
 	struct host_range hole; /* of the region and, behind it, room for a vDSO */
 	uint64_t region_size;
+	uint64_t region_used; /* up to here there is something in it */
 	int self_pidfd; /* of cr, under a number that no table of the image uses */
 
 	void *region; /* mapped at hole.start; NULL: nothing has been started */

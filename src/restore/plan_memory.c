@@ -76,6 +76,22 @@ static bool is_opened_up(const struct memory *mem, const Mapping *m)
 	return m->sort != MAPPING__SORT__FILE_SHARED && has(m, VMF_ac);
 }
 
+/* The extents from the next one on fill the whole mapping. */
+static bool is_full(const struct memory *mem, const Mapping *m)
+{
+	const Mm *mm = mem->mm;
+	uint64_t at = m->start;
+
+	for (size_t i = mem->next_extent; i < mm->n_extents && at < m->end; i++) {
+		const Extent *x = mm->extents[i];
+
+		if (x->start > at)
+			return false;
+		at = x->start + x->length;
+	}
+	return at >= m->end;
+}
+
 static uint64_t map_flags(const struct memory *mem, const Mapping *m)
 {
 	const struct host *h = &mem->r->host;
@@ -88,6 +104,9 @@ static uint64_t map_flags(const struct memory *mem, const Mapping *m)
 		flags |= MAP_GROWSDOWN;
 	if (has(m, VMF_nr))
 		flags |= MAP_NORESERVE;
+	/* All its pages at once, in place of a fault for each. */
+	if (is_full(mem, m))
+		flags |= MAP_POPULATE;
 	/* Only cr's executable, which nobody runs any more, may be replaced. */
 	for (size_t i = 0; i < h->n_own; i++) {
 		if (overlaps(m, &h->own[i]))

@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -23,6 +24,11 @@
 
 #define THREAD_FLAGS \
 	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
+
+static uint64_t page_up(uint64_t n)
+{
+	return (n + 4095) & ~4095ull;
+}
 
 static struct task_plan *new_plan(struct restore *r, enum plan_sort sort, struct rprocess *p,
 				  uint32_t tid)
@@ -287,11 +293,31 @@ static int plan_threads(struct restore *r, struct task_plan *leader, struct erro
 	return 0;
 }
 
+/*
+ * A fork does not copy the page tables of shared memory: one call brings the task's plan in, in place of a
+ * page fault for each page. Where it lies is known when all plans are laid out.
+ */
+static void plan_presence(struct plan *p)
+{
+	plan_note(p, NULL);
+	plan_call_any(p, SYS_madvise, arg_region(0), arg_num(0), arg_num(MADV_POPULATE_WRITE));
+}
+
+static void set_presence(struct task_plan *t)
+{
+	struct cr_rst_op *op = &t->plan.ops.v[0].op;
+	uint64_t start = t->at & ~4095ull;
+
+	op->arg[0] = start;
+	op->arg[1] = page_up(t->at + plan_size(&t->plan, TASK_STACK)) - start;
+}
+
 static int plan_leader(struct restore *r, struct task_plan *t, struct error *e)
 {
 	struct plan *p = &t->plan;
 	int rc;
 
+	plan_presence(p);
 	plan_note(p, "bond to the parent");
 	emit_bond(p, parent_of(r, t->process));
 	if (!t->process->parent)
@@ -313,11 +339,6 @@ static int plan_leader(struct restore *r, struct task_plan *t, struct error *e)
 
 /* --- layout ------------------------------------------------------------------------------------ */
 
-static uint64_t page_up(uint64_t n)
-{
-	return (n + 4095) & ~4095ull;
-}
-
 static void lay_out(struct restore *r)
 {
 	uint64_t at = CODE_AT + page_up(cr_rst_size());
@@ -327,6 +348,8 @@ static void lay_out(struct restore *r)
 
 		t->at = at;
 		at += (plan_size(&t->plan, TASK_STACK) + 63) & ~63ull;
+		if (t->sort == PLAN_LEADER)
+			set_presence(t);
 	}
 	r->region_size = page_up(at);
 	for (size_t i = 0; i < r->plans.n; i++) {
@@ -407,6 +430,7 @@ int planner_run(struct restore *r, struct error *e)
 			break;
 		room = r->region_size + 65536;
 	}
+	r->region_used = r->region_size;
 	r->region_size = room;
 	return 0;
 }

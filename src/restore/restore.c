@@ -15,6 +15,9 @@
 #include "restore/check.h"
 #include "restore/internal.h"
 
+/* What a restore of a small process uses. */
+#define RESTORE_HEAP ((size_t)320 * 1024)
+
 /* --- is this the machine for it? ------------------------------------------------------------------- */
 
 static int check_machine(struct restore *r, struct error *e)
@@ -209,6 +212,7 @@ int restore_run(const struct restore_options *o, int *status, struct error *e)
 	*status = 0;
 	/* Where the caller ignores it, children are reaped by the kernel and nobody learns how they ended. */
 	signal(SIGCHLD, SIG_DFL);
+	mem_warm(RESTORE_HEAP);
 	/* Before struct host learns the limits, which the tasks inherit. */
 	fd_raise_limit();
 	r.deadline = deadline_in(o->timeout > 0 ? o->timeout : 10);

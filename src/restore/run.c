@@ -57,6 +57,7 @@ static int map_region(struct restore *r, struct error *e)
 		return fail(e, errno, "mmap of %llu bytes for the restorer at %p",
 			    (unsigned long long)r->region_size, want);
 	r->region = p;
+	(void)madvise(p, r->region_used, MADV_POPULATE_WRITE);
 	memcpy((char *)p + CODE_AT, cr_rst_begin(), cr_rst_size());
 	if (mprotect((char *)p + CODE_AT, code, PROT_READ | PROT_EXEC) < 0)
 		return fail(e, errno, "mprotect of the restorer");
