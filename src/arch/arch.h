@@ -16,6 +16,9 @@
 #define ARCH_MAX_REGS 32
 uint32_t arch_n_regs(void);
 
+/* What filters of system calls know the architecture by (AUDIT_ARCH_*). */
+extern const uint32_t arch_audit;
+
 uint64_t arch_sp(const uint64_t *regs);
 uint64_t arch_ip(const uint64_t *regs);
 void arch_set_ip(uint64_t *regs, uint64_t ip);

@@ -215,7 +215,7 @@ static int check_same(struct dump_process *p, struct error *e)
 	return 0;
 }
 
-static int take_held(struct dump *d, const struct held *h, struct error *e)
+static int take_held(struct dump *d, struct held *h, struct error *e)
 {
 	struct dump_process *p = find_process(d, h->pid);
 	struct dump_thread *t;
@@ -304,7 +304,7 @@ static void sort_by_depth(struct dump *d)
 
 int discover_held(struct dump *d, struct error *e)
 {
-	const struct holder_page *page = d->holder.page;
+	struct holder_page *page = d->holder.page;
 	int rc = 0;
 
 	for (uint32_t i = 0; i < page->n_held && rc >= 0; i++)

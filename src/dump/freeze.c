@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "arch/arch.h"
 #include "arch/remote.h"
@@ -12,6 +13,7 @@
 #include "base/str.h"
 #include "dump/holder.h"
 #include "proc/task.h"
+#include "remote/filters.h"
 #include "remote/memory.h"
 
 struct freezer {
@@ -279,5 +281,40 @@ int freeze_tree(struct holder_page *page, const struct trace_watch *w, struct er
 		if (rc >= 0)
 			rc = find_more(page, e);
 	} while (rc > 0);
+	return rc;
+}
+
+/* --- filters of system calls ------------------------------------------------------------------------ */
+
+/*
+ * A sleep that the stop has interrupted goes on by restart_syscall(2), which the filter sees too. Where
+ * it would not let that pass, the call is made anew: the whole time again is better than SIGSYS.
+ */
+static int allow_restart(struct held_thread *t, struct error *e)
+{
+	static const uint64_t none[6];
+
+	if (filters_let(t->filter, SYS_restart_syscall, none))
+		return 0;
+	arch_restart(t->regs);
+	return trace_set_regs(t->tid, t->regs, t->n_regs, e);
+}
+
+int freeze_read_filters(struct holder_page *page, struct error *e)
+{
+	struct filter_store store = { (uint8_t *)page + page->used, (uint8_t *)page + HOLDER_BYTES,
+				      NULL };
+	int rc = 0;
+
+	for (uint32_t i = 0; i < page->n_held && rc >= 0; i++) {
+		struct held_thread *t = &page->held[i].thread;
+
+		if (page->held[i].is_gone || !t->seccomp)
+			continue;
+		rc = filters_read(t, &store, e);
+		if (rc >= 0)
+			rc = allow_restart(t, e);
+	}
+	page->used = (uint64_t)(store.at - (uint8_t *)page + 63) & ~63ull;
 	return rc;
 }

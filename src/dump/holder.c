@@ -20,6 +20,7 @@
 
 enum order {
 	ORDER_FREEZE = 'f',
+	ORDER_FILTERS = 's',
 	ORDER_BATCHES = 'b',
 	ORDER_RELEASE = 'r',
 	ORDER_PUBLISH = 'p'
@@ -140,6 +141,8 @@ static int carry_out(struct holding *h, enum order order, bool *ends)
 		if (rc < 0)
 			let_go(page);
 		return rc;
+	case ORDER_FILTERS:
+		return freeze_read_filters(page, &page->error);
 	case ORDER_BATCHES:
 		return run_batches(page, &w);
 	case ORDER_PUBLISH:
@@ -268,6 +271,11 @@ int holder_await(struct holder *h, struct error *e)
 int holder_start_freeze(struct holder *h, struct error *e)
 {
 	return start(h, ORDER_FREEZE, e);
+}
+
+int holder_start_filters(struct holder *h, struct error *e)
+{
+	return start(h, ORDER_FILTERS, e);
 }
 
 int holder_start_batches(struct holder *h, struct error *e)

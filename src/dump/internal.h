@@ -28,8 +28,8 @@ struct dump_thread {
 	int dir; /* /proc/PID/task/TID */
 	struct proc_stat stat;
 	struct proc_status status;
-	bool is_fresh;                  /* these two have just been read */
-	const struct held_thread *held; /* NULL before the freeze */
+	bool is_fresh;            /* these two have just been read */
+	struct held_thread *held; /* NULL before the freeze */
 	struct plan batch;
 	struct asked *asked; /* one for each kind */
 	uint64_t plan_at;    /* of its plan in the process' image of plans */

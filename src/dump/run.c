@@ -138,6 +138,24 @@ static int freeze(struct dump *d, Manifest *m, struct error *e)
 	return 0;
 }
 
+/* Those that the kernel lets only a tracer see. Nearly always there are none. */
+static int read_filters(struct dump *d, struct error *e)
+{
+	bool any = false;
+	int rc;
+
+	vec_each(p, &d->processes) {
+		vec_each(t, &(*p)->threads) {
+			(*t)->held->seccomp = (*t)->status.seccomp;
+			any = any || (*t)->status.seccomp;
+		}
+	}
+	if (!any)
+		return 0;
+	rc = holder_start_filters(&d->holder, e);
+	return rc < 0 ? rc : holder_await(&d->holder, e);
+}
+
 /*
  * Everything is looked at once more, while the threads answer. What they have of the batch, signals and
  * mappings, is read before that.
@@ -150,6 +168,8 @@ static int look_again(struct dump *d, struct error *e)
 		rc = check_native(d, e);
 	if (rc >= 0)
 		rc = probe_read_ahead(d, e);
+	if (rc >= 0)
+		rc = read_filters(d, e);
 	set_seconds(d);
 	if (rc >= 0)
 		rc = ask_start(d, e);

@@ -15,6 +15,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "cr-restorer.h"
+#include "remote/filters.h"
 #include "remote/memory.h"
 
 #define PAGE 4096u
@@ -295,6 +296,15 @@ static int run_all(struct session *s, const struct trace_watch *w, struct error 
 	return rc;
 }
 
+static int suspend_filters(const struct batch *b, bool on, struct error *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < b->n && rc >= 0; i++)
+		rc = filters_suspend(b->threads[i].held, on, e);
+	return rc;
+}
+
 static void send_owed(const struct session *s)
 {
 	for (int signal = 1; s->owed && signal <= 64; signal++)
@@ -302,25 +312,37 @@ static void send_owed(const struct session *s)
 			kill(s->b->pid, signal);
 }
 
-int batch_run(const struct batch *b, const struct trace_watch *w, struct error *e)
+static int run_and_undo(struct session *s, const struct trace_watch *w, struct error *e)
 {
-	const struct held_thread *leader = b->threads[0].held;
-	struct session s = { .b = b };
+	const struct held_thread *leader = s->b->threads[0].held;
 	struct error undo, ignored;
 	int rc, rc2, rc3;
 
-	s.code = (INTERPRETER_AT + cr_rst_size() + PAGE - 1) & ~(size_t)(PAGE - 1);
 	rc = block_signals(leader, e);
 	if (rc >= 0)
-		rc = run_all(&s, w, e);
+		rc = run_all(s, w, e);
 	/* Not given up half way, whatever becomes of cr: a call that has begun is waited for. */
-	rc2 = s.running ? recover_thread(&s, leader, &undo) : 0;
-	alone(&s);
+	rc2 = s->running ? recover_thread(s, leader, &undo) : 0;
+	alone(s);
 	if (rc2 >= 0)
-		rc2 = unmap_area(&s, &undo);
-	rc3 = recover_thread(&s, leader, rc2 < 0 ? &ignored : &undo);
-	send_owed(&s);
+		rc2 = unmap_area(s, &undo);
+	rc3 = recover_thread(s, leader, rc2 < 0 ? &ignored : &undo);
 	if (rc >= 0 && (rc2 < 0 || rc3 < 0))
 		*e = undo;
 	return rc < 0 ? rc : rc2 < 0 ? rc2 : rc3;
+}
+
+int batch_run(const struct batch *b, const struct trace_watch *w, struct error *e)
+{
+	struct session s = { .b = b };
+	struct error undo;
+	int rc, rc2;
+
+	s.code = (INTERPRETER_AT + cr_rst_size() + PAGE - 1) & ~(size_t)(PAGE - 1);
+	rc = suspend_filters(b, true, e);
+	if (rc >= 0)
+		rc = run_and_undo(&s, w, e);
+	rc2 = suspend_filters(b, false, rc < 0 ? &undo : e);
+	send_owed(&s);
+	return rc < 0 ? rc : rc2;
 }

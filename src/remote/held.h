@@ -6,6 +6,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct sock_filter;
+
+/* A filter of system calls, installed on top of others; equal ones of several threads are one. */
+struct held_filter {
+	const struct held_filter *below; /* the one that was there before; NULL: none */
+	const struct held_filter *other; /* any other of the tree: a list of all */
+	uint32_t depth;                  /* how many there are, this one included */
+	uint32_t n;                      /* instructions */
+	uint64_t flags;                  /* SECCOMP_FILTER_FLAG_LOG */
+	const struct sock_filter *code;
+};
+
 /* What ptrace told of a stopped thread. */
 struct held_thread {
 	int tid;
@@ -17,6 +29,8 @@ struct held_thread {
 	uint64_t sigmask;
 	uint64_t rseq_address;
 	uint32_t rseq_size, rseq_signature, rseq_flags;
+	uint32_t seccomp;                 /* SECCOMP_MODE_*, as status says; set by cr */
+	const struct held_filter *filter; /* the newest one; read when cr asks for it */
 	bool group_stopped;
 };
 

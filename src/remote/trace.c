@@ -36,9 +36,11 @@ int trace_start_ticks(struct error *e)
 	return 0;
 }
 
+#define OPTIONS PTRACE_O_TRACESYSGOOD
+
 int trace_seize(int tid)
 {
-	return ptrace(PTRACE_SEIZE, tid, NULL, PTRACE_O_TRACESYSGOOD) ? -errno : 0;
+	return ptrace(PTRACE_SEIZE, tid, NULL, OPTIONS) ? -errno : 0;
 }
 
 int trace_interrupt(int tid)
@@ -134,6 +136,13 @@ int trace_run(int tid, bool calls, int signal, struct error *e)
 void trace_detach(int tid)
 {
 	(void)ptrace(PTRACE_DETACH, tid, NULL, NULL);
+}
+
+int trace_set_suspended(int tid, bool on)
+{
+	long options = OPTIONS | (on ? PTRACE_O_SUSPEND_SECCOMP : 0);
+
+	return ptrace(PTRACE_SETOPTIONS, tid, NULL, options) ? -errno : 0;
 }
 
 int trace_set_exitkill(int tid)

@@ -44,6 +44,8 @@ bool trace_wait_all(const struct trace_watch *w);
 /* Lets the thread run on; calls: to the next entry or exit of a system call. */
 int trace_run(int tid, bool calls, int signal, struct error *e) must_check;
 void trace_detach(int tid);
+/* Whether the thread's calls go past its seccomp filters; needs CAP_SYS_ADMIN. */
+int trace_set_suspended(int tid, bool on) must_check;
 /* If the tracer dies, so do the tracees. */
 int trace_set_exitkill(int tid) must_check;
 

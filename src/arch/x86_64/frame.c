@@ -4,6 +4,7 @@
 
 #include <asm/sigcontext.h>
 #include <cpuid.h>
+#include <linux/audit.h>
 #include <string.h>
 #include <sys/user.h>
 
@@ -39,6 +40,8 @@ static size_t frame_head(void)
 {
 	return (sizeof(struct frame) + 63) & ~63ul;
 }
+
+const uint32_t arch_audit = AUDIT_ARCH_X86_64;
 
 uint32_t arch_n_regs(void)
 {
