@@ -69,6 +69,9 @@ struct fd_ops {
 	 * descriptors are in place; called once per description. May be NULL. */
 	int (*emit)(struct restore *r, struct plan *p, const void *record, uint32_t pid, int fd,
 		    struct error *e);
+	/* In cr, on its own descriptor `fd`, when all tasks wait at the barrier: what counts time from
+	 * there on. May be NULL. */
+	int (*start)(struct restore *r, const void *record, int fd, struct error *e);
 };
 
 /* --- kinds of task state ---------------------------------------------------------------------- */

@@ -145,6 +145,7 @@ void plan_title(const struct task_plan *t, struct buf *out);
 uint32_t slot_add(struct restore *r, struct slot s);
 int slots_open(struct restore *r, struct error *e) must_check;
 int slots_set_owners(struct restore *r, struct error *e) must_check;
+int slots_start(struct restore *r, struct error *e) must_check;
 void slots_close(struct restore *r);
 /* One line for --explain. */
 void slot_print(const struct restore *r, uint32_t i, struct buf *out);

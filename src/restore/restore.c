@@ -149,7 +149,8 @@ static int bring_up(struct restore *r, struct error *e)
 	rc = run_outside(r, e);
 	if (rc < 0)
 		return rc;
-	return write_pidfile(r, e);
+	rc = slots_start(r, e);
+	return rc < 0 ? rc : write_pidfile(r, e);
 }
 
 /* Signals for cr go to the root; ends when the root has ended. */

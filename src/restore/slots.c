@@ -271,6 +271,26 @@ int slots_set_owners(struct restore *r, struct error *e)
 	return 0;
 }
 
+int slots_start(struct restore *r, struct error *e)
+{
+	vec_each(s, &r->slots) {
+		const Description *d;
+		const struct kind *k;
+		int rc;
+
+		if (s->sort != SLOT_DESCRIPTION)
+			continue;
+		d = restore_record(r, "DESC", s->id);
+		k = kind_by_tag(d->kind);
+		if (!k->fd->start)
+			continue;
+		rc = k->fd->start(r, restore_record(r, d->kind, s->id), s->fd, e);
+		if (rc < 0)
+			return within(e, rc, "%s %u", k->name, s->id);
+	}
+	return 0;
+}
+
 void slots_close(struct restore *r)
 {
 	for (size_t i = 0; i < r->slots.n; i++) {
