@@ -78,6 +78,11 @@
 #define PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG 0x4211
 #endif
 
+/* In <linux/timerfd.h> only, which does not go together with <fcntl.h>. */
+#ifndef TFD_IOC_SET_TICKS
+#define TFD_IOC_SET_TICKS _IOW('T', 0, uint64_t)
+#endif
+
 /* Not under its own name, which newer headers have in an enum. */
 #define MEMBARRIER_GET_REGISTRATIONS (1 << 9) /* 6.3: MEMBARRIER_CMD_... */
 

@@ -41,6 +41,7 @@ static const struct exception {
 	{ "*/stat/35-wchan", "asleep or not: comes and goes with the state" },
 	{ "*/stat/39-processor", "where it ran last" },
 	{ "*/stat/4[23]-*", "time waited for I/O and guest time: counters of the past" },
+	{ "*/fdinfo/*/it_value", "what is left of a timerfd's time, which goes on" },
 	{ "*/fdinfo/*/eventfd-id", "a running number of the kernel, since 5.2" },
 };
 

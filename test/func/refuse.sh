@@ -30,12 +30,10 @@ cat >"$work/subject.c" <<'END'
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/shm.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
-#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -131,15 +129,6 @@ static void unix_pair(void)
 	int s[2];
 
 	MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, s));
-}
-static void timer_fd(void) { MUST(timerfd_create(CLOCK_MONOTONIC, 0)); }
-static void signal_fd(void)
-{
-	sigset_t s;
-
-	sigemptyset(&s);
-	sigaddset(&s, SIGUSR1);
-	MUST(signalfd(-1, &s, 0));
 }
 static void inotify(void) { MUST(inotify_init1(0)); }
 static void fanotify(void) { MUST(fanotify_init(0, O_RDONLY)); }
@@ -478,7 +467,7 @@ static void none(void) { }
 
 static const struct { const char *name; void (*run)(void); } all[] = {
 #define X(f) { #f, f }
-	X(tty), X(tcp), X(netlink), X(unix_pair), X(timer_fd), X(signal_fd), X(inotify), X(fanotify),
+	X(tty), X(tcp), X(netlink), X(unix_pair), X(inotify), X(fanotify),
 	X(memfd), X(uring), X(uffd), X(pid_fd), X(kmsg), X(proc_file), X(deleted_file), X(linked_file),
 	X(replaced_file), X(tmpfile_fd), X(deleted_folder), X(pipe_out), X(fifo), X(flocked),
 	X(posix_lock), X(ofd_lock), X(lease), X(epoll_gone), X(memfd_map), X(shared_anon),
@@ -685,8 +674,6 @@ try early tty "a terminal on stdin" "fd 0: /dev/pts/[0-9]+: is a terminal.*start
 try early tcp "a TCP socket" "fd 3: socket:.*close"
 try early netlink "a netlink socket" "fd 3: socket:.*close"
 try early unix_pair "a pair of Unix sockets" "fd 3: socket:.*close"
-try early timer_fd "timerfd" "fd 3: anon_inode:\[timerfd\].*close"
-try early signal_fd "signalfd" "fd 3: anon_inode:\[signalfd\].*close"
 try early inotify "inotify" "fd 3: anon_inode:inotify.*close"
 try early fanotify "fanotify" "fd 3: anon_inode:\[fanotify\].*close"
 try early memfd "memfd" "fd 3: /memfd:name.*memory file"
