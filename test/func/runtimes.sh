@@ -1,0 +1,157 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Large programs of others, dumped twice in the middle of their work and restored: node with worker
+# threads, java with its collector and compilers, xz with two threads, openssl. Each ends as if nothing
+# had happened: with the output, or the file, that it would have made.
+# shellcheck source=test/func/lib.sh
+. "${srcdir:-$(dirname "$0")/../..}/test/func/lib.sh"
+
+missing() {
+	[ -z "${CR_MUST_WORK:-}" ] || { report "$1" "not there"; return; }
+	skip "$1" "not there"
+}
+
+# start PROGRAM ARGUMENT...: without terminal, with no descriptor but 0, 1 and 2; sets pid
+start() {
+	: >"$work/out"
+	bare setsid "$@" </dev/null >"$work/out" 2>&1 &
+	pid=$!
+	parent=$pid
+}
+
+# There is progress when a file has become longer.
+has_grown() {
+	[ "$(stat -c %s "$1")" -gt "$2" ]
+}
+
+# interrupt FILE: dump and restore, once FILE has grown; cr is the parent from then on
+interrupt() {
+	until_true has_grown "$1" "$(stat -c %s "$1")" || return
+	"$cr" dump --force "$pid" "$work/image" 2>"$work/err" || return
+	wait "$parent" 2>/dev/null
+	"$cr" restore "$work/image" 2>"$work/err" &
+	parent=$!
+}
+
+# whole FILE PROGRAM ARGUMENT...: two interruptions, and the program ends well
+whole() {
+	grows=$1
+	shift
+	start "$@"
+	until_true [ -s "$grows" ] && interrupt "$grows" && interrupt "$grows"
+	rc=$?
+	if [ $rc -eq 0 ]; then
+		wait "$parent" || rc=$?
+	fi
+	pid=
+}
+
+# same TITLE WANT GOT
+same() {
+	if [ $rc -eq 0 ]; then
+		diff "$2" "$3" >"$work/err" || rc=$?
+	fi
+	result $rc "$1"
+}
+
+# --- node ----------------------------------------------------------------------------------------------
+cat >"$work/count.js" <<'END'
+const { Worker, isMainThread, parentPort, workerData } = require('worker_threads');
+const steps = 25;
+if (isMainThread) {
+	let running = 3, ticks = 0;
+	for (let id = 0; id < 3; id++) {
+		const worker = new Worker(__filename, { workerData: id });
+		worker.on('message', m => console.log('worker', m.id, m.step, m.hash));
+		worker.on('exit', code => {
+			console.log('exit', id, code);
+			if (--running === 0)
+				clearInterval(ticker);
+		});
+	}
+	const ticker = setInterval(() => ticks++, 20);
+	process.on('exit', () => console.log(ticks > 0 ? 'timers ran' : 'timers stood still'));
+} else {
+	let hash = workerData + 1, step = 0;
+	(function work() {
+		for (let k = 0; k < 1e6; k++)
+			hash = (Math.imul(hash, 31) + k) | 0;
+		parentPort.postMessage({ id: workerData, step, hash });
+		if (++step < steps)
+			setTimeout(work, 40);
+	})();
+}
+END
+if command -v node >/dev/null; then
+	node "$work/count.js" 2>&1 </dev/null | sort >"$work/want"
+	whole "$work/out" node "$work/count.js"
+	sort "$work/out" >"$work/got"
+	same "node with worker threads" "$work/want" "$work/got"
+else
+	missing "node"
+fi
+
+# --- java ----------------------------------------------------------------------------------------------
+cat >"$work/Count.java" <<'END'
+import java.util.ArrayList;
+
+public class Count {
+	static void work(int me) {
+		long hash = me;
+		ArrayList<byte[]> keep = new ArrayList<>();
+
+		for (int step = 0; step < 30; step++) {
+			for (int k = 0; k < 1000000; k++)
+				hash = hash * 31 + k;
+			keep.add(new byte[1 << 20]);
+			if (keep.size() > 8)
+				keep.remove(0);
+			synchronized (Count.class) {
+				System.out.println("thread " + me + " " + step + " " + hash);
+			}
+			try {
+				Thread.sleep(40);
+			} catch (InterruptedException e) {
+				System.out.println("interrupted");
+			}
+		}
+	}
+
+	public static void main(String[] arguments) throws Exception {
+		Thread[] threads = new Thread[3];
+
+		for (int i = 0; i < 3; i++) {
+			final int me = i;
+			threads[i] = new Thread(() -> work(me));
+			threads[i].start();
+		}
+		for (Thread thread : threads)
+			thread.join();
+		System.out.println("end");
+	}
+}
+END
+if command -v javac >/dev/null; then
+	javac -d "$work" "$work/Count.java"
+	java -cp "$work" Count 2>&1 </dev/null | sort >"$work/want"
+	whole "$work/out" java -cp "$work" Count
+	sort "$work/out" >"$work/got"
+	same "java with its collector and its compilers" "$work/want" "$work/got"
+else
+	missing "java"
+fi
+
+# --- xz ------------------------------------------------------------------------------------------------
+if command -v xz >/dev/null; then
+	seq 1 2500000 >"$work/numbers"
+	xz -2 -T2 --block-size=1MiB <"$work/numbers" >"$work/want"
+	cat >"$work/pack" <<END
+exec xz -2 -T2 --block-size=1MiB <"$work/numbers" >"$work/packed"
+END
+	whole "$work/packed" sh "$work/pack"
+	same "xz with two threads, in the middle of a file" "$work/want" "$work/packed"
+else
+	missing "xz"
+fi
+
+finish_test
