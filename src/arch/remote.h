@@ -39,8 +39,10 @@ struct arch_stub {
 extern const uint8_t arch_stub_bytes[];
 extern const size_t arch_stub_size;
 void arch_set_stub(uint64_t *regs, const struct arch_stub *s);
-/* The stub is at its end: the plan has been run. */
+/* The stub is at its end. */
 bool arch_stub_is_done(const uint64_t *regs, uint64_t at);
+/* At its end: the plan has been run; else the area could not be mapped. */
+bool arch_stub_has_run(const uint64_t *regs);
 
 /* Model name of the processor, for people. */
 void arch_cpu_model(char out[64]);

@@ -43,6 +43,9 @@
 #define PIDFD_SIGNAL_PROCESS_GROUP (1UL << 2)
 #endif
 
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24 /* 5.18 */
+#endif
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25 /* 6.1 */
 #endif

@@ -22,7 +22,7 @@ void fd_cleanup(int *fd)
 	errno = kept;
 }
 
-/* An open is interrupted by a signal where the kernel asks somebody else (FUSE, a seccomp listener). */
+/* An open is interrupted by a signal where the kernel asks somebody else (a seccomp listener). */
 int fd_open(int dir, const char *path, int flags)
 {
 	int fd;

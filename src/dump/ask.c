@@ -113,7 +113,7 @@ static void write_plans(struct dump_process *p, struct batch *b, uint8_t *image)
 	for (size_t i = 0; i < b->n; i++) {
 		struct dump_thread *t = p->threads.v[i];
 
-		b->threads[i] = (struct batch_thread){ t->held, t->plan_at };
+		b->threads[i] = (struct batch_thread){ .held = t->held, .plan_at = t->plan_at };
 		plan_write(&t->batch, image, t->plan_at, BATCH_STACK, 0);
 	}
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* A place for the plans, the rounds in which they are run there, and the way back. */
 #include "remote/batch.h"
 
 #include <errno.h>
@@ -8,7 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <unistd.h>
+#include <sys/uio.h>
 
 #include "arch/arch.h"
 #include "arch/remote.h"
@@ -17,283 +18,288 @@
 #include "cr-restorer.h"
 #include "remote/filters.h"
 #include "remote/memory.h"
+#include "remote/session.h"
 
 #define PAGE 4096u
 #define INTERPRETER_AT 64u /* behind the stub */
-#define UNDO_SECONDS 5.0
+/* Room for plans of threads that run at once: what stays in the processor's cache. */
+#define WISH ((size_t)128 << 10)
 #define BIT(signal) (1ull << ((signal)-1))
 
-struct session {
-	const struct batch *b;
-	struct trace_watch watch;
-	size_t code;   /* bytes of stub and interpreter, whole pages */
-	uint64_t area; /* code, plans, writable copy of the plans; 0: not mapped */
-	bool running;  /* the thread in question is not stopped */
-	uint64_t owed; /* signals that were swallowed and are not ours */
+static size_t page_up(size_t n)
+{
+	return (n + PAGE - 1) & ~(size_t)(PAGE - 1);
+}
+
+/* --- rounds: threads [first, last), whose plans lie in a part of the image ----------------------- */
+
+struct round {
+	size_t first, last;
+	uint64_t from, to; /* bytes of the image; the first round has the report with it */
 };
+
+static uint64_t begin_of(const struct batch *b, size_t i)
+{
+	return i == 0 ? 0 : i < b->n ? b->threads[i].plan_at : b->size;
+}
+
+/* Bytes in the room: the report comes first. */
+static size_t size_of(const struct batch *b, size_t first, size_t last)
+{
+	return (first ? BATCH_PLANS_AT : 0) + begin_of(b, last) - begin_of(b, first);
+}
+
+/* The first thread runs alone in a place that it maps itself. */
+static struct round round_from(const struct session *s, size_t first)
+{
+	const struct batch *b = s->b;
+	size_t last = first + 1;
+
+	while ((first || !s->is_mapped) && last < b->n && size_of(b, first, last + 1) <= s->room)
+		last++;
+	return (struct round){ first, last, begin_of(b, first), begin_of(b, last) };
+}
+
+static size_t largest_plan(const struct batch *b)
+{
+	size_t size = 0;
+
+	for (size_t i = 0; i < b->n; i++)
+		if (size_of(b, i, i + 1) > size)
+			size = size_of(b, i, i + 1);
+	return page_up(size);
+}
+
+/* Where a byte of the image is in the process. */
+static uint64_t place(const struct session *s, const struct round *r, uint64_t at)
+{
+	return s->data_at + at - r->from + (r->first ? BATCH_PLANS_AT : 0);
+}
+
+/* --- a place that the process maps ----------------------------------------------------------------- */
 
 static size_t area_size(const struct session *s)
 {
-	return s->code + 2 * s->b->size;
+	return s->code + 2 * s->room;
 }
 
-static uint64_t writable_at(const struct session *s)
+/* 0: it cannot. */
+static int map_area(struct session *s, size_t least, struct error *e)
 {
-	return s->area + s->code + s->b->size;
-}
-
-static int resume(struct session *s, int tid, bool calls, struct error *e)
-{
-	int rc = trace_run(tid, calls, 0, e);
-
-	if (rc >= 0)
-		s->running = true;
-	return rc;
-}
-
-static bool is_fault(int signal)
-{
-	return signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE ||
-	       signal == SIGTRAP || signal == SIGSYS;
-}
-
-/* Until the thread stops as wanted: at a system call, or (calls not set) by the batch's signal. */
-static int wait_for(struct session *s, int tid, bool calls, struct error *e)
-{
-	for (;;) {
-		int signal, rc = trace_wait(tid, &s->watch, &signal, e);
-
-		if (rc < 0)
-			return rc;
-		s->running = false;
-		if (rc == TRACE_GONE)
-			return fail(e, ESRCH, "thread %d was killed while it was held", tid);
-		if (rc == TRACE_CALL && calls)
-			return 0;
-		if (rc == TRACE_SIGNAL && is_fault(signal))
-			return fail(e, 0, "signal %d in the code that asks thread %d", signal, tid);
-		if (rc == TRACE_SIGNAL && signal == BATCH_SIGNAL && !calls)
-			return 0;
-		if (rc == TRACE_SIGNAL)
-			s->owed |= BIT(signal);
-		rc = resume(s, tid, calls, e);
-		if (rc < 0)
-			return rc;
-	}
-}
-
-static int call_in(struct session *s, const struct held_thread *t, long nr, const uint64_t args[6],
-		   int64_t *result, struct error *e)
-{
-	uint64_t regs[ARCH_MAX_REGS];
-	uint32_t n = t->n_regs;
+	uint64_t args[6] = { 0, 0, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
+			     (uint64_t)-1 };
+	size_t all = page_up(s->b->size);
+	int64_t result;
 	int rc;
 
-	memcpy(regs, t->regs, sizeof(regs));
-	arch_set_call(regs, s->b->call, nr, args);
-	rc = trace_set_regs(t->tid, regs, n, e);
-	for (int stop = 0; stop < 2 && rc >= 0; stop++) {
-		rc = resume(s, t->tid, true, e);
-		if (rc >= 0)
-			rc = wait_for(s, t->tid, true, e);
-	}
-	if (rc >= 0)
-		rc = trace_get_regs(t->tid, regs, &n, e);
-	if (rc >= 0)
-		*result = arch_call_result(regs);
-	return rc;
-}
-
-static int map_area(struct session *s, struct error *e)
-{
-	const uint64_t args[6] = {
-		0, area_size(s), PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, (uint64_t)-1, 0
-	};
-	int64_t result;
-	int rc = call_in(s, s->b->threads[0].held, SYS_mmap, args, &result, e);
-
-	if (rc < 0)
+	s->room = all < WISH ? all : least > WISH ? least : WISH;
+	args[1] = area_size(s);
+	rc = session_call(s, SYS_mmap, args, &result, e);
+	if (rc < 0 || (result < 0 && result > -4096))
 		return rc;
-	if (result < 0 && result > -4096)
-		return fail(
-			e, (int)-result,
-			"process %d cannot map %zu KiB for the questions that only it can answer "
-			"(RLIMIT_AS, RLIMIT_MEMLOCK, vm.max_map_count?)",
-			s->b->pid, area_size(s) / 1024);
-	s->area = (uint64_t)result;
-	return 0;
+	s->is_mapped = true;
+	s->code_at = (uint64_t)result;
+	s->data_at = s->code_at + s->code + s->room;
+	return 1;
 }
 
 static int unmap_area(struct session *s, struct error *e)
 {
-	const uint64_t args[6] = { s->area, area_size(s) };
+	const uint64_t args[6] = { s->code_at, area_size(s) };
 	int64_t result = 0;
-	int rc;
+	int rc = session_call(s, SYS_munmap, args, &result, e);
 
-	if (!s->area)
-		return 0;
-	rc = call_in(s, s->b->threads[0].held, SYS_munmap, args, &result, e);
 	if (rc < 0)
 		return rc;
 	if (result < 0)
 		return fail(e, (int)-result, "unmap the code that asks process %d", s->b->pid);
-	s->area = 0;
+	s->is_mapped = false;
+	s->code_at = 0;
 	return 0;
 }
 
 /* A write through this file goes into a private mapping that is not writable. */
-static int write_area(struct session *s, struct error *e)
+static int write_code(struct session *s, struct error *e)
 {
-	auto_free char *code = mem_alloc(s->code);
+	size_t size = s->code + (s->is_mapped ? begin_of(s->b, 1) : 0);
+	auto_free char *code = mem_alloc(size);
 	char path[32];
 	int rc;
 
 	snprintf(path, sizeof(path), "/proc/%d/mem", s->b->pid);
-	auto_fd mem = open(path, O_WRONLY | O_CLOEXEC);
+	auto_fd mem = fd_open(AT_FDCWD, path, O_WRONLY);
 	if (mem < 0)
-		return fail(e, errno, "open %s", path);
+		return fail(e, -mem, "open %s", path);
 	memcpy(code, arch_stub_bytes, arch_stub_size);
 	memcpy(code + INTERPRETER_AT, cr_rst_begin(), cr_rst_size());
-	rc = fd_pwrite_full(mem, code, s->code, (off_t)s->area);
-	if (rc >= 0)
-		rc = fd_pwrite_full(mem, s->b->image, s->b->size, (off_t)(s->area + s->code));
-	if (rc < 0)
-		return fail(e, -rc, "write %s", path);
-	return 0;
+	memcpy(code + s->code, s->b->image, size - s->code);
+	rc = fd_pwrite_full(mem, code, size, (off_t)s->code_at);
+	return rc < 0 ? fail(e, -rc, "write %s", path) : 0;
 }
 
-static void fill_stub(const struct session *s, size_t i, struct arch_stub *stub)
+static int give_back(struct session *s, struct error *e)
+{
+	return s->is_mapped ? unmap_area(s, e) : borrow_return(s, e);
+}
+
+/* --- running ----------------------------------------------------------------------------------------- */
+
+static void fill_stub(const struct session *s, const struct round *r, size_t i,
+		      struct arch_stub *stub)
 {
 	const struct batch_thread *t = &s->b->threads[i];
 	const struct cr_rst_plan *plan = (const void *)(s->b->image + t->plan_at);
 	uintptr_t run = (uintptr_t)cr_rst_run - (uintptr_t)cr_rst_begin();
+	uint64_t at = place(s, r, t->plan_at);
 
 	*stub = (struct arch_stub){
-		.at = s->area,
-		.map = i == 0,
-		.area = writable_at(s),
-		.size = s->b->size,
-		.source = s->area + s->code,
-		.run = s->area + INTERPRETER_AT + run,
-		.plan = writable_at(s) + t->plan_at,
-		.stack = writable_at(s) + t->plan_at + (uint64_t)plan->stack_top,
+		.at = s->code_at,
+		.map = s->is_mapped && i == 0,
+		.area = s->data_at,
+		.size = s->room,
+		.source = s->code_at + s->code,
+		.run = s->code_at + INTERPRETER_AT + run,
+		.plan = at,
+		.stack = at + (uint64_t)plan->stack_top,
 		.process = s->b->pid,
 		.thread = t->held->tid,
 		.signal = BATCH_SIGNAL,
 	};
 }
 
-/* Somebody else may send the signal as well: only at the stub's end it was the thread's own. */
-static int run_to_end(struct session *s, int tid, struct error *e)
+/* The report of a later round stands before its plans, too. */
+static int write_plans(struct session *s, const struct round *r, struct error *e)
 {
-	uint64_t regs[ARCH_MAX_REGS];
-	uint32_t n;
+	const struct batch *b = s->b;
+	uint8_t *from = b->image + r->from - (r->first ? BATCH_PLANS_AT : 0);
+	uint8_t kept[BATCH_PLANS_AT];
 	int rc;
 
-	for (;;) {
-		rc = resume(s, tid, false, e);
-		if (rc >= 0)
-			rc = wait_for(s, tid, false, e);
-		if (rc >= 0)
-			rc = trace_get_regs(tid, regs, &n, e);
-		if (rc < 0 || arch_stub_is_done(regs, s->area))
-			return rc;
-		s->owed |= BIT(BATCH_SIGNAL);
+	for (size_t i = r->first; i < r->last; i++) {
+		struct cr_rst_plan *plan = (void *)(b->image + b->threads[i].plan_at);
+
+		plan->report = (int64_t)(s->data_at - place(s, r, b->threads[i].plan_at));
 	}
+	/* In the image the end of the stack before, which nobody reads. */
+	memcpy(kept, from, sizeof(kept));
+	if (r->first)
+		memset(from, 0, sizeof(kept));
+	rc = memory_write(b->pid, s->data_at, from, size_of(b, r->first, r->last));
+	memcpy(from, kept, sizeof(kept));
+	if (rc < 0)
+		return fail(e, -rc, "write the questions of process %d", b->pid);
+	return 0;
 }
 
-static int restore_thread(const struct held_thread *t, struct error *e)
+static int read_answers(struct session *s, const struct round *r, struct error *e)
 {
-	int rc = trace_set_regs(t->tid, t->regs, t->n_regs, e);
+	const struct batch *b = s->b;
+	struct cr_rst_report *all = (void *)b->image;
+	_Alignas(struct cr_rst_report) uint8_t head[BATCH_PLANS_AT];
+	struct cr_rst_report *report = (void *)head;
+	int rc;
 
-	if (rc >= 0)
-		rc = trace_set_mask(t->tid, t->sigmask, e);
+	if (!r->first) {
+		rc = memory_read(b->pid, s->data_at, b->image, r->to);
+	} else {
+		rc = memory_read(b->pid, s->data_at, head, sizeof(head));
+		if (rc >= 0)
+			rc = memory_read(b->pid, s->data_at + sizeof(head), b->image + r->from,
+					 r->to - r->from);
+		if (rc >= 0 && report->state && !all->state)
+			*all = *report;
+	}
+	if (rc < 0)
+		return fail(e, -rc, "read the answers of process %d", b->pid);
+	return 0;
+}
+
+/* All at once: each wait but the first finds that the thread is there already, or nearly. 0: the first
+ * could not map its end of the area, and nothing has been run. */
+static int run_threads(struct session *s, const struct round *r, struct error *e)
+{
+	struct batch_thread *t = s->b->threads;
+	struct arch_stub stub;
+	int rc = 0;
+
+	for (size_t i = r->first; i < r->last && rc >= 0; i++) {
+		rc = i ? session_block(&t[i], e) : 0;
+		fill_stub(s, r, i, &stub);
+		if (rc >= 0)
+			rc = session_start(&t[i], &stub, e);
+	}
+	for (size_t i = r->first; i < r->last && rc >= 0; i++)
+		rc = session_await_end(s, &t[i], e);
 	return rc;
 }
 
-static int block_signals(const struct held_thread *t, struct error *e)
+/* The first keeps its signals blocked: it has more to do. */
+static int bring_back(struct session *s, size_t i, bool is_stopped, struct error *e)
 {
-	return trace_set_mask(t->tid, ~BIT(BATCH_SIGNAL), e);
+	struct batch_thread *t = &s->b->threads[i];
+	int rc = is_stopped ? 0 : session_stop(s, t, e);
+
+	return rc < 0 || i == 0 ? rc : session_restore(t, e);
 }
 
-/* Waits from here on end with a deadline of their own, and not with cr. */
-static void alone(struct session *s)
+/* Whatever comes out, the threads of the round are brought back. 0: not run, as above. */
+static int run_round(struct session *s, const struct round *r, struct error *e)
 {
-	s->watch = (struct trace_watch){ deadline_in(UNDO_SECONDS), -1 };
-}
+	int rc = r->first || !s->is_mapped ? write_plans(s, r, e) : 0, result;
 
-/* Brings a thread that may be anywhere back to where it was. */
-static int recover_thread(struct session *s, const struct held_thread *t, struct error *e)
-{
-	int signal, rc = 0;
-
-	alone(s);
-	if (s->running) {
-		rc = trace_interrupt(t->tid);
-		if (rc >= 0)
-			rc = trace_wait(t->tid, &s->watch, &signal, e);
-		if (rc < 0 || rc == TRACE_GONE)
-			return rc;
-		s->running = false;
-		if (rc == TRACE_SIGNAL && signal != BATCH_SIGNAL && !is_fault(signal))
-			s->owed |= BIT(signal);
-	}
-	return restore_thread(t, e);
-}
-
-static int run_thread(struct session *s, size_t i, struct error *e)
-{
-	const struct held_thread *t = s->b->threads[i].held;
-	uint64_t regs[ARCH_MAX_REGS];
-	struct arch_stub stub;
-	int rc = i ? block_signals(t, e) : 0;
-
-	memcpy(regs, t->regs, sizeof(regs));
-	fill_stub(s, i, &stub);
-	arch_set_stub(regs, &stub);
 	if (rc >= 0)
-		rc = trace_set_regs(t->tid, regs, t->n_regs, e);
-	if (rc >= 0)
-		rc = run_to_end(s, t->tid, e);
-	if (rc < 0) {
-		struct error ignored;
+		rc = run_threads(s, r, e);
+	result = rc;
+	for (size_t i = r->first; i < r->last; i++) {
+		struct error undo;
+		int rc2 = bring_back(s, i, result >= 0, &undo);
 
-		(void)!recover_thread(s, t, &ignored);
-		s->running = false;
-		return rc;
+		if (rc >= 0 && rc2 < 0) {
+			*e = undo;
+			rc = rc2;
+		}
 	}
-	return i ? restore_thread(t, e) : 0;
+	if (rc > 0) {
+		int rc2 = read_answers(s, r, e);
+
+		rc = rc2 < 0 ? rc2 : rc;
+	}
+	return rc;
 }
 
-static int read_answers(struct session *s, struct error *e)
+static int run_rounds(struct session *s, struct error *e)
 {
-	int rc = memory_read(s->b->pid, writable_at(s), s->b->image, s->b->size);
-	const struct cr_rst_plan *first = (const void *)(s->b->image + s->b->threads[0].plan_at);
+	struct round r = { 0 };
+	int rc = write_code(s, e);
 
 	if (rc < 0)
-		return fail(e, -rc, "read the answers of process %d", s->b->pid);
-	if (first->abi != CR_RST_ABI)
-		return fail(
-			e, ENOMEM,
-			"process %d cannot map %zu KiB for its answers (RLIMIT_DATA, RLIMIT_AS?)",
-			s->b->pid, s->b->size / 1024);
-	return 0;
+		return rc;
+	for (rc = 1; r.last < s->b->n && rc > 0;) {
+		r = round_from(s, r.last);
+		rc = run_round(s, &r, e);
+	}
+	return rc;
 }
 
 static int run_all(struct session *s, const struct trace_watch *w, struct error *e)
 {
+	size_t least = largest_plan(s->b);
 	int rc;
 
-	alone(s);
-	rc = map_area(s, e);
-	if (rc >= 0)
-		rc = write_area(s, e);
+	session_be_alone(s);
+	rc = map_area(s, least, e);
 	s->watch = *w;
-	for (size_t i = 0; i < s->b->n && rc >= 0; i++)
-		rc = run_thread(s, i, e);
+	if (rc > 0)
+		rc = run_rounds(s, e);
+	if (rc != 0)
+		return rc;
+	session_be_alone(s);
+	if (s->is_mapped)
+		rc = unmap_area(s, e);
 	if (rc >= 0)
-		rc = read_answers(s, e);
-	return rc;
+		rc = borrow(s, least, page_up(s->b->size) < WISH ? page_up(s->b->size) : WISH, e);
+	s->watch = *w;
+	return rc < 0 ? rc : run_rounds(s, e);
 }
 
 static int suspend_filters(const struct batch *b, bool on, struct error *e)
@@ -314,22 +320,23 @@ static void send_owed(const struct session *s)
 
 static int run_and_undo(struct session *s, const struct trace_watch *w, struct error *e)
 {
-	const struct held_thread *leader = s->b->threads[0].held;
+	struct batch_thread *leader = &s->b->threads[0];
 	struct error undo, ignored;
 	int rc, rc2, rc3;
 
-	rc = block_signals(leader, e);
+	rc = session_block(leader, e);
 	if (rc >= 0)
 		rc = run_all(s, w, e);
 	/* Not given up half way, whatever becomes of cr: a call that has begun is waited for. */
-	rc2 = s->running ? recover_thread(s, leader, &undo) : 0;
-	alone(s);
+	rc2 = session_stop(s, leader, &undo);
 	if (rc2 >= 0)
-		rc2 = unmap_area(s, &undo);
-	rc3 = recover_thread(s, leader, rc2 < 0 ? &ignored : &undo);
+		rc2 = give_back(s, &undo);
+	rc3 = session_stop(s, leader, &ignored);
+	if (rc3 >= 0)
+		rc3 = session_restore(leader, rc2 < 0 ? &ignored : &undo);
 	if (rc >= 0 && (rc2 < 0 || rc3 < 0))
 		*e = undo;
-	return rc < 0 ? rc : rc2 < 0 ? rc2 : rc3;
+	return rc < 0 ? rc : rc2 < 0 ? rc2 : rc3 < 0 ? rc3 : 0;
 }
 
 int batch_run(const struct batch *b, const struct trace_watch *w, struct error *e)
@@ -338,7 +345,7 @@ int batch_run(const struct batch *b, const struct trace_watch *w, struct error *
 	struct error undo;
 	int rc, rc2;
 
-	s.code = (INTERPRETER_AT + cr_rst_size() + PAGE - 1) & ~(size_t)(PAGE - 1);
+	s.code = page_up(INTERPRETER_AT + cr_rst_size());
 	rc = suspend_filters(b, true, e);
 	if (rc >= 0)
 		rc = run_and_undo(&s, w, e);

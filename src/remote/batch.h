@@ -3,12 +3,16 @@
  * System calls in a stopped process: one at an instruction that is there anyway, and batches, plans
  * that each thread runs by the restorer's interpreter.
  *
- * The interpreter goes into a private r-x mapping, written through /proc/PID/mem, with the plans
- * behind it; the first thread maps the writable end of that area itself and copies the plans there,
- * so that nothing is ever writable and executable. Meanwhile every signal but one is blocked; the
- * batch ends by sending this one to its own thread, and the tracer swallows it. A standard signal,
- * since one of those can be sent even when RLIMIT_SIGPENDING is used up. No breakpoint and no single
- * step: both end in a forced SIGTRAP, which sets a blocked or ignored action back to the default.
+ * The interpreter goes into a private r-x mapping, written through /proc/PID/mem, with the first
+ * thread's plan behind it; that thread maps the writable end of the area itself and copies its plan
+ * there, so that nothing is ever writable and executable. The other threads come after it, as many at
+ * a time as the writable part holds, all of them running at once. Where nothing can be mapped, memory
+ * that is there is borrowed (borrow.c).
+ *
+ * Meanwhile every signal but one is blocked; a thread ends its plan by sending this one to itself,
+ * and the tracer swallows it. A standard signal, since one of those can be sent even when
+ * RLIMIT_SIGPENDING is used up. No breakpoint and no single step: both end in a forced SIGTRAP, which
+ * sets a blocked or ignored action back to the default.
  */
 #ifndef REMOTE_BATCH_H
 #define REMOTE_BATCH_H
@@ -22,12 +26,13 @@
 #define BATCH_SIGNAL SIGSTKFLT
 /* The interpreter needs a few hundred bytes. */
 #define BATCH_STACK 2048u
-/* The first bytes of an image hold the report of the plans. */
+/* The first bytes of an image hold the report of the plans, as plan_write is told. */
 #define BATCH_PLANS_AT 64u
 
 struct batch_thread {
 	const struct held_thread *held;
-	uint64_t plan_at; /* offset of its plan in the image */
+	uint64_t plan_at; /* offset of its plan in the image; they ascend */
+	bool is_running;
 };
 struct batch {
 	int pid;
@@ -39,8 +44,8 @@ struct batch {
 };
 
 /*
- * Runs the plans, one thread after the other. Whatever comes out, the threads have their registers
- * and masks back and the area is unmapped. `mem` and registers of the threads are as trace_wait
+ * Runs the plans. Whatever comes out, the threads have their registers and masks back, and nothing of
+ * the batch is left in the process. `mem` and registers of the threads are as trace_wait
  * left them; b->threads[].held says what they were.
  */
 int batch_run(const struct batch *b, const struct trace_watch *w, struct error *e) must_check;

@@ -17,6 +17,16 @@ int memory_read(int pid, uint64_t address, void *p, size_t n)
 	return (size_t)got == n ? 0 : -EFAULT;
 }
 
+int memory_write(int pid, uint64_t address, const void *p, size_t n)
+{
+	struct iovec from = { (void *)(uintptr_t)p, n }, to = { (void *)(uintptr_t)address, n };
+	ssize_t put = process_vm_writev(pid, &from, 1, &to, 1, 0);
+
+	if (put < 0)
+		return -errno;
+	return (size_t)put == n ? 0 : -EFAULT;
+}
+
 static int read_run(int mem, const struct iovec *run, void *p, struct error *e)
 {
 	uint64_t at = (uint64_t)(uintptr_t)run->iov_base;

@@ -9,8 +9,9 @@
 
 #include "base/error.h"
 
-/* All n bytes at `address`, or -errno; -EFAULT when only a part is there. No text. */
+/* All n bytes at `address`, or -errno; -EFAULT when only a part is there (or may be written). No text. */
 int memory_read(int pid, uint64_t address, void *p, size_t n) must_check;
+int memory_write(int pid, uint64_t address, const void *p, size_t n) must_check;
 /*
  * Reads n (up to 1024) runs one behind the other into p. `mem`, an open /proc/PID/mem, is used for
  * runs that process_vm_readv cannot read (without PROT_READ). Sum of the lengths, or -errno with

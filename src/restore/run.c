@@ -170,6 +170,27 @@ static void add_clone_error(const struct task_plan *t, uint32_t index, int64_t r
 			   result == -EINVAL ? " (is it above /proc/sys/kernel/pid_max?)" : "");
 }
 
+/* On the way a process has mappings of cr besides its own, some forty at most. */
+static bool has_too_many_maps(const struct task_plan *t, struct error *e)
+{
+	auto_buf text = { 0 };
+	const char *p;
+	uint64_t most, n = t->process ? t->process->mm->n_mappings : 0;
+
+	if (n < 1000 || fd_read_record(AT_FDCWD, "/proc/sys/vm/max_map_count", &text) < 0)
+		return false;
+	p = text.p;
+	if (!str_take_u64(&p, 10, &most) || n + 64 < most)
+		return false;
+	(void)!fail(e, 0,
+		    "task %u: has %llu mappings; with those that the restore needs besides "
+		    "that is more than vm.max_map_count (%llu) allows: raise it (sysctl "
+		    "vm.max_map_count=%llu)",
+		    t->process->rec->id, (unsigned long long)n, (unsigned long long)most,
+		    (unsigned long long)(n + 64));
+	return true;
+}
+
 static int failed_op(struct restore *r, uint32_t plan, uint32_t index, int64_t result,
 		     struct error *e)
 {
@@ -185,6 +206,8 @@ static int failed_op(struct restore *r, uint32_t plan, uint32_t index, int64_t r
 		add_clone_error(t, index, result, &text);
 		return fail(e, 0, "%s", text.p);
 	}
+	if (result == -ENOMEM && has_too_many_maps(t, e))
+		return -EINVAL;
 	plan_title(t, &text);
 	if (o->note)
 		buf_printf(&text, ": %s", o->note);

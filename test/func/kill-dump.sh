@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: MIT
 # SIGKILL of `cr dump` at many moments. Up to the commit the subject runs on unharmed and no image is
 # there, at most an IMAGE.partial that the next dump replaces; behind it the image is whole and the
-# subject has ended. No process of cr is left in either case.
+# subject has ended. No process of cr is left in either case. The same once more with a subject that
+# has used up RLIMIT_AS, whose memory has to be borrowed.
 # Functions are called by name.
 # shellcheck disable=SC2317
 # shellcheck source=test/func/lib.sh
 . "${srcdir:-$(dirname "$0")/../..}/test/func/lib.sh"
-needs perl
-moments=50
+needs perl prlimit
+full=
 
 # Closes what it inherits from whoever runs the test, which would be refused. Checks its own memory and
 # its sleep all the time; every round adds a byte to its log. An error ends it.
@@ -35,11 +36,16 @@ now_ms() {
 	date +%s%N | sed 's/......$//'
 }
 
+size_of_subject() {
+	echo $(($(sed -n 's/^VmSize:[^0-9]*\([0-9]*\) kB/\1/p' "/proc/$pid/status") * 1024))
+}
+
 start_subject() {
 	: >"$work/log"
 	setsid perl "$work/subject.pl" "$work/log" 16777216 </dev/null >"$work/out" 2>&1 &
 	pid=$!
 	until_true is_longer 20 "$work/log" || exit 99
+	[ -z "$full" ] || prlimit --pid "$pid" --as="$(size_of_subject)" || exit 99
 	looks >"$work/looks"
 }
 
@@ -69,35 +75,44 @@ whole=$(($(now_ms) - begin))
 echo "# a whole dump takes $whole ms"
 rm -rf "$work/image"
 
-before=0
-i=0
-while [ $i -lt $moments ]; do
-	i=$((i + 1))
-	us=$((whole * 1000 * (i - 1) / (moments * 8 / 10)))
-	CR_KILL_DUMP=$$ "$cr" dump --no-sync "$pid" "$work/image" 2>/dev/null &
-	dump=$!
-	sleep "$(printf '%d.%06d' $((us / 1000000)) $((us % 1000000)))"
-	kill -9 $dump 2>/dev/null
-	wait $dump 2>/dev/null
-	status=$?
+# kill_dumps MOMENTS TITLE
+kill_dumps() {
+	before=0
+	i=0
+	while [ $i -lt "$1" ]; do
+		i=$((i + 1))
+		us=$((whole * 1000 * (i - 1) / ($1 * 8 / 10)))
+		CR_KILL_DUMP=$$ "$cr" dump --no-sync "$pid" "$work/image" 2>/dev/null &
+		dump=$!
+		sleep "$(printf '%d.%06d' $((us / 1000000)) $((us % 1000000)))"
+		kill -9 $dump 2>/dev/null
+		wait $dump 2>/dev/null
+		status=$?
+		wrong=
+		until_true no_cr_is_left "CR_KILL_DUMP=$$" || wrong="a process of cr is left"
+		if [ -e "$work/image" ]; then
+			report "$2$us us: behind the commit, status $status" "$wrong$(committed)"
+			rm -rf "$work/image"
+			kill -9 "$pid" 2>/dev/null
+			wait "$pid" 2>/dev/null
+			start_subject
+			continue
+		fi
+		before=$((before + 1))
+		[ $status -eq 137 ] || wrong="$wrong dump failed by itself, status $status"
+		report "$2$us us: before the commit" "$wrong$(unharmed)"
+	done
 	wrong=
-	until_true no_cr_is_left "CR_KILL_DUMP=$$" || wrong="a process of cr is left"
-	if [ -e "$work/image" ]; then
-		report "$us us: behind the commit, status $status" "$wrong$(committed)"
-		rm -rf "$work/image"
-		kill -9 "$pid" 2>/dev/null
-		wait "$pid" 2>/dev/null
-		start_subject
-		continue
-	fi
-	before=$((before + 1))
-	[ $status -eq 137 ] || wrong="$wrong dump failed by itself, status $status"
-	report "$us us: before the commit" "$wrong$(unharmed)"
-done
+	[ $before -ge 5 ] || wrong="only $before of $1 dumps were killed before the commit"
+	report "$2$before of $1 dumps were killed before the commit" "$wrong"
+}
 
-wrong=
-[ $before -ge 5 ] || wrong="only $before of $moments dumps were killed before the commit"
-report "$before of $moments dumps were killed before the commit" "$wrong"
+kill_dumps 50 ""
+kill -9 "$pid"
+wait "$pid" 2>/dev/null
+full=yes
+start_subject
+kill_dumps 36 "RLIMIT_AS is used up, "
 
 wrong=$("$cr" dump --no-sync "$pid" "$work/image" 2>&1)
 report "the next dump replaces what was left" "$wrong$(committed)"

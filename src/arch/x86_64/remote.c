@@ -64,13 +64,14 @@ int64_t arch_call_result(const uint64_t *regs)
 const uint8_t arch_stub_bytes[] = {
 	0x0f, 0x05,                   /*     syscall               mmap */
 	0x48, 0x85, 0xc0,             /*     test %rax, %rax */
-	0x78, 0x11,                   /*     js   1f */
+	0x78, 0x13,                   /*     js   1f */
 	0x48, 0x89, 0xf1,             /*     mov  %rsi, %rcx       the length */
 	0x48, 0x89, 0xee,             /*     mov  %rbp, %rsi */
 	0x48, 0x89, 0xc7,             /*     mov  %rax, %rdi */
 	0xf3, 0xa4,                   /*     rep movsb */
 	0x48, 0x89, 0xdf,             /* 0:  mov  %rbx, %rdi */
 	0x41, 0xff, 0xd4,             /*     call *%r12 */
+	0x31, 0xed,                   /*     xor  %ebp, %ebp       it has been run */
 	0x4c, 0x89, 0xef,             /* 1:  mov  %r13, %rdi */
 	0x4c, 0x89, 0xf6,             /*     mov  %r14, %rsi */
 	0x4c, 0x89, 0xfa,             /*     mov  %r15, %rdx */
@@ -105,6 +106,11 @@ void arch_set_stub(uint64_t *regs, const struct arch_stub *s)
 bool arch_stub_is_done(const uint64_t *regs, uint64_t at)
 {
 	return regs[RIP] == at + STUB_DONE;
+}
+
+bool arch_stub_has_run(const uint64_t *regs)
+{
+	return regs[RBP] == 0;
 }
 
 void arch_cpu_model(char out[64])

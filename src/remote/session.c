@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/* Threads of a batch: running them up to a stop, one system call in the first, and bringing them back. */
+#include "remote/session.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "arch/arch.h"
+#include "arch/remote.h"
+
+#define UNDO_SECONDS 5.0
+#define BIT(signal) (1ull << ((signal)-1))
+
+static int resume(struct batch_thread *t, bool calls, struct error *e)
+{
+	int rc = trace_run(t->held->tid, calls, 0, e);
+
+	if (rc >= 0)
+		t->is_running = true;
+	return rc;
+}
+
+static bool is_fault(int signal)
+{
+	return signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE ||
+	       signal == SIGTRAP || signal == SIGSYS;
+}
+
+/* Until the thread stops as wanted: at a system call, or (calls not set) by the batch's signal. */
+static int wait_for(struct session *s, struct batch_thread *t, bool calls, struct error *e)
+{
+	for (;;) {
+		int tid = t->held->tid, signal, rc = trace_wait(tid, &s->watch, &signal, e);
+
+		if (rc < 0)
+			return rc;
+		t->is_running = false;
+		if (rc == TRACE_GONE)
+			return fail(e, ESRCH, "thread %d was killed while it was held", tid);
+		if (rc == TRACE_CALL && calls)
+			return 0;
+		if (rc == TRACE_SIGNAL && is_fault(signal))
+			return fail(e, 0, "signal %d in the code that asks thread %d", signal, tid);
+		if (rc == TRACE_SIGNAL && signal == BATCH_SIGNAL && !calls)
+			return 0;
+		if (rc == TRACE_SIGNAL)
+			s->owed |= BIT(signal);
+		rc = resume(t, calls, e);
+		if (rc < 0)
+			return rc;
+	}
+}
+
+int session_call(struct session *s, long nr, const uint64_t args[6], int64_t *result,
+		 struct error *e)
+{
+	struct batch_thread *t = &s->b->threads[0];
+	uint64_t regs[ARCH_MAX_REGS];
+	uint32_t n = t->held->n_regs;
+	int rc;
+
+	memcpy(regs, t->held->regs, sizeof(regs));
+	arch_set_call(regs, s->b->call, nr, args);
+	rc = trace_set_regs(t->held->tid, regs, n, e);
+	for (int stop = 0; stop < 2 && rc >= 0; stop++) {
+		rc = resume(t, true, e);
+		if (rc >= 0)
+			rc = wait_for(s, t, true, e);
+	}
+	if (rc >= 0)
+		rc = trace_get_regs(t->held->tid, regs, &n, e);
+	if (rc >= 0)
+		*result = arch_call_result(regs);
+	return rc;
+}
+
+int session_block(const struct batch_thread *t, struct error *e)
+{
+	return trace_set_mask(t->held->tid, ~BIT(BATCH_SIGNAL), e);
+}
+
+int session_start(struct batch_thread *t, const struct arch_stub *stub, struct error *e)
+{
+	const struct held_thread *h = t->held;
+	uint64_t regs[ARCH_MAX_REGS];
+	int rc;
+
+	memcpy(regs, h->regs, sizeof(regs));
+	arch_set_stub(regs, stub);
+	rc = trace_set_regs(h->tid, regs, h->n_regs, e);
+	return rc < 0 ? rc : resume(t, false, e);
+}
+
+/* Somebody else may send the signal as well: only at the stub's end it was the thread's own. */
+int session_await_end(struct session *s, struct batch_thread *t, struct error *e)
+{
+	uint64_t regs[ARCH_MAX_REGS];
+	uint32_t n;
+	int rc;
+
+	for (;;) {
+		rc = wait_for(s, t, false, e);
+		if (rc >= 0)
+			rc = trace_get_regs(t->held->tid, regs, &n, e);
+		if (rc < 0)
+			return rc;
+		if (arch_stub_is_done(regs, s->code_at))
+			return arch_stub_has_run(regs);
+		s->owed |= BIT(BATCH_SIGNAL);
+		rc = resume(t, false, e);
+		if (rc < 0)
+			return rc;
+	}
+}
+
+int session_restore(const struct batch_thread *t, struct error *e)
+{
+	const struct held_thread *h = t->held;
+	int rc = trace_set_regs(h->tid, h->regs, h->n_regs, e);
+
+	return rc < 0 ? rc : trace_set_mask(h->tid, h->sigmask, e);
+}
+
+void session_be_alone(struct session *s)
+{
+	s->watch = (struct trace_watch){ deadline_in(UNDO_SECONDS), -1 };
+}
+
+int session_stop(struct session *s, struct batch_thread *t, struct error *e)
+{
+	int signal, rc;
+
+	session_be_alone(s);
+	if (!t->is_running)
+		return 0;
+	rc = trace_interrupt(t->held->tid);
+	if (rc < 0)
+		return fail(e, -rc, "stop thread %d", t->held->tid);
+	rc = trace_wait(t->held->tid, &s->watch, &signal, e);
+	if (rc < 0)
+		return rc;
+	t->is_running = false;
+	if (rc == TRACE_SIGNAL && signal != BATCH_SIGNAL && !is_fault(signal))
+		s->owed |= BIT(signal);
+	return 0;
+}
