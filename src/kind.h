@@ -63,6 +63,9 @@ struct fd_ops {
 	/* Makes the description in cr, in the ordinary libc world; flags: the access mode and status
 	 * flags that it had. Gives the descriptor. */
 	int (*open)(struct restore *r, const void *record, uint32_t flags, struct error *e);
+	/* At the restore, where descriptors 0, 1 and 2 of cr itself are not on a terminal, they take the
+	 * place of those of this kind: `cr restore DIR >file` means what it says. */
+	bool is_terminal;
 	/* Status flags that open has not set and F_SETFL is to set after it (O_APPEND, O_NONBLOCK ...). */
 	uint32_t late_flags;
 	/* Operations in the plan of the process `pid` that has the description as `fd`, after all its

@@ -73,6 +73,20 @@ static int check_pending(const struct dump *d, struct dump_thread *t, struct err
 	return 0;
 }
 
+/* At the restore there is one terminal, and it becomes that of the root's session. */
+static int check_terminal(const struct dump *d, struct dump_thread *t, struct error *e)
+{
+	const struct proc_stat *root = &leader_of(d->processes.v[0])->stat;
+
+	if (t != leader_of(t->process) || !t->stat.tty_nr || t->stat.sid == root->sid)
+		return 0;
+	return fail(
+		e, 0,
+		"has a terminal in session %d, which is not that of the root task (%d) and cannot "
+		"be saved with it; dump process %d alone",
+		t->stat.sid, root->sid, t->stat.sid);
+}
+
 /* Listed since 3.10; there only with CONFIG_CHECKPOINT_RESTORE. */
 static int check_timers(const struct dump *d, struct dump_thread *t, struct error *e)
 {
@@ -191,7 +205,7 @@ static int check_shared(const struct dump *d, struct dump_thread *t, struct erro
 
 static int (*const checks[])(const struct dump *, struct dump_thread *, struct error *) = {
 	check_state,  check_tracer,  check_seccomp, check_namespaces,
-	check_shared, check_pending, check_timers,
+	check_shared, check_pending, check_timers,  check_terminal,
 };
 
 int probe_task(struct dump *d, struct dump_thread *t, struct error *e)

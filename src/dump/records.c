@@ -46,6 +46,10 @@ static int put_process(struct dump *d, const struct dump_process *p, struct erro
 	m.group = (uint32_t)s->pgid;
 	m.session = (uint32_t)s->sid;
 	m.exit_signal = (uint32_t)s->exit_signal;
+	m.has_terminal = s->tty_nr != 0;
+	m.terminal = (uint32_t)s->tty_nr;
+	m.has_foreground = !p->parent && s->tty_nr && s->tpgid > 0;
+	m.foreground = m.has_foreground ? (uint32_t)s->tpgid : 0;
 	m.threads = arena_alloc(&d->arena, p->threads.n * sizeof(*m.threads));
 	vec_each(t, &p->threads)
 		m.threads[m.n_threads++] = (uint32_t)(*t)->tid;

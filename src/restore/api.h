@@ -19,6 +19,18 @@ const struct host *restore_host(struct restore *r);
 int *restore_shared_fd(struct restore *r, const struct kind *k, uint64_t key, unsigned int which);
 /* Opens a path as O_PATH or otherwise, beginning at the root of cr; gives the descriptor. */
 int restore_open(struct restore *r, const char *path, int flags, struct error *e) must_check;
+/* The modes and the size of a terminal, as TCGETS2 and TIOCGWINSZ give them. */
+struct terminal_settings {
+	uint32_t iflag, oflag, cflag, lflag;
+	uint8_t cc[19];
+	uint32_t ispeed, ospeed;
+	uint16_t rows, columns, x_pixels, y_pixels;
+};
+/* The tree has descriptors on a terminal; what the program had made of it, NULL: another record tells.
+ * Pure. */
+void restore_terminal(struct restore *r, const struct terminal_settings *t);
+/* Opens the terminal of cr; by_tty: as /dev/tty. Gives the descriptor. */
+int restore_open_terminal(struct restore *r, bool by_tty, int flags, struct error *e) must_check;
 /* A slot (see arg_slot) for a descriptor that cr opens before the plan runs: this path. Pure. */
 uint32_t restore_path_slot(struct restore *r, const char *path, int flags);
 /* Emits the operations that bring a slot's descriptor into the task; gives the operation whose

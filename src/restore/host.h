@@ -47,8 +47,10 @@ struct host {
 	int32_t nice;
 	uint8_t affinity[128];
 	uint32_t affinity_size;
-	int sid, pgid;
-	uint32_t ways; /* CR_RST_WAY_* allowed, 0: all */
+	bool has_terminal;   /* a controlling terminal */
+	bool leads_session;  /* is the leader of its session */
+	uint32_t redirected; /* bit n: descriptor n of cr (0, 1, 2) is not on its terminal */
+	uint32_t ways;       /* CR_RST_WAY_* allowed, 0: all */
 };
 
 #endif

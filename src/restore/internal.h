@@ -54,7 +54,9 @@ enum slot_sort {
 	SLOT_FILE,
 	SLOT_DESCRIPTION,
 	SLOT_STORE,
-	SLOT_OWN_EXE
+	SLOT_OWN_EXE,
+	SLOT_STANDARD, /* one of cr's own descriptors 0, 1, 2 */
+	SLOT_TERMINAL  /* cr's controlling terminal */
 };
 
 /* A descriptor that cr opens and tasks fetch by pidfd_getfd. */
@@ -62,9 +64,9 @@ struct slot {
 	enum slot_sort sort;
 	const char *path;         /* SLOT_PATH */
 	const FileIdentity *file; /* SLOT_FILE */
-	uint32_t id;              /* SLOT_DESCRIPTION: of it; SLOT_STORE: its number */
-	int flags;                /* for open */
-	int fd;                   /* -1 until opened */
+	uint32_t id; /* SLOT_DESCRIPTION: of it; SLOT_STORE, SLOT_STANDARD: its number */
+	int flags;   /* for open */
+	int fd;      /* -1 until opened */
 };
 
 /* --- plans (planner.c) ------------------------------------------------------------------------- */
@@ -94,6 +96,30 @@ struct shared_fd {
 	int fd;
 };
 
+/* --- the terminal (terminal.c) ------------------------------------------------------------------- */
+
+/* What the terminal of cr is to the tree. */
+enum terminal_role {
+	TERMINAL_NONE, /* there is none, or the tree has a session of its own without one */
+	TERMINAL_APART, /* with --detach: the root gets a process group of its own, in the background */
+	TERMINAL_JOB,  /* besides, the foreground, and cr stays as parent of a job */
+	TERMINAL_GIVEN /* the tree has a session of its own and gets the terminal from cr for good */
+};
+
+struct terminal {
+	bool is_wanted;    /* the image has descriptors on it */
+	bool has_settings; /* ... and tells what the program had made of it */
+	bool is_held;      /* a group of the tree has the foreground, from cr */
+	bool is_left;      /* given up, for the tree to take */
+	enum terminal_role role;
+	int fd;          /* on cr's controlling terminal; -1: it has none */
+	char path[32];   /* opens the terminal */
+	uint32_t root;   /* process group of the root */
+	uint32_t group;  /* of the tree, to which the foreground goes */
+	bool is_program; /* the settings are the program's, which was in the foreground */
+	struct terminal_settings program, own;
+};
+
 struct restore {
 	const struct restore_options *opt;
 	struct arena arena;
@@ -112,6 +138,7 @@ struct restore {
 	uint64_t region_used; /* up to here there is something in it */
 	int self_pidfd; /* of cr, under a number that no table of the image uses */
 
+	struct terminal terminal;
 	void *region; /* mapped at hole.start; NULL: nothing has been started */
 	struct buf
 		others; /* numbers of the children of cr that were there before, with blanks around */
@@ -141,6 +168,32 @@ void plan_clear_memory(struct restore *r, struct task_plan *t);
 struct cr_rst_range *plan_own_left(struct restore *r, const Mm *mm, size_t *n);
 /* "task 7", "helper of task 7" */
 void plan_title(const struct task_plan *t, struct buf *out);
+
+/* terminal.c: what cr has; after host_fill. */
+int terminal_find(struct restore *r, struct error *e) must_check;
+/* What becomes of it in this restore, or why that cannot be. Pure. */
+int terminal_decide(struct restore *r, struct error *e) must_check;
+/* Whether this descriptor of the image is replaced by one of cr's own. Pure. */
+bool terminal_is_redirected(struct restore *r, const Descriptor *d);
+/* TERMINAL_GIVEN: operations by which the root takes it; the last: what is to be done at the end. */
+void terminal_plan(struct restore *r, struct plan *p);
+uint32_t terminal_plan_fetch(struct restore *r, struct plan *p);
+void terminal_plan_foreground(struct restore *r, struct plan *p, uint32_t fetch);
+/* TERMINAL_GIVEN, when all descriptors are open: cr has none any more. And the way back. */
+int terminal_leave(struct restore *r, struct error *e) must_check;
+void terminal_take_back(struct restore *r);
+/* The last step before the commit: settings and foreground are the program's. */
+int terminal_give_first(struct restore *r, struct error *e) must_check;
+/* After it: a program that would not know is told to draw its window again. */
+void terminal_tell_size(struct restore *r);
+/* Whether cr's own group is in the foreground, as a shell puts it there. */
+bool terminal_is_ours(const struct restore *r);
+/* To the tree, if it is ours; back to cr, if the tree has it from cr. */
+void terminal_give(struct restore *r);
+void terminal_take(struct restore *r);
+
+/* job.c: cr as parent, until the root has ended. *status: how. */
+int job_wait(struct restore *r, int *status, struct error *e) must_check;
 
 uint32_t slot_add(struct restore *r, struct slot s);
 int slots_open(struct restore *r, struct error *e) must_check;

@@ -7,11 +7,14 @@
 
 #include <fcntl.h>
 
-/* Descriptions that have a number in this table already. */
+/* Descriptions that have a number in this table already; one of cr's own instead of one of the image:
+ * STANDARD with its number. */
 struct placed {
-	uint32_t description;
+	uint64_t description;
 	uint32_t fd;
 };
+
+#define STANDARD (1ull << 32)
 
 struct table {
 	struct restore *r;
@@ -28,7 +31,7 @@ static void skip_used(struct table *t, uint32_t now_used)
 		t->lowest++;
 }
 
-static const struct placed *find_placed(const struct table *t, uint32_t description)
+static const struct placed *find_placed(const struct table *t, uint64_t description)
 {
 	vec_each(p, &t->placed) {
 		if (p->description == description)
@@ -37,13 +40,16 @@ static const struct placed *find_placed(const struct table *t, uint32_t descript
 	return NULL;
 }
 
-static uint32_t description_slot(struct restore *r, uint32_t id)
+static uint32_t description_slot(struct restore *r, uint64_t description)
 {
+	enum slot_sort sort = description & STANDARD ? SLOT_STANDARD : SLOT_DESCRIPTION;
+	uint32_t id = (uint32_t)description;
+
 	for (size_t i = 0; i < r->slots.n; i++) {
-		if (r->slots.v[i].sort == SLOT_DESCRIPTION && r->slots.v[i].id == id)
+		if (r->slots.v[i].sort == sort && r->slots.v[i].id == id)
 			return (uint32_t)i;
 	}
-	return slot_add(r, (struct slot){ .sort = SLOT_DESCRIPTION, .id = id });
+	return slot_add(r, (struct slot){ .sort = sort, .id = id });
 }
 
 static const struct kind *kind_of(struct restore *r, uint32_t id)
@@ -60,9 +66,9 @@ static void emit_dup(struct table *t, uint32_t from, const Descriptor *d)
 		     arg_num(d->cloexec ? O_CLOEXEC : 0));
 }
 
-static void emit_fetch(struct table *t, const Descriptor *d)
+static void emit_fetch(struct table *t, const Descriptor *d, uint64_t description)
 {
-	uint32_t slot = description_slot(t->r, d->description);
+	uint32_t slot = description_slot(t->r, description);
 	uint32_t at = t->lowest;
 
 	plan_call_is(t->p, at, SYS_pidfd_getfd, arg_num((uint64_t)t->r->self_pidfd), arg_slot(slot),
@@ -78,15 +84,17 @@ static void emit_fetch(struct table *t, const Descriptor *d)
 
 static void place(struct table *t, const Descriptor *d)
 {
-	const struct placed *before = find_placed(t, d->description);
-	const struct kind *k = kind_of(t->r, d->description);
+	bool redirected = terminal_is_redirected(t->r, d);
+	uint64_t description = redirected ? STANDARD | d->fd : d->description;
+	const struct placed *before = find_placed(t, description);
 
-	plan_note(t->p, "fd %u: %s", d->fd, k->name);
+	plan_note(t->p, "fd %u: %s", d->fd,
+		  redirected ? "cr's own" : kind_of(t->r, d->description)->name);
 	if (before) {
 		emit_dup(t, before->fd, d);
 	} else {
-		emit_fetch(t, d);
-		*vec_add(&t->placed) = (struct placed){ d->description, d->fd };
+		emit_fetch(t, d, description);
+		*vec_add(&t->placed) = (struct placed){ description, d->fd };
 	}
 	skip_used(t, d->fd);
 }
@@ -107,14 +115,15 @@ static bool is_first_owner(const struct restore *r, const struct rprocess *pr, u
 static int plan_kinds(struct table *t, const struct rprocess *pr, struct error *e)
 {
 	vec_each(p, &t->placed) {
-		const struct kind *k = kind_of(t->r, p->description);
+		uint32_t id = (uint32_t)p->description;
+		const struct kind *k = p->description & STANDARD ? NULL : kind_of(t->r, id);
 		int rc;
 
-		if (!k->fd->emit || !is_first_owner(t->r, pr, p->description))
+		if (!k || !k->fd->emit || !is_first_owner(t->r, pr, id))
 			continue;
 		plan_note(t->p, "fd %u: %s", p->fd, k->name);
-		rc = k->fd->emit(t->r, t->p, restore_record(t->r, k->record.tag, p->description),
-				 pr->rec->id, (int)p->fd, e);
+		rc = k->fd->emit(t->r, t->p, restore_record(t->r, k->record.tag, id), pr->rec->id,
+				 (int)p->fd, e);
 		if (rc < 0)
 			return within(e, rc, "task %u: fd %u", pr->rec->id, p->fd);
 	}

@@ -114,9 +114,12 @@ static void plan_ids(struct restore *r, struct task_plan *t)
 	plan_note(p, "session and process group");
 	if (rec->session == rec->id) {
 		plan_call_is(p, rec->id, SYS_setsid, arg_num(0));
+		if (!t->process->parent && r->terminal.role == TERMINAL_GIVEN)
+			terminal_plan(r, p);
 		return;
 	}
-	if (rec->group == rec->id) {
+	/* In a terminal the root is a job of its own. */
+	if (rec->group == rec->id || (!t->process->parent && r->terminal.role != TERMINAL_NONE)) {
 		plan_call_is(p, 0, SYS_setpgid, arg_num(0), arg_num(0));
 		return;
 	}
@@ -125,7 +128,6 @@ static void plan_ids(struct restore *r, struct task_plan *t)
 		if (a->rec->id == rec->group)
 			plan_call_is(p, 0, SYS_setpgid, arg_num(0), arg_num(rec->group));
 	}
-	(void)r;
 }
 
 static void plan_children(struct restore *r, struct task_plan *t)
@@ -243,6 +245,9 @@ static int plan_tail(struct restore *r, struct task_plan *t, const struct rthrea
 {
 	struct plan *p = &t->plan;
 	bool leader = t->sort == PLAN_LEADER;
+	bool gives = leader && !t->process->parent && r->terminal.role == TERMINAL_GIVEN &&
+		     r->terminal.group != r->terminal.root;
+	uint32_t terminal = 0;
 
 	for (enum stage s = STAGE_FS; s < STAGE_COMMITTED; s++) {
 		size_t before = p->ops.n;
@@ -250,6 +255,10 @@ static int plan_tail(struct restore *r, struct task_plan *t, const struct rthrea
 
 		if (rc < 0)
 			return rc;
+		if (s == STAGE_FS && gives) {
+			plan_note(p, "the terminal, until the commit");
+			terminal = terminal_plan_fetch(r, p);
+		}
 		if (s == STAGE_FS && leader) {
 			plan_note(p, "the way to cr's descriptors");
 			plan_call_is(p, 0, SYS_close, arg_num((uint64_t)r->self_pidfd));
@@ -265,6 +274,8 @@ static int plan_tail(struct restore *r, struct task_plan *t, const struct rthrea
 	emit_wait(p, WORD_AT(go), 1);
 	if (leader)
 		plan_call_is(p, 0, SYS_prctl, arg_num(PR_SET_PDEATHSIG), arg_num(0));
+	if (gives)
+		terminal_plan_foreground(r, p, terminal);
 	for (enum stage s = STAGE_COMMITTED; s < STAGES; s++) {
 		int rc = plan_stage(r, t, th, s, e);
 

@@ -97,6 +97,12 @@ static int prepare(struct restore *r, struct error *e)
 	rc = check_machine(r, e);
 	if (rc < 0)
 		return rc;
+	rc = terminal_find(r, e);
+	if (rc < 0)
+		return rc;
+	rc = terminal_decide(r, e);
+	if (rc < 0)
+		return rc;
 	return planner_run(r, e);
 }
 
@@ -150,28 +156,12 @@ static int bring_up(struct restore *r, struct error *e)
 	if (rc < 0)
 		return rc;
 	rc = slots_start(r, e);
-	return rc < 0 ? rc : write_pidfile(r, e);
-}
-
-/* Signals for cr go to the root; ends when the root has ended. */
-static int stay(struct restore *r, int *status, struct error *e)
-{
-	pid_t root = (pid_t)r->processes[0].rec->id;
-	sigset_t all;
-
-	sigfillset(&all);
-	for (;;) {
-		siginfo_t si;
-		pid_t pid = waitpid(root, status, WNOHANG);
-
-		if (pid == root)
-			return 0;
-		if (pid < 0)
-			return fail(e, errno, "waitpid %d", root);
-		if (sigwaitinfo(&all, &si) < 0 || si.si_signo == SIGCHLD)
-			continue;
-		kill(root, si.si_signo);
-	}
+	if (rc < 0)
+		return rc;
+	rc = write_pidfile(r, e);
+	if (rc < 0)
+		return rc;
+	return terminal_give_first(r, e);
 }
 
 static int restore_all(struct restore *r, int *status, struct error *e)
@@ -189,6 +179,7 @@ static int restore_all(struct restore *r, int *status, struct error *e)
 	slots_close(r);
 	if (rc < 0) {
 		run_abort(r);
+		terminal_take_back(r);
 		return rc;
 	}
 	run_commit(r);
@@ -199,15 +190,16 @@ static int restore_all(struct restore *r, int *status, struct error *e)
 	if (release_all(r, e) < 0)
 		warn("%s; something of cr stays in its memory", e->text);
 	inform("restored: %zu processes, root %u", r->n_processes, r->processes[0].rec->id);
+	terminal_tell_size(r);
 	if (!r->opt->detach)
-		return stay(r, status, e);
+		return job_wait(r, status, e);
 	release_part(r);
 	return 0;
 }
 
 int restore_run(const struct restore_options *o, int *status, struct error *e)
 {
-	struct restore r = { .opt = o, .self_pidfd = -1 };
+	struct restore r = { .opt = o, .self_pidfd = -1, .terminal.fd = -1 };
 	int rc;
 
 	*status = 0;
@@ -228,5 +220,7 @@ int restore_run(const struct restore_options *o, int *status, struct error *e)
 	arena_free(&r.arena);
 	if (r.self_pidfd >= 0)
 		close(r.self_pidfd);
+	if (r.terminal.fd >= 0)
+		close(r.terminal.fd);
 	return rc;
 }

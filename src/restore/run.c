@@ -341,6 +341,9 @@ int run_start(struct restore *r, struct error *e)
 	rc = slots_open(r, e);
 	if (rc < 0)
 		return rc;
+	rc = terminal_leave(r, e);
+	if (rc < 0)
+		return rc;
 	for (size_t i = 0; i < r->plans.n; i++)
 		plan_set_slots(&r->plans.v[i]->plan, r->region, r->plans.v[i]->at,
 			       slots_numbers(r));

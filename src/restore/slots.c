@@ -154,6 +154,13 @@ static int open_own_exe(struct restore *r, struct error *e)
 	return restore_open(r, path, O_RDONLY, e);
 }
 
+static int open_own(int fd, struct error *e)
+{
+	int n = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+	return n < 0 ? fail(e, errno, "F_DUPFD of cr's descriptor %d", fd) : n;
+}
+
 static int open_slot(struct restore *r, const struct slot *s, struct error *e)
 {
 	switch (s->sort) {
@@ -167,6 +174,10 @@ static int open_slot(struct restore *r, const struct slot *s, struct error *e)
 		return r->img.stores[s->id];
 	case SLOT_OWN_EXE:
 		return open_own_exe(r, e);
+	case SLOT_STANDARD:
+		return open_own((int)s->id, e);
+	case SLOT_TERMINAL:
+		return open_own(r->terminal.fd, e);
 	}
 	return -EINVAL;
 }
@@ -332,6 +343,12 @@ void slot_print(const struct restore *r, uint32_t i, struct buf *out)
 		break;
 	case SLOT_OWN_EXE:
 		buf_printf(out, "cr's executable through a mount of its own\n");
+		break;
+	case SLOT_STANDARD:
+		buf_printf(out, "cr's own descriptor %u\n", s->id);
+		break;
+	case SLOT_TERMINAL:
+		buf_printf(out, "cr's terminal\n");
 		break;
 	}
 }

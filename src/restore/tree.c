@@ -78,6 +78,11 @@ static int check_ids(const struct restore *r, const struct rprocess *p, struct e
 			    "its session %u is neither its own nor its parent's, which is not "
 			    "supported",
 			    p->rec->session);
+	if (p->parent && p->rec->session == p->rec->id && p->rec->terminal)
+		return fail(
+			e, 0,
+			"it leads a session of its own with a terminal below the root task, which "
+			"is not supported");
 	while (group && a && a != group)
 		a = a->parent;
 	if (group && !a)

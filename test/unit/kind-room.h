@@ -154,6 +154,23 @@ int restore_open(struct restore *r, const char *path, int flags, struct error *e
 	return fd < 0 ? fail(e, errno, "open %s", path) : fd;
 }
 
+/* The last settings that a kind has told; the terminal is that of the room. */
+static struct terminal_settings room_settings;
+static const char *room_terminal;
+
+void restore_terminal(struct restore *r, const struct terminal_settings *t)
+{
+	(void)r;
+	if (t)
+		room_settings = *t;
+}
+
+int restore_open_terminal(struct restore *r, bool by_tty, int flags, struct error *e)
+{
+	return by_tty || !room_terminal ? fail(e, ENXIO, "/dev/tty")
+					: restore_open(r, room_terminal, flags, e);
+}
+
 uint32_t restore_path_slot(struct restore *r, const char *path, int flags)
 {
 	(void)r;
