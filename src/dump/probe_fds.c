@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/sysmacros.h>
 
 #include "base/fd.h"
 #include "dump/internal.h"
@@ -61,24 +60,11 @@ static const char *sort_name(mode_t mode)
 	return "an object";
 }
 
-/* Documentation/admin-guide/devices.txt: 4 and 5 are consoles and /dev/tty, 136 to 143 are ptys. */
-static bool is_terminal(const struct stat *st)
-{
-	unsigned int n = major(st->st_rdev);
-
-	return S_ISCHR(st->st_mode) && (n == 4 || n == 5 || (n >= 136 && n <= 143));
-}
-
 static int find_kind(const struct fd_view *v, const struct kind **k, struct error *e)
 {
 	const struct kind *second;
 
 	*k = kind_of_fd(v, &second);
-	if (!*k && is_terminal(&v->st))
-		return fail(
-			e, 0,
-			"is a terminal, and terminals cannot be saved yet; start the program "
-			"with its input and output elsewhere: setsid PROGRAM </dev/null >out 2>&1");
 	if (!*k)
 		return fail(e, 0,
 			    "%s of a sort that cannot be saved yet; have the program close it",

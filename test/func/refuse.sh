@@ -107,15 +107,49 @@ static void *map(size_t n, int prot, int flags, int fd)
 
 /* --- descriptors --- */
 
-static void tty(void)
+static void tty_master(void) { MUST(posix_openpt(O_RDWR | O_NOCTTY)); }
+static int slave_of(int m)
 {
-	int m = (int)MUST(posix_openpt(O_RDWR | O_NOCTTY)), s;
-
 	MUST(grantpt(m));
 	MUST(unlockpt(m));
-	s = (int)MUST(open(ptsname(m), O_RDWR | O_NOCTTY));
-	dup2(s, 0);
+	return (int)MUST(open(ptsname(m), O_RDWR | O_NOCTTY));
+}
+static void stay(pid_t of) { (void)of; }
+/* Two terminals whose masters somebody outside has, as 3 and 4. */
+static void two_terminals(void)
+{
+	int m = (int)MUST(posix_openpt(O_RDWR | O_NOCTTY));
+	int n = (int)MUST(posix_openpt(O_RDWR | O_NOCTTY)), s = slave_of(m), t = slave_of(n);
+
+	outside(stay);
+	MUST(dup2(s, 3));
+	MUST(dup2(t, 4));
 	close(s);
+	close(t);
+}
+static void tty_second(void)
+{
+	two_terminals();
+	MUST(ioctl(3, TIOCSCTTY, 0));
+}
+static void tty_two(void) { two_terminals(); }
+static void tty_closed(void)
+{
+	int m = (int)MUST(posix_openpt(O_RDWR | O_NOCTTY));
+
+	slave_of(m);
+	close(m);
+}
+static void tty_session(void)
+{
+	two_terminals();
+	close(4);
+	if (!fork()) {
+		setsid();
+		MUST(ioctl(3, TIOCSCTTY, 0));
+		for (;;)
+			nap();
+	}
 }
 static void tcp(void)
 {
@@ -467,7 +501,8 @@ static void none(void) { }
 
 static const struct { const char *name; void (*run)(void); } all[] = {
 #define X(f) { #f, f }
-	X(tty), X(tcp), X(netlink), X(unix_pair), X(inotify), X(fanotify),
+	X(tty_master), X(tty_second), X(tty_two), X(tty_closed), X(tty_session),
+	X(tcp), X(netlink), X(unix_pair), X(inotify), X(fanotify),
 	X(memfd), X(uring), X(uffd), X(pid_fd), X(kmsg), X(proc_file), X(deleted_file), X(linked_file),
 	X(replaced_file), X(tmpfile_fd), X(deleted_folder), X(pipe_out), X(fifo), X(flocked),
 	X(posix_lock), X(ofd_lock), X(lease), X(epoll_gone), X(memfd_map), X(shared_anon),
@@ -658,8 +693,8 @@ start "$work/subject" none "$work/dir" || skip_all "$why"
 looks >"$work/looks"
 "$cr" check "$pid" >"$work/text" 2>&1 || skip_all "an ordinary subject is refused: $(grep refused "$work/text")"
 wrong=
-[ -n "$(check_says early tty)" ] || wrong="check_says finds nothing"
-dump_says early tty | grep -q 'Invalid cross-device link' || wrong="$wrong; dump_says early finds no ptrace"
+[ -n "$(check_says early tcp)" ] || wrong="check_says finds nothing"
+dump_says early tcp | grep -q 'Invalid cross-device link' || wrong="$wrong; dump_says early finds no ptrace"
 "$cr" dump --leave-running "$pid" "$work/image" 2>"$work/err" || wrong="$wrong; $(cat "$work/err")"
 [ -n "$(one_sentence "$work/err" 'no such text')" ] || wrong="$wrong; one_sentence finds nothing"
 [ -n "$(no_image)" ] || wrong="$wrong; no_image does not find an image"
@@ -670,7 +705,11 @@ finish
 report "must fail: an ordinary subject, which can be saved" "$wrong"
 
 # --- descriptors -------------------------------------------------------------------------------------
-try early tty "a terminal on stdin" "fd 0: /dev/pts/[0-9]+: is a terminal.*start the program.*/dev/null"
+try early tty_master "the master of a pseudo terminal" "fd 3: /dev/(pts/)?ptmx: is the other side.*dump the program in that"
+try early tty_second "a second terminal" "fd 4: /dev/pts/[0-9]+: is not the controlling terminal.*close it"
+try late tty_two "two terminals, none of them controlling" "fd 4: /dev/pts/[0-9]+: is a second terminal.*close it"
+try early tty_closed "a terminal that was closed" "fd 4: /dev/pts/[0-9]+ \(deleted\): its terminal was closed.*close it"
+try early tty_session "a child with a session and terminal of its own" "has a terminal in session [0-9]+.*dump process [0-9]+ alone"
 try early tcp "a TCP socket" "fd 3: socket:.*close"
 try early netlink "a netlink socket" "fd 3: socket:.*close"
 try early unix_pair "a pair of Unix sockets" "fd 3: socket:.*close"
