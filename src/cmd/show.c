@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "cmd/command.h"
 #include "cmd/options.h"
+#include "cmd/show.h"
 #include "cmd/summary.h"
 #include "files.pb-c.h"
 #include "image/image.h"
@@ -339,22 +340,30 @@ static void show_process(struct buf *out, const struct image *img, const Process
 /* --- the command ----------------------------------------------------------------------------- */
 
 /* A broken image is told of before it is looked into: from here on every reference leads somewhere. */
-static int show_people(const struct image *img, const char *dir, struct error *e)
+int show_text(const struct image *img, const char *dir, struct buf *out, struct error *e)
 {
-	auto_buf out = { 0 };
 	struct order order;
 	int rc = within(e, restore_check(img, e), "%s", dir);
 
 	if (rc < 0)
 		return rc;
 	order_read(img, &order);
-	show_header(&out, img, dir);
-	show_tree(&out, img, &order);
+	show_header(out, img, dir);
+	show_tree(out, img, &order);
 	vec_each(o, &order.list)
-		show_process(&out, img, o->process);
+		show_process(out, img, o->process);
 	order_free(&order);
-	fwrite(out.p, 1, out.len, stdout);
 	return STATUS_DONE;
+}
+
+static int show_people(const struct image *img, const char *dir, struct error *e)
+{
+	auto_buf out = { 0 };
+	int rc = show_text(img, dir, &out, e);
+
+	if (rc >= 0)
+		fwrite(out.p, 1, out.len, stdout);
+	return rc;
 }
 
 static int show_json(const struct image *img, const char *dir, struct error *e)

@@ -144,6 +144,12 @@ struct restore {
 		others; /* numbers of the children of cr that were there before, with blanks around */
 };
 
+/* The pure steps, which tests and fuzzers call one by one (restore.c): opt and self_pidfd are set. */
+int restore_read(struct restore *r, bool skip_pages, struct error *e) must_check;
+void restore_explain(const struct restore *r, struct buf *out);
+/* Frees all but self_pidfd. */
+void restore_end(struct restore *r);
+
 int tree_build(struct restore *r, struct error *e) must_check;
 /* The lowest descriptor number >= from that no table of the image uses. */
 int tree_free_fd(const struct restore *r, int from);

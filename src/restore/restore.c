@@ -70,26 +70,31 @@ static int link_kinds(struct restore *r, struct error *e)
 	return 0;
 }
 
-/* Pure but for struct host: everything up to the plans. */
-static int prepare(struct restore *r, struct error *e)
+int restore_read(struct restore *r, bool skip_pages, struct error *e)
 {
 	size_t n_types;
 	const struct record_type *types = record_types(&n_types);
-	int rc = image_open(&r->img, r->opt->dir, types, n_types, false, e);
+	int rc = image_open(&r->img, r->opt->dir, types, n_types, skip_pages, e);
 
 	if (rc < 0)
 		return rc;
 	debug(RESTORE, "read");
 	rc = restore_check(&r->img, e);
-	if (rc < 0)
-		return within(e, rc, "%s", r->opt->dir);
-	rc = tree_build(r, e);
-	if (rc < 0)
-		return within(e, rc, "%s", r->opt->dir);
-	rc = link_kinds(r, e);
-	if (rc < 0)
-		return within(e, rc, "%s", r->opt->dir);
+	if (rc == 0)
+		rc = tree_build(r, e);
+	if (rc == 0)
+		rc = link_kinds(r, e);
 	debug(RESTORE, "checked and linked");
+	return within(e, rc, "%s", r->opt->dir);
+}
+
+/* Pure but for struct host: everything up to the plans. */
+static int prepare(struct restore *r, struct error *e)
+{
+	int rc = restore_read(r, false, e);
+
+	if (rc < 0)
+		return rc;
 	rc = host_fill(r, e);
 	if (rc < 0)
 		return rc;
@@ -106,19 +111,16 @@ static int prepare(struct restore *r, struct error *e)
 	return planner_run(r, e);
 }
 
-static void print_plans(const struct restore *r)
+void restore_explain(const struct restore *r, struct buf *out)
 {
-	auto_buf out = { 0 };
-
 	for (size_t i = 0; i < r->plans.n; i++) {
-		plan_title(r->plans.v[i], &out);
-		buf_printf(&out, ":\n");
-		plan_explain(&r->plans.v[i]->plan, &out);
+		plan_title(r->plans.v[i], out);
+		buf_printf(out, ":\n");
+		plan_explain(&r->plans.v[i]->plan, out);
 	}
-	buf_printf(&out, "slots, which cr opens while the root's memory is cleared:\n");
+	buf_printf(out, "slots, which cr opens while the root's memory is cleared:\n");
 	for (size_t i = 0; i < r->slots.n; i++)
-		slot_print(r, (uint32_t)i, &out);
-	fwrite(out.p, 1, out.len, stdout);
+		slot_print(r, (uint32_t)i, out);
 }
 
 static int write_pidfile(const struct restore *r, struct error *e)
@@ -171,7 +173,10 @@ static int restore_all(struct restore *r, int *status, struct error *e)
 	if (rc < 0)
 		return rc;
 	if (r->opt->explain) {
-		print_plans(r);
+		auto_buf out = { 0 };
+
+		restore_explain(r, &out);
+		fwrite(out.p, 1, out.len, stdout);
 		return 0;
 	}
 	debug(RESTORE, "%zu plans", r->plans.n);
@@ -197,6 +202,18 @@ static int restore_all(struct restore *r, int *status, struct error *e)
 	return 0;
 }
 
+void restore_end(struct restore *r)
+{
+	for (size_t i = 0; i < r->plans.n; i++)
+		plan_free(&r->plans.v[i]->plan);
+	vec_free(&r->plans);
+	vec_free(&r->slots);
+	vec_free(&r->shared);
+	buf_free(&r->others);
+	image_free(&r->img);
+	arena_free(&r->arena);
+}
+
 int restore_run(const struct restore_options *o, int *status, struct error *e)
 {
 	struct restore r = { .opt = o, .self_pidfd = -1, .terminal.fd = -1 };
@@ -210,14 +227,7 @@ int restore_run(const struct restore_options *o, int *status, struct error *e)
 	fd_raise_limit();
 	r.deadline = deadline_in(o->timeout > 0 ? o->timeout : 10);
 	rc = restore_all(&r, status, e);
-	for (size_t i = 0; i < r.plans.n; i++)
-		plan_free(&r.plans.v[i]->plan);
-	vec_free(&r.plans);
-	vec_free(&r.slots);
-	vec_free(&r.shared);
-	buf_free(&r.others);
-	image_free(&r.img);
-	arena_free(&r.arena);
+	restore_end(&r);
 	if (r.self_pidfd >= 0)
 		close(r.self_pidfd);
 	if (r.terminal.fd >= 0)
