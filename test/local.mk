@@ -4,8 +4,8 @@
 EXTRA_DIST += $(test_data_files) $(unit_headers) $(test_libraries)
 
 # Unit tests.
-UNIT_CPPFLAGS = $(AM_CPPFLAGS) $(CUNIT_CFLAGS) -I$(srcdir)/test/unit
-UNIT_LIBS = libtap.a $(LIBCR) $(LIBCR_LIBS) $(CUNIT_LIBS)
+UNIT_CPPFLAGS = $(AM_CPPFLAGS) $(CUNIT_CFLAGS) -I$(srcdir)/test/unit -I$(srcdir)/test/fuzz
+UNIT_LIBS = libtap.a libhostile.a $(LIBCR) $(LIBCR_LIBS) $(CUNIT_LIBS)
 EXTRA_LIBRARIES = libtap.a
 libtap_a_SOURCES = test/unit/tap.c
 libtap_a_CPPFLAGS = $(UNIT_CPPFLAGS)
@@ -27,5 +27,6 @@ TESTS += $(func_tests)
 dist_check_SCRIPTS += $(test_scripts)
 TESTS += $(test_scripts)
 
+include test/fuzz/local.mk
 include test/bench/local.mk
 include test/kernels/local.mk

@@ -10,6 +10,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/escape.h"
+
 /*
  * How arguments are shown, a letter each: d signed decimal, x hexadecimal, p an address, o octal,
  * P PROT_*, M MAP_*, s a string in the plan's data, S a signal's number.
@@ -143,6 +145,14 @@ const char *plan_call_name(uint32_t nr, char buf[24])
 	return buf;
 }
 
+/* Names come from outside. */
+static void add_text(struct buf *out, const char *s)
+{
+	buf_add(out, "\"", 1);
+	escape_add(out, s, strlen(s));
+	buf_add(out, "\"", 1);
+}
+
 static void add_const(struct buf *out, uint64_t v, char how)
 {
 	switch (how) {
@@ -187,7 +197,7 @@ static void add_arg(const struct plan *p, const struct plan_op *o, unsigned int 
 		break;
 	case CR_RST_DATA:
 		if (how == 's')
-			buf_printf(out, "\"%s\"", p->data.p + v);
+			add_text(out, p->data.p + v);
 		else
 			buf_printf(out, "data+%#llx", (unsigned long long)v);
 		break;
@@ -250,8 +260,11 @@ void plan_explain(const struct plan *p, struct buf *out)
 	const char *note = NULL;
 
 	for (uint32_t i = 0; i < p->ops.n; i++) {
-		if (p->ops.v[i].note && p->ops.v[i].note != note)
-			buf_printf(out, "    # %s\n", p->ops.v[i].note);
+		if (p->ops.v[i].note && p->ops.v[i].note != note) {
+			buf_printf(out, "    # ");
+			escape_add(out, p->ops.v[i].note, strlen(p->ops.v[i].note));
+			buf_printf(out, "\n");
+		}
 		note = p->ops.v[i].note;
 		buf_printf(out, "%4u  ", i);
 		plan_explain_op(p, i, out);

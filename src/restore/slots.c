@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/compat.h"
+#include "base/escape.h"
 #include "base/fd.h"
 
 uint32_t slot_add(struct restore *r, struct slot s)
@@ -329,11 +330,14 @@ void slot_print(const struct restore *r, uint32_t i, struct buf *out)
 	buf_printf(out, "%4u  ", i);
 	switch (s->sort) {
 	case SLOT_PATH:
-		buf_printf(out, "open %s, flags %#o\n", s->path, (unsigned int)s->flags);
+		buf_printf(out, "open ");
+		escape_add(out, s->path, strlen(s->path));
+		buf_printf(out, ", flags %#o\n", (unsigned int)s->flags);
 		break;
 	case SLOT_FILE:
-		buf_printf(out, "open %s, flags %#o, and check it\n", s->file->path,
-			   (unsigned int)s->flags);
+		buf_printf(out, "open ");
+		escape_add(out, s->file->path, strlen(s->file->path));
+		buf_printf(out, ", flags %#o, and check it\n", (unsigned int)s->flags);
 		break;
 	case SLOT_DESCRIPTION:
 		buf_printf(out, "open file description %u\n", s->id);
