@@ -374,17 +374,23 @@ static int link_record(struct restore *r, const void *record, struct error *e)
 	return 0;
 }
 
+/*
+ * Never waits: each run begins a page of its own unless it fits behind the last, so that runs of other
+ * lengths than a dump gives may find no room.
+ */
 static int write_data(const Pipe *m, int fd, struct error *e)
 {
-	if (m->packets && fcntl(fd, F_SETFL, O_DIRECT) < 0)
-		return fail(e, errno, "pipe: F_SETFL O_DIRECT");
+	if (!m->n_data)
+		return 0;
+	if (fcntl(fd, F_SETFL, O_NONBLOCK | (m->packets ? O_DIRECT : 0)) < 0)
+		return fail(e, errno, "pipe: F_SETFL");
 	for (size_t i = 0; i < m->n_data; i++) {
 		int rc = fd_write_full(fd, m->data[i].data, m->data[i].len);
 
 		if (rc < 0)
 			return fail(e, -rc, "pipe: write");
 	}
-	if (m->packets && fcntl(fd, F_SETFL, 0) < 0)
+	if (fcntl(fd, F_SETFL, 0) < 0)
 		return fail(e, errno, "pipe: F_SETFL");
 	return 0;
 }

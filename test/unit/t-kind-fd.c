@@ -778,6 +778,31 @@ static void bad_pipe_records_are_refused(void)
 	room_restore_free(&r);
 }
 
+/* 17 runs of 2049 bytes are less than 16 pages, but need one each: it must not wait for a reader. */
+static void a_pipe_that_is_full_is_refused(void)
+{
+	static uint8_t bytes[2049];
+	ProtobufCBinaryData data[17];
+	Pipe m = PIPE__INIT;
+	struct restore r = { 0 };
+	const struct kind *k = room_kind("pipe");
+	struct error e = { 0 };
+
+	for (size_t i = 0; i < 17; i++)
+		data[i] = (ProtobufCBinaryData){ sizeof(bytes), bytes };
+	m.id = m.pipe = 1;
+	m.size = 65536;
+	m.data = data;
+	m.n_data = 17;
+	*vec_add(&r.records) = (struct room_record){ "PIPE", 1, &m };
+	CU_ASSERT_EQUAL(k->fd->link(&r, &m, &e), 0);
+	alarm(10);
+	REFUSED(k->fd->open(&r, &m, O_RDONLY, &e), e, "pipe: write");
+	alarm(0);
+	room_end_open(&r);
+	room_restore_free(&r);
+}
+
 /* --- epoll ------------------------------------------------------------------------------------- */
 
 static void epoll_add(int set, int fd, uint32_t events, uint64_t data)
@@ -1147,6 +1172,7 @@ int main(void)
 		{ "a packet without the flag", a_packet_is_found_without_a_flag },
 		{ "bytes are no packet", bytes_are_no_packet },
 		{ "packets and bytes mixed are refused", mixed_pipes_are_refused },
+		{ "runs that find no room are refused", a_pipe_that_is_full_is_refused },
 		{ "one end alone", one_end_alone_comes_back },
 		{ "an end opened twice", an_end_opened_twice_comes_back },
 		{ "an end held outside is refused by name",
