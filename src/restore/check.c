@@ -15,7 +15,7 @@ struct check {
 	const struct image *img;
 	struct ids {
 		vec(uint32_t) list; /* ascending once sorted */
-	} fs, sighand;
+	} fs, sighand, mm, files;
 	size_t n_processes, n_threads, n_listed;
 };
 
@@ -147,6 +147,8 @@ static int check_thread(struct check *c, const Thread *t, struct error *e)
 		return fail(e, 0, "there is no record of its folders %u", t->fs);
 	if (!has_state(c, SCOPE_SIGHAND, t->sighand))
 		return fail(e, 0, "there is no record of its signal actions %u", t->sighand);
+	*vec_add(&c->mm.list) = t->mm;
+	*vec_add(&c->files.list) = t->files;
 	*vec_add(&c->fs.list) = t->fs;
 	*vec_add(&c->sighand.list) = t->sighand;
 	c->n_threads++;
@@ -194,6 +196,11 @@ static int check_fdtable(const struct check *c, const FdTable *t, struct error *
 	return 0;
 }
 
+/* What F_GETFL can show. O_CREAT and O_TRUNC above all would make a description's open a change. */
+#define GETFL_FLAGS                                                                              \
+	(O_ACCMODE | O_APPEND | O_NONBLOCK | O_SYNC | O_DSYNC | O_ASYNC | O_DIRECT | O_NOATIME | \
+	 O_DIRECTORY | O_NOFOLLOW | O_PATH | O_TMPFILE | KERNEL_O_LARGEFILE)
+
 static int check_owner(const Owner *o, struct error *e)
 {
 	if (o->type != F_OWNER_TID && o->type != F_OWNER_PID && o->type != F_OWNER_PGRP)
@@ -215,6 +222,9 @@ static int check_description(const struct check *c, const Description *d, struct
 		return fail(e, 0, "'%s' is not a kind of descriptor", d->kind);
 	if (!find(c, d->kind, d->id))
 		return fail(e, 0, "there is no %s record of it", d->kind);
+	if (d->flags & ~(uint32_t)GETFL_FLAGS)
+		return fail(e, 0, "flags %#o, which no open file has",
+			    d->flags & ~(uint32_t)GETFL_FLAGS);
 	return d->owner ? check_owner(d->owner, e) : 0;
 }
 
@@ -243,6 +253,9 @@ static int check_of_kind(const struct check *c, const struct record *r, struct e
 	const struct kind *k = kind_by_tag(r->type->tag);
 	const Description *d;
 
+	if ((is_a(r, &record_mm) && !ids_has(&c->mm, r->id)) ||
+	    (is_a(r, &record_fdtable) && !ids_has(&c->files, r->id)))
+		return fail(e, 0, "no thread has it");
 	if (!k)
 		return 0;
 	if (k->task)
@@ -298,6 +311,8 @@ static int check_records(struct check *c, struct error *e)
 
 static int check_owners(struct check *c, struct error *e)
 {
+	ids_sort(&c->mm);
+	ids_sort(&c->files);
 	ids_sort(&c->fs);
 	ids_sort(&c->sighand);
 	vec_each(r, &c->img->records) {
@@ -323,6 +338,8 @@ int restore_check(const struct image *img, struct error *e)
 		rc = check_whole(&c, e);
 	if (rc == 0)
 		rc = check_owners(&c, e);
+	vec_free(&c.mm.list);
+	vec_free(&c.files.list);
 	vec_free(&c.fs.list);
 	vec_free(&c.sighand.list);
 	return within(e, rc, "the image is broken");

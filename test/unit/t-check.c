@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* restore_check: a valid image made by hand, and for each rule one that breaks it. */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -332,6 +333,11 @@ BROKEN(description_zero, "cannot have this id", make_description(&f, 0, "EVFD"))
 BROKEN(kind_unknown, "'ABCD' is not a kind", f.file->kind = arena_strdup(&f.img.arena, "ABCD"))
 BROKEN(kind_of_task, "'COMM' is not a kind", f.file->kind = arena_strdup(&f.img.arena, "COMM"))
 BROKEN(kind_record_missing, "there is no EVFD record", drop(&f, "EVFD", 1))
+BROKEN(flags_create, "flags 0100, which", f.file->flags = O_RDWR | O_CREAT)
+BROKEN(flags_truncate, "flags 01000, which", f.file->flags = O_RDWR | O_TRUNC)
+BROKEN(flags_unknown, "flags 020000000000, which", f.file->flags = 1u << 31)
+BROKEN(mm_alone, "MMSP 555: no thread has it", make_mm(&f, 555))
+BROKEN(files_alone, "FDTB 555: no thread has it", put(&f, &record_fdtable, 555))
 BROKEN(owner_type, "owner type 3", f.event->owner->type = 3)
 BROKEN(owner_pid, "owner 4194304", f.event->owner->pid = 0x400000)
 BROKEN(owner_signal, "signal 65", f.event->owner->signal = 65)
@@ -421,6 +427,11 @@ static CU_TestInfo tests[] = {
 	ROW(kind_unknown),
 	ROW(kind_of_task),
 	ROW(kind_record_missing),
+	ROW(flags_create),
+	ROW(flags_truncate),
+	ROW(flags_unknown),
+	ROW(mm_alone),
+	ROW(files_alone),
 	ROW(owner_type),
 	ROW(owner_pid),
 	ROW(owner_signal),
