@@ -97,16 +97,17 @@ void restore_emit_close(struct restore *r, struct plan *p, uint32_t fetch)
 static int open_file(struct restore *r, const struct slot *s, struct error *e)
 {
 	const FileIdentity *f = s->file;
-	/* A named pipe in its place must not make cr wait for somebody at the other end. */
-	auto_fd fd = restore_open(r, f->path, s->flags | O_NONBLOCK | O_NOCTTY, e);
 	struct stat st;
 
-	if (fd < 0)
-		return fd;
-	if (fstat(fd, &st) < 0)
-		return fail(e, errno, "fstat %s", f->path);
+	/* Before it is opened: the image names it, and to open a device can be to do something. */
+	if (stat(f->path, &st) < 0)
+		return fail(e, errno, "open %s", f->path);
 	if (!S_ISREG(st.st_mode))
 		return fail(e, 0, "%s: is not a regular file, but was mapped as one", f->path);
+	/* A named pipe that takes its place now must not make cr wait for somebody at the other end. */
+	auto_fd fd = restore_open(r, f->path, s->flags | O_NONBLOCK | O_NOCTTY, e);
+	if (fd < 0)
+		return fd;
 	if (s->flags == O_RDWR && (uint64_t)st.st_size >= f->size)
 		return take_fd(&fd);
 	if ((uint64_t)st.st_size != f->size)
