@@ -34,7 +34,8 @@ static int emit(struct restore *r, struct plan *p, const void *record, uint32_t 
 	uint32_t now = restore_host(r)->personality;
 
 	(void)tid;
-	(void)e;
+	if (m->personality == PERSONALITY_ASK)
+		return fail(e, 0, "personality %#x", m->personality);
 	plan_note(p, "personality");
 	if (m->personality != now)
 		plan_call_is(p, now, SYS_personality, arg_num(m->personality));

@@ -132,9 +132,9 @@ static int emit(struct restore *r, struct plan *p, const void *record, uint32_t 
 
 	(void)tid;
 	if (m->affinity.len > AFFINITY_MAX || m->policy == SCHED_DEADLINE || m->nice < -20 ||
-	    m->nice > 19)
-		return fail(e, 0, "policy %u, nice %d, %zu bytes of affinity", m->policy, m->nice,
-			    m->affinity.len);
+	    m->nice > 19 || m->flags & ~(uint64_t)RESET_ON_FORK)
+		return fail(e, 0, "policy %u, flags %#llx, nice %d, %zu bytes of affinity",
+			    m->policy, (unsigned long long)m->flags, m->nice, m->affinity.len);
 	plan_note(p, "affinity (of the processors it had, one must be there)");
 	if (!is_same_affinity(m, h))
 		plan_call_is(p, 0, SYS_sched_setaffinity, arg_num(0), arg_num(m->affinity.len),

@@ -147,6 +147,15 @@ static void move_all(struct plan *p, const struct vdso_move *v)
 	}
 }
 
+static bool is_in_place(const struct vdso_move *v)
+{
+	for (size_t i = 0; i < v->n; i++) {
+		if (v->from[i].start != v->to[i])
+			return false;
+	}
+	return true;
+}
+
 static bool move_is_direct(const struct vdso_move *v)
 {
 	for (size_t i = 0; i < v->n; i++) {
@@ -181,7 +190,7 @@ int plan_vdso(struct restore *r, struct task_plan *t, struct error *e)
 				     arg_num(h->vdso.end - h->vdso.start));
 		return 0;
 	}
-	if (v.from[0].start == v.to[0])
+	if (is_in_place(&v))
 		return 0;
 	if (!move_is_direct(&v)) {
 		for (size_t i = 0; i < v.n; i++) {

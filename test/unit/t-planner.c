@@ -15,8 +15,10 @@
 #include "eventfd.pb-c.h"
 #include "fs.pb-c.h"
 #include "memdev.pb-c.h"
+#include "personality.pb-c.h"
 #include "proc/maps.h"
 #include "restore/internal.h"
+#include "sched.pb-c.h"
 #include "sigactions.pb-c.h"
 #include "tap.h"
 #include "tidptrs.pb-c.h"
@@ -435,6 +437,83 @@ static void refuses_no_registers(void)
 	unmake(&r);
 }
 
+static Context *context_of(struct restore *r, uint32_t tid)
+{
+	vec_each(rec, &r->img.records) {
+		if (rec->type == &kind_context.record && rec->id == tid)
+			return (Context *)rec->msg;
+	}
+	return NULL;
+}
+
+/* At that point it would be the end of the program, behind the commit. */
+static void refuses_frames_that_kill(void)
+{
+	for (unsigned int i = 0; i < 6; i++) {
+		struct restore r;
+		struct error e = { 0 };
+		Context *c;
+
+		make(&r, false);
+		c = context_of(&r, 101);
+		if (i == 0)
+			c->regs[16] = 0x800000000000; /* rip */
+		else if (i == 1)
+			c->regs[21] = 0x7ffffffff000; /* fs_base */
+		else if (i == 2)
+			c->regs[22] = ~0ull; /* gs_base */
+		else if (i == 3)
+			c->xstate.data[27] = 0x80; /* mxcsr */
+		else if (i == 4)
+			c->xstate.data[527] = 0x80; /* compact form */
+		CU_ASSERT_EQUAL_FATAL(tree_build(&r, &e), 0);
+		CU_ASSERT_EQUAL(planner_run(&r, &e) < 0, i < 5);
+		CU_ASSERT_EQUAL(!!strstr(e.text, "task 101: context"), i < 5);
+		unmake(&r);
+	}
+}
+
+static void refuses_odd_numbers(void)
+{
+	for (unsigned int i = 0; i < 4; i++) {
+		struct restore r;
+		struct error e = { 0 };
+		Personality *p;
+		Sched *s;
+
+		make(&r, false);
+		p = put(&r, &kind_personality.record, 100);
+		s = put(&r, &kind_sched.record, 100);
+		p->personality = i & 1 ? 0xffffffff : 8;
+		s->flags = i & 2 ? 2 : 1;
+		put_index(&r);
+		CU_ASSERT_EQUAL_FATAL(tree_build(&r, &e), 0);
+		CU_ASSERT_EQUAL(planner_run(&r, &e) < 0, i > 0);
+		unmake(&r);
+	}
+}
+
+/* One area of the vDSO lies where it lay in the program, another does not. */
+static void the_whole_vdso_is_moved(void)
+{
+	for (unsigned int i = 0; i < 2; i++) {
+		struct restore r;
+		struct error e = { 0 };
+		auto_buf out = { 0 };
+
+		make(&r, false);
+		r.host.vvar[0] = (struct host_range){ 0x90000000, 0x90004000 };
+		r.host.vdso = (struct host_range){ 0x90004000, 0x90006000 };
+		if (i)
+			r.host.vdso = (struct host_range){ 0x90008000, 0x9000a000 };
+		CU_ASSERT_EQUAL_FATAL(tree_build(&r, &e), 0);
+		CU_ASSERT_EQUAL_FATAL(planner_run(&r, &e), 0);
+		print(&r, &out);
+		CU_ASSERT_EQUAL(!!strstr(out.p, "mremap("), i);
+		unmake(&r);
+	}
+}
+
 static void refuses_shared_mm(void)
 {
 	struct restore r;
@@ -497,6 +576,9 @@ static CU_TestInfo plan_tests[] = {
 	{ "planning is repeatable", planning_is_repeatable },
 	{ "another vDSO is refused", refuses_other_vdso },
 	{ "a thread without registers is refused", refuses_no_registers },
+	{ "a frame that would kill is refused", refuses_frames_that_kill },
+	{ "numbers that mean something else are refused", refuses_odd_numbers },
+	{ "the vDSO is moved as a whole", the_whole_vdso_is_moved },
 	{ "a shared address space is refused", refuses_shared_mm },
 	{ "plans do not overlap, slots are filled in", layout_is_sound },
 	CU_TEST_INFO_NULL,

@@ -15,7 +15,9 @@
 #define XSAVE_HEADER 64u
 #define TILE_DATA_BIT 18
 #define TILE_DATA (1ull << TILE_DATA_BIT)
-#define XSAVE_SW_AT 464u /* bytes 464..511 are the software's */
+#define XSAVE_MXCSR_AT 24u
+#define XSAVE_MXCSR_BITS 0x2ffffu /* all that any processor has; 17 is AMD's */
+#define XSAVE_SW_AT 464u          /* bytes 464..511 are the software's */
 
 /*
  * What lies at the stack pointer when rt_sigreturn is called: the handler's return address has been
@@ -156,11 +158,32 @@ bool arch_has_tiles(const uint8_t *xstate, uint32_t xstate_size)
 	return present & TILE_DATA;
 }
 
-static int check_xstate(uint32_t size, struct error *e)
+/*
+ * What rt_sigreturn or arch_prctl would refuse, which at that point is the end of the program. (A base that
+ * wrgsbase has set to an address of the kernel's half is among it.)
+ */
+static int check_registers(const struct user_regs_struct *r, struct error *e)
 {
+	if (r->rip >= arch_user_end())
+		return fail(e, 0, "its instruction pointer %#llx is not in user space",
+			    (unsigned long long)r->rip);
+	if (r->fs_base >= arch_user_end() || r->gs_base >= arch_user_end())
+		return fail(e, 0, "its segment bases %#llx and %#llx are not in user space",
+			    (unsigned long long)r->fs_base, (unsigned long long)r->gs_base);
+	return 0;
+}
+
+static int check_xstate(const uint8_t *xstate, uint32_t size, struct error *e)
+{
+	static const uint8_t zeros[XSAVE_HEADER - 8];
+	uint32_t mxcsr;
+
 	if (size < XSAVE_LEGACY + XSAVE_HEADER || size % 8)
 		return fail(e, 0, "the extended state has %u bytes, which no processor makes",
 			    size);
+	memcpy(&mxcsr, xstate + XSAVE_MXCSR_AT, sizeof(mxcsr));
+	if (mxcsr & ~XSAVE_MXCSR_BITS || memcmp(xstate + XSAVE_LEGACY + 8, zeros, sizeof(zeros)))
+		return fail(e, 0, "the extended state is not one that a processor takes");
 	return 0;
 }
 
@@ -203,7 +226,7 @@ int arch_frame_build(void *out, uint64_t at, const uint64_t *regs, uint32_t n_re
 	};
 	const uint32_t magic2 = FP_XSTATE_MAGIC2;
 	uint64_t present;
-	int rc = check_xstate(xstate_size, e);
+	int rc = check_xstate(xstate, xstate_size, e);
 
 	if (rc < 0)
 		return rc;
@@ -212,6 +235,9 @@ int arch_frame_build(void *out, uint64_t at, const uint64_t *regs, uint32_t n_re
 			    REGS);
 	if (!arch_is_native(regs))
 		return fail(e, 0, "the registers are not those of a 64-bit program");
+	rc = check_registers(r, e);
+	if (rc < 0)
+		return rc;
 	memset(f, 0, frame_head());
 	f->uc_flags = UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS;
 	f->ss_sp = ss_sp;
