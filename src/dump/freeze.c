@@ -318,3 +318,42 @@ int freeze_read_filters(struct holder_page *page, struct error *e)
 	page->used = (uint64_t)(store.at - (uint8_t *)page + 63) & ~63ull;
 	return rc;
 }
+
+/* --- pending signals ---------------------------------------------------------------------------------- */
+
+static int read_queue(struct holder_page *page, int tid, bool shared, struct held_signals *to,
+		      struct error *e)
+{
+	siginfo_t *list = (void *)((char *)page + page->used);
+	uint64_t room = (HOLDER_BYTES - page->used) / sizeof(*list);
+	int n;
+
+	if (!to->wanted)
+		return 0;
+	n = trace_read_signals(tid, shared, list, (uint32_t)room, e);
+	if (n < 0)
+		return n;
+	if ((uint64_t)n == room)
+		return fail(e, 0, "thread %d has too many pending signals", tid);
+	to->list = list;
+	to->n = (uint32_t)n;
+	page->used += (uint64_t)n * sizeof(*list);
+	return 0;
+}
+
+int freeze_read_signals(struct holder_page *page, struct error *e)
+{
+	int rc = 0;
+
+	page->used = (page->used + 63) & ~63ull;
+	for (uint32_t i = 0; i < page->n_held && rc >= 0; i++) {
+		struct held_thread *t = &page->held[i].thread;
+
+		if (page->held[i].is_gone)
+			continue;
+		rc = read_queue(page, t->tid, false, &t->pending, e);
+		if (rc >= 0)
+			rc = read_queue(page, t->tid, true, &t->shared, e);
+	}
+	return rc;
+}

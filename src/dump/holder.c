@@ -21,6 +21,7 @@
 enum order {
 	ORDER_FREEZE = 'f',
 	ORDER_FILTERS = 's',
+	ORDER_SIGNALS = 'q',
 	ORDER_BATCHES = 'b',
 	ORDER_RELEASE = 'r',
 	ORDER_PUBLISH = 'p'
@@ -143,6 +144,8 @@ static int carry_out(struct holding *h, enum order order, bool *ends)
 		return rc;
 	case ORDER_FILTERS:
 		return freeze_read_filters(page, &page->error);
+	case ORDER_SIGNALS:
+		return freeze_read_signals(page, &page->error);
 	case ORDER_BATCHES:
 		return run_batches(page, &w);
 	case ORDER_PUBLISH:
@@ -276,6 +279,11 @@ int holder_start_freeze(struct holder *h, struct error *e)
 int holder_start_filters(struct holder *h, struct error *e)
 {
 	return start(h, ORDER_FILTERS, e);
+}
+
+int holder_start_signals(struct holder *h, struct error *e)
+{
+	return start(h, ORDER_SIGNALS, e);
 }
 
 int holder_start_batches(struct holder *h, struct error *e)

@@ -72,12 +72,14 @@ int holder_start(struct holder *h, struct image_writer *w, int (*first)(void *ar
  * called before the next order.
  *   freeze:  stops all threads of the tree at h->page->root; held[0..n_held) says what to begin with
  *   filters: reads the seccomp filters of the threads of which cr has noted that they have some
+ *   signals: reads the pending signals of the threads of which cr has noted that they have some
  *   batches: runs h->page->batches
  *   publish: publishes the image and then ends the subject, stops it or lets it run; the holder ends.
  *            h->page->published: the image has its name (also when the subject did not end in time)
  */
 int holder_start_freeze(struct holder *h, struct error *e) must_check;
 int holder_start_filters(struct holder *h, struct error *e) must_check;
+int holder_start_signals(struct holder *h, struct error *e) must_check;
 int holder_start_batches(struct holder *h, struct error *e) must_check;
 int holder_start_publish(struct holder *h, enum holder_end end, struct error *e) must_check;
 int holder_await(struct holder *h, struct error *e) must_check;
@@ -93,5 +95,6 @@ void *holder_scratch(struct holder *h, uint64_t size);
 
 int freeze_tree(struct holder_page *page, const struct trace_watch *w, struct error *e) must_check;
 int freeze_read_filters(struct holder_page *page, struct error *e) must_check;
+int freeze_read_signals(struct holder_page *page, struct error *e) must_check;
 
 #endif

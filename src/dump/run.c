@@ -156,6 +156,28 @@ static int read_filters(struct dump *d, struct error *e)
 	return rc < 0 ? rc : holder_await(&d->holder, e);
 }
 
+/* The queues of signals; nearly always they are empty. */
+static int read_signals(struct dump *d, struct error *e)
+{
+	bool any = false;
+	int rc;
+
+	vec_each(p, &d->processes) {
+		vec_each(t, &(*p)->threads) {
+			const struct proc_status *s = &(*t)->status;
+			struct held_thread *h = (*t)->held;
+
+			h->pending.wanted = s->sig_pending != 0;
+			h->shared.wanted = s->shared_pending && *t == leader_of(*p);
+			any = any || h->pending.wanted || h->shared.wanted;
+		}
+	}
+	if (!any)
+		return 0;
+	rc = holder_start_signals(&d->holder, e);
+	return rc < 0 ? rc : holder_await(&d->holder, e);
+}
+
 /*
  * Everything is looked at once more, while the threads answer. What they have of the batch, signals and
  * mappings, is read before that.
@@ -170,6 +192,8 @@ static int look_again(struct dump *d, struct error *e)
 		rc = probe_read_ahead(d, e);
 	if (rc >= 0)
 		rc = read_filters(d, e);
+	if (rc >= 0)
+		rc = read_signals(d, e);
 	set_seconds(d);
 	if (rc >= 0)
 		rc = ask_start(d, e);

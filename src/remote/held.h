@@ -4,6 +4,7 @@
 #define REMOTE_HELD_H
 
 #include <stdbool.h>
+#include <signal.h>
 #include <stdint.h>
 
 struct sock_filter;
@@ -18,6 +19,13 @@ struct held_filter {
 	const struct sock_filter *code;
 };
 
+/* Signals that are pending, in their order. */
+struct held_signals {
+	bool wanted; /* status says that there are some; set by cr */
+	uint32_t n;
+	const siginfo_t *list; /* read when cr asks for it */
+};
+
 /* What ptrace told of a stopped thread. */
 struct held_thread {
 	int tid;
@@ -29,8 +37,9 @@ struct held_thread {
 	uint64_t sigmask;
 	uint64_t rseq_address;
 	uint32_t rseq_size, rseq_signature, rseq_flags;
-	uint32_t seccomp;                 /* SECCOMP_MODE_*, as status says; set by cr */
-	const struct held_filter *filter; /* the newest one; read when cr asks for it */
+	uint32_t seccomp;                    /* SECCOMP_MODE_*, as status says; set by cr */
+	const struct held_filter *filter;    /* the newest one; read when cr asks for it */
+	struct held_signals pending, shared; /* its own, and in a leader those of the process */
 	bool group_stopped;
 };
 

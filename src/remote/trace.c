@@ -235,3 +235,20 @@ int trace_read_thread(struct held_thread *t, uint32_t room, struct error *e)
 		rc = refuse_dispatch(t->tid, e);
 	return rc;
 }
+
+int trace_read_signals(int tid, bool shared, siginfo_t *to, uint32_t room, struct error *e)
+{
+	const uint32_t flags = shared ? PTRACE_PEEKSIGINFO_SHARED : 0;
+	uint32_t n = 0;
+	long got = 0;
+
+	do {
+		struct __ptrace_peeksiginfo_args at = { n, flags, (int32_t)(room - n) };
+
+		got = n < room ? ptrace(PTRACE_PEEKSIGINFO, tid, &at, to + n) : 0;
+		if (got < 0)
+			return fail(e, errno, "read the pending signals of thread %d", tid);
+		n += (uint32_t)got;
+	} while (got > 0);
+	return (int)n;
+}

@@ -51,6 +51,10 @@ int trace_set_exitkill(int tid) must_check;
 
 /* Fills t (t->tid is set); xstate goes to `room` bytes at t->xstate. -ESRCH when it is gone. */
 int trace_read_thread(struct held_thread *t, uint32_t room, struct error *e) must_check;
+/* Reads up to `room` pending signals, from the first on: the thread's own, or those of its process. How
+ * many there were. */
+int trace_read_signals(int tid, bool shared, siginfo_t *to, uint32_t room,
+		       struct error *e) must_check;
 int trace_get_regs(int tid, uint64_t *regs, uint32_t *n, struct error *e) must_check;
 int trace_set_regs(int tid, const uint64_t *regs, uint32_t n, struct error *e) must_check;
 int trace_set_mask(int tid, uint64_t mask, struct error *e) must_check;
