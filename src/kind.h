@@ -90,7 +90,8 @@ enum scope {
 
 /* When at the restore its operations run, in this order. */
 enum stage {
-	STAGE_FS, /* descriptors and memory are in place */
+	STAGE_ACTIONS, /* before the threads are started: what must not come between their signals */
+	STAGE_FS,      /* descriptors and memory are in place */
 	STAGE_LIMITS,
 	STAGE_SIGNALS,
 	STAGE_TIMERS,
@@ -133,6 +134,10 @@ struct task_ops {
 	/* Restore, pure: operations in the plan of the task. May be NULL. */
 	int (*emit)(struct restore *r, struct plan *p, const void *record, uint32_t tid,
 		    struct error *e);
+	/* Operations behind the barrier, where nothing may fail any more, for what counts time from
+	 * there on. May be NULL. */
+	int (*start)(struct restore *r, struct plan *p, const void *record, uint32_t tid,
+		     struct error *e);
 	/* Restore, in cr, while the task waits at the barrier before it commits. May be NULL. */
 	int (*outside)(struct restore *r, const void *record, int proc, struct error *e);
 };

@@ -103,7 +103,7 @@ static int emit(struct restore *r, struct plan *p, const void *record, uint32_t 
 
 static const struct task_ops ops = {
 	.scope = SCOPE_SIGHAND,
-	.stage = STAGE_SIGNALS,
+	.stage = STAGE_ACTIONS,
 	.ask = ask,
 	.dump = dump,
 	.emit = emit,

@@ -12,6 +12,9 @@ int restore_flags(struct restore *r, uint32_t description, uint32_t *flags,
 		  struct error *e) must_check;
 /* What the plan may know of the machine and of cr itself. */
 const struct host *restore_host(struct restore *r);
+/* While the task is rebuilt this signal is blocked, as all but one are: it may come before the task is
+ * itself again. Pure. */
+void restore_keep_blocked(struct restore *r, uint32_t signal);
 /*
  * A place for a descriptor that several descriptions of one object share while they are opened
  * (key: id of the object): -1 at first; closed by the engine when all are open.

@@ -136,6 +136,7 @@ struct restore {
 	struct host_range hole; /* of the region and, behind it, room for a vDSO */
 	uint64_t region_size;
 	uint64_t region_used; /* up to here there is something in it */
+	uint64_t blocked; /* signals that must not be the one that is not blocked, bit signal-1 */
 	int self_pidfd; /* of cr, under a number that no table of the image uses */
 
 	struct terminal terminal;

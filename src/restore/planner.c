@@ -217,27 +217,52 @@ static uint32_t scope_id(const struct rthread *th, enum scope s)
 	return 0;
 }
 
+/* The operations of one kind. */
+static int plan_kind(struct restore *r, struct task_plan *t, const struct rthread *th,
+		     const struct kind *k,
+		     int (*emit)(struct restore *, struct plan *, const void *, uint32_t,
+				 struct error *),
+		     struct error *e)
+{
+	const void *rec;
+	int rc;
+
+	if (t->sort == PLAN_THREAD && k->task->scope != SCOPE_THREAD)
+		return 0;
+	rec = restore_record(r, k->record.tag, scope_id(th, k->task->scope));
+	if (!rec)
+		return 0;
+	plan_note(&t->plan, "%s", k->name);
+	rc = emit(r, &t->plan, rec, th->rec->id, e);
+	return within(e, rc, "task %u: %s", th->rec->id, k->name);
+}
+
 static int plan_stage(struct restore *r, struct task_plan *t, const struct rthread *th,
 		      enum stage stage, struct error *e)
 {
-	for (size_t i = 0; i < n_kinds; i++) {
-		const struct kind *k = kinds[i];
-		const void *rec;
-		int rc;
+	int rc = 0;
 
-		if (!k->task || !k->task->emit || k->task->stage != stage)
-			continue;
-		if (t->sort == PLAN_THREAD && k->task->scope != SCOPE_THREAD)
-			continue;
-		rec = restore_record(r, k->record.tag, scope_id(th, k->task->scope));
-		if (!rec)
-			continue;
-		plan_note(&t->plan, "%s", k->name);
-		rc = k->task->emit(r, &t->plan, rec, th->rec->id, e);
-		if (rc < 0)
-			return within(e, rc, "task %u: %s", th->rec->id, k->name);
+	for (size_t i = 0; i < n_kinds && rc >= 0; i++) {
+		const struct kind *k = kinds[i];
+
+		if (k->task && k->task->emit && k->task->stage == stage)
+			rc = plan_kind(r, t, th, k, k->task->emit, e);
 	}
-	return 0;
+	return rc;
+}
+
+static int plan_starts(struct restore *r, struct task_plan *t, const struct rthread *th,
+		       struct error *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < n_kinds && rc >= 0; i++) {
+		const struct kind *k = kinds[i];
+
+		if (k->task && k->task->start)
+			rc = plan_kind(r, t, th, k, k->task->start, e);
+	}
+	return rc;
 }
 
 static int plan_tail(struct restore *r, struct task_plan *t, const struct rthread *th,
@@ -277,8 +302,10 @@ static int plan_tail(struct restore *r, struct task_plan *t, const struct rthrea
 	if (gives)
 		terminal_plan_foreground(r, p, terminal);
 	for (enum stage s = STAGE_COMMITTED; s < STAGES; s++) {
-		int rc = plan_stage(r, t, th, s, e);
+		int rc = s == STAGE_LEAVE ? plan_starts(r, t, th, e) : 0;
 
+		if (rc >= 0)
+			rc = plan_stage(r, t, th, s, e);
 		if (rc < 0)
 			return rc;
 	}
@@ -342,7 +369,9 @@ static int plan_leader(struct restore *r, struct task_plan *t, struct error *e)
 	rc = plan_files(r, t, e);
 	if (rc < 0)
 		return rc;
-	rc = plan_threads(r, t, e);
+	rc = plan_stage(r, t, &t->process->threads[0], STAGE_ACTIONS, e);
+	if (rc >= 0)
+		rc = plan_threads(r, t, e);
 	if (rc < 0)
 		return rc;
 	return plan_tail(r, t, &t->process->threads[0], e);

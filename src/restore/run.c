@@ -66,40 +66,54 @@ static int map_region(struct restore *r, struct error *e)
 
 /* --- signals of cr --------------------------------------------------------------------------------- */
 
+void restore_keep_blocked(struct restore *r, uint32_t signal)
+{
+	if (signal >= 1 && signal <= 64)
+		r->blocked |= 1ull << (signal - 1);
+}
+
+static bool is_mask_of_image(const struct restore *r, uint64_t mask)
+{
+	vec_each(rec, &r->img.records) {
+		const ProtobufCFieldDescriptor *f;
+
+		if (strcmp(rec->type->tag, "CTXT"))
+			continue;
+		f = protobuf_c_message_descriptor_get_field_by_name(rec->type->desc, "sigmask");
+		if (*(uint64_t *)((char *)rec->msg + f->offset) == mask)
+			return true;
+	}
+	return false;
+}
+
 /*
  * All signals are blocked but one, in cr and so in every task, until rt_sigreturn sets the program's
  * own mask; another mask in /proc/PID/task/TID/status then tells that a thread has left. The one is
- * ignored by default, and chosen so that no thread of the image has this very mask.
+ * ignored by default, and chosen so that no thread of the image has this very mask, and that none gets
+ * the signal while it is being rebuilt. 0: there is no such.
  */
 uint64_t restore_marker_mask(const struct restore *r)
 {
-	static const int odd[] = { SIGURG, SIGWINCH, SIGCONT };
+	static const int odd[] = { SIGURG, SIGWINCH, SIGCONT, SIGCHLD };
 	const uint64_t unblockable = 1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1);
-	uint64_t mask = 0;
 
 	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
-		bool taken = false;
+		uint64_t bit = 1ull << (odd[i] - 1), mask = ~(unblockable | bit);
 
-		mask = ~(unblockable | 1ull << (odd[i] - 1));
-		vec_each(rec, &r->img.records) {
-			const ProtobufCFieldDescriptor *f;
-
-			if (strcmp(rec->type->tag, "CTXT"))
-				continue;
-			f = protobuf_c_message_descriptor_get_field_by_name(rec->type->desc,
-									    "sigmask");
-			taken = taken || *(uint64_t *)((char *)rec->msg + f->offset) == mask;
-		}
-		if (!taken)
-			break;
+		if (!(r->blocked & bit) && !is_mask_of_image(r, mask))
+			return mask;
 	}
-	return mask;
+	return 0;
 }
 
 static int block_signals(struct restore *r, struct error *e)
 {
 	uint64_t mask = restore_marker_mask(r);
 
+	if (!mask)
+		return fail(e, 0,
+			    "SIGURG, SIGWINCH, SIGCONT and SIGCHLD are all pending somewhere, or "
+			    "the one that is not blocked in a thread; one must be left for cr");
 	/* Not libc's call, which leaves out the signals that libc uses itself. */
 	if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof(mask)) < 0)
 		return fail(e, errno, "rt_sigprocmask");

@@ -66,6 +66,7 @@ struct room_record {
 struct restore {
 	struct arena arena;
 	struct host host;
+	uint64_t blocked;
 	vec(struct room_record) records;
 	vec(struct room_shared *) shared;
 };
@@ -130,6 +131,12 @@ int restore_flags(struct restore *r, uint32_t description, uint32_t *flags, stru
 const struct host *restore_host(struct restore *r)
 {
 	return &r->host;
+}
+
+void restore_keep_blocked(struct restore *r, uint32_t signal)
+{
+	if (signal >= 1 && signal <= 64)
+		r->blocked |= 1ull << (signal - 1);
 }
 
 int *restore_shared_fd(struct restore *r, const struct kind *k, uint64_t key, unsigned int which)
