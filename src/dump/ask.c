@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* What only the threads themselves can tell: one plan for each, written here, run by the holder. */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
-#include <sys/time.h>
 
 #include "arch/remote.h"
 #include "base/log.h"
@@ -14,17 +14,11 @@
 /* The engine's own questions, the first operations of a leader's plan. */
 enum {
 	ASK_BRK,
-	ASK_ITIMER,
-	N_ITIMERS = 3
 };
-#define ITIMER_ROOM 32u
 
 static void ask_engine(struct plan *batch)
 {
 	plan_call_any(batch, SYS_brk, arg_num(0));
-	for (unsigned int i = 0; i < N_ITIMERS; i++)
-		plan_call_any(batch, SYS_getitimer, arg_num(i),
-			      arg_data(plan_data(batch, NULL, ITIMER_ROOM)));
 }
 
 static void ask_kind(struct dump_thread *t, const struct kind *k, struct asked *asked)
@@ -102,10 +96,26 @@ static int find_call(struct dump *d, struct dump_process *p, uint64_t *call, str
 
 /* --- the batch --------------------------------------------------------------------------------------- */
 
+/* A signal for the end of a batch that is not pending in the process; 0: there is none. */
+static int free_signal(const struct dump_process *p)
+{
+	static const int signals[] = { SIGSTKFLT, SIGPWR,  SIGXFSZ,   SIGXCPU, SIGIO,
+				       SIGUSR2,   SIGUSR1, SIGVTALRM, SIGPROF };
+	uint64_t pending = 0;
+
+	vec_each(t, &p->threads)
+		pending |= (*t)->status.sig_pending | (*t)->status.shared_pending;
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		if (!(pending >> (signals[i] - 1) & 1))
+			return signals[i];
+	return 0;
+}
+
 /* The plans of a process, at `image`; the size is known already. */
 static void write_plans(struct dump_process *p, struct batch *b, uint8_t *image)
 {
 	b->pid = p->pid;
+	b->signal = free_signal(p);
 	b->n = p->threads.n;
 	b->image = p->answers = image;
 	b->size = p->answers_size;
@@ -161,27 +171,13 @@ static int check_report(const struct dump_process *p, struct error *e)
 		    text.p ? text.p : "a call");
 }
 
-static int take_engine(struct dump_process *p, struct error *e)
+static void take_engine(struct dump_process *p)
 {
 	const struct dump_thread *t = leader_of(p);
 	const int64_t *results =
 		(const void *)(p->answers + plan_results_at(&t->batch, t->plan_at));
-	const uint8_t *data = p->answers + plan_data_at(&t->batch, t->plan_at);
-	static const char *const names[N_ITIMERS] = { "ITIMER_REAL", "ITIMER_VIRTUAL",
-						      "ITIMER_PROF" };
 
 	p->brk = (uint64_t)results[ASK_BRK];
-	for (unsigned int i = 0; i < N_ITIMERS; i++) {
-		const struct itimerval *it = (const void *)(data + i * ITIMER_ROOM);
-
-		if (results[ASK_ITIMER + i] < 0)
-			return fail(e, (int)-results[ASK_ITIMER + i], "getitimer");
-		if (it->it_value.tv_sec || it->it_value.tv_usec)
-			return fail(e, 0,
-				    "has an armed interval timer (%s), which cannot be saved yet",
-				    names[i]);
-	}
-	return 0;
 }
 
 void ask_prepare(struct dump *d)
@@ -207,7 +203,8 @@ int ask_start(struct dump *d, struct error *e)
 
 		write_plans(p, b, room);
 		room += lay_out(p);
-		rc = find_call(d, p, &b->call, e);
+		rc = b->signal ? find_call(d, p, &b->call, e)
+			       : fail(e, 0, "has too many different signals pending");
 		rc = within(e, rc, "task %d", p->pid);
 	}
 	return rc < 0 ? rc : holder_start_batches(&d->holder, e);
@@ -227,7 +224,7 @@ int ask_finish(struct dump *d, struct error *e)
 		      p->answers_size);
 		rc = check_report(p, e);
 		if (rc >= 0)
-			rc = take_engine(p, e);
+			take_engine(p);
 		rc = within(e, rc, "task %d", p->pid);
 	}
 	return rc;

@@ -59,20 +59,6 @@ static int check_seccomp(const struct dump *d, struct dump_thread *t, struct err
 	return 0;
 }
 
-static int check_pending(const struct dump *d, struct dump_thread *t, struct error *e)
-{
-	uint64_t set = t->status.sig_pending | t->status.shared_pending;
-
-	(void)d;
-	if (set)
-		return fail(
-			e, 0,
-			"signal %d is pending, and pending signals cannot be saved yet; try again "
-			"when it has been taken",
-			__builtin_ctzll(set) + 1);
-	return 0;
-}
-
 /* At the restore there is one terminal, and it becomes that of the root's session. */
 static int check_terminal(const struct dump *d, struct dump_thread *t, struct error *e)
 {
@@ -204,8 +190,8 @@ static int check_shared(const struct dump *d, struct dump_thread *t, struct erro
 /* --- all ------------------------------------------------------------------------------------------- */
 
 static int (*const checks[])(const struct dump *, struct dump_thread *, struct error *) = {
-	check_state,  check_tracer,  check_seccomp, check_namespaces,
-	check_shared, check_pending, check_timers,  check_terminal,
+	check_state,  check_tracer, check_seccomp,  check_namespaces,
+	check_shared, check_timers, check_terminal,
 };
 
 int probe_task(struct dump *d, struct dump_thread *t, struct error *e)

@@ -163,7 +163,7 @@ static void fill_stub(const struct session *s, const struct round *r, size_t i,
 		.stack = at + (uint64_t)plan->stack_top,
 		.process = s->b->pid,
 		.thread = t->held->tid,
-		.signal = BATCH_SIGNAL,
+		.signal = s->b->signal,
 	};
 }
 
@@ -223,7 +223,7 @@ static int run_threads(struct session *s, const struct round *r, struct error *e
 	int rc = 0;
 
 	for (size_t i = r->first; i < r->last && rc >= 0; i++) {
-		rc = i ? session_block(&t[i], e) : 0;
+		rc = i ? session_block(s, &t[i], e) : 0;
 		fill_stub(s, r, i, &stub);
 		if (rc >= 0)
 			rc = session_start(&t[i], &stub, e);
@@ -324,7 +324,7 @@ static int run_and_undo(struct session *s, const struct trace_watch *w, struct e
 	struct error undo, ignored;
 	int rc, rc2, rc3;
 
-	rc = session_block(leader, e);
+	rc = session_block(s, leader, e);
 	if (rc >= 0)
 		rc = run_all(s, w, e);
 	/* Not given up half way, whatever becomes of cr: a call that has begun is waited for. */

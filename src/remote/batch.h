@@ -22,8 +22,6 @@
 
 #include "remote/trace.h"
 
-/* Must not be pending anywhere. */
-#define BATCH_SIGNAL SIGSTKFLT
 /* The interpreter needs a few hundred bytes. */
 #define BATCH_STACK 2048u
 /* The first bytes of an image hold the report of the plans, as plan_write is told. */
@@ -36,9 +34,10 @@ struct batch_thread {
 };
 struct batch {
 	int pid;
-	uint64_t call;                /* an instruction that makes a system call, in this process */
-	uint8_t *image;               /* the plans; afterwards with results and data */
-	size_t size;                  /* whole pages */
+	int signal;     /* that ends a plan: a standard one, pending nowhere in the process */
+	uint64_t call;  /* an instruction that makes a system call, in this process */
+	uint8_t *image; /* the plans; afterwards with results and data */
+	size_t size;    /* whole pages */
 	struct batch_thread *threads; /* the leader first */
 	size_t n;
 };

@@ -42,7 +42,7 @@ static int wait_for(struct session *s, struct batch_thread *t, bool calls, struc
 			return 0;
 		if (rc == TRACE_SIGNAL && is_fault(signal))
 			return fail(e, 0, "signal %d in the code that asks thread %d", signal, tid);
-		if (rc == TRACE_SIGNAL && signal == BATCH_SIGNAL && !calls)
+		if (rc == TRACE_SIGNAL && signal == s->b->signal && !calls)
 			return 0;
 		if (rc == TRACE_SIGNAL)
 			s->owed |= BIT(signal);
@@ -75,9 +75,9 @@ int session_call(struct session *s, long nr, const uint64_t args[6], int64_t *re
 	return rc;
 }
 
-int session_block(const struct batch_thread *t, struct error *e)
+int session_block(const struct session *s, const struct batch_thread *t, struct error *e)
 {
-	return trace_set_mask(t->held->tid, ~BIT(BATCH_SIGNAL), e);
+	return trace_set_mask(t->held->tid, ~BIT(s->b->signal), e);
 }
 
 int session_start(struct batch_thread *t, const struct arch_stub *stub, struct error *e)
@@ -107,7 +107,7 @@ int session_await_end(struct session *s, struct batch_thread *t, struct error *e
 			return rc;
 		if (arch_stub_is_done(regs, s->code_at))
 			return arch_stub_has_run(regs);
-		s->owed |= BIT(BATCH_SIGNAL);
+		s->owed |= BIT(s->b->signal);
 		rc = resume(t, false, e);
 		if (rc < 0)
 			return rc;
@@ -141,7 +141,7 @@ int session_stop(struct session *s, struct batch_thread *t, struct error *e)
 	if (rc < 0)
 		return rc;
 	t->is_running = false;
-	if (rc == TRACE_SIGNAL && signal != BATCH_SIGNAL && !is_fault(signal))
+	if (rc == TRACE_SIGNAL && signal != s->b->signal && !is_fault(signal))
 		s->owed |= BIT(signal);
 	return 0;
 }

@@ -33,7 +33,8 @@ struct session {
 int session_call(struct session *s, long nr, const uint64_t args[6], int64_t *result,
 		 struct error *e) must_check;
 /* Blocks what could come in between. */
-int session_block(const struct batch_thread *t, struct error *e) must_check;
+int session_block(const struct session *s, const struct batch_thread *t,
+		  struct error *e) must_check;
 /* Sets a thread off in the stub. */
 int session_start(struct batch_thread *t, const struct arch_stub *stub, struct error *e) must_check;
 /* Waits until it is at the stub's end. 0: it could not map the area, and has not run its plan; 1. */

@@ -33,7 +33,6 @@ cat >"$work/subject.c" <<'END'
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -327,27 +326,6 @@ static void posix_timer(void)
 	MUST(timer_create(CLOCK_MONOTONIC, NULL, &t));
 	MUST(timer_settime(t, 0, &ts, NULL));
 }
-static void itimer(void)
-{
-	struct itimerval v = { .it_value.tv_sec = 1000 };
-
-	MUST(setitimer(ITIMER_REAL, &v, NULL));
-}
-static void vtimer(void)
-{
-	struct itimerval v = { .it_value.tv_sec = 1000 };
-
-	MUST(setitimer(ITIMER_VIRTUAL, &v, NULL));
-}
-static void pending(void)
-{
-	sigset_t s;
-
-	sigemptyset(&s);
-	sigaddset(&s, SIGUSR1);
-	sigprocmask(SIG_BLOCK, &s, NULL);
-	raise(SIGUSR1);
-}
 static void filter(void)
 {
 	struct sock_filter all = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
@@ -507,7 +485,7 @@ static const struct { const char *name; void (*run)(void); } all[] = {
 	X(replaced_file), X(tmpfile_fd), X(deleted_folder), X(pipe_out), X(fifo), X(flocked),
 	X(posix_lock), X(ofd_lock), X(lease), X(epoll_gone), X(memfd_map), X(shared_anon),
 	X(deleted_map), X(uffd_map), X(sysv), X(hugetlb), X(sealed), X(guard), X(droppable), X(secret),
-	X(aio), X(deleted_cwd), X(posix_timer), X(itimer), X(vtimer), X(pending), X(filter), X(traced),
+	X(aio), X(deleted_cwd), X(posix_timer), X(filter), X(traced),
 	X(zombie), X(child_socket), X(shares_vm), X(shares_files), X(shares_fs), X(deadline),
 	X(own_files), X(own_fs), X(no_leader), X(ns_mnt), X(ns_net), X(ns_uts), X(ns_ipc), X(ns_cgroup),
 	X(ns_user), X(ns_time), X(ns_pid_children), X(ns_pid), X(strict), X(none),
@@ -751,9 +729,6 @@ try early aio "a ring of asynchronous I/O" "${memory}asynchronous"
 # --- tasks -------------------------------------------------------------------------------------------
 try early deleted_cwd "a deleted working folder" "working folder.*was deleted|fs: .*deleted"
 try early posix_timer "a POSIX timer" "timer_create"
-try late itimer "an interval timer" "setitimer|itimer|timer"
-try late vtimer "an interval timer of the processor time" "setitimer|itimer|timer"
-try early pending "a pending signal" "signal 10 is pending.*try again"
 try early strict "seccomp, strict" "seccomp \(strict mode\)"
 try early filter "seccomp, a filter" "seccomp \(a filter\)"
 try early traced "a traced task" "traced by process [0-9]+ \(the-tracer\); end that first"

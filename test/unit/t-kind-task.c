@@ -14,6 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
 #include "base/compat.h"
@@ -23,6 +24,7 @@
 #include "deathsig.pb-c.h"
 #include "dumpable.pb-c.h"
 #include "fs.pb-c.h"
+#include "itimers.pb-c.h"
 #include "kind-room.h"
 #include "mm.pb-c.h"
 #include "personality.pb-c.h"
@@ -32,6 +34,7 @@
 #include "rlimits.pb-c.h"
 #include "sched.pb-c.h"
 #include "sigactions.pb-c.h"
+#include "sigpending.pb-c.h"
 #include "tap.h"
 #include "tidptrs.pb-c.h"
 
@@ -112,6 +115,127 @@ static void plan_of_sigactions(void)
 			  "    # signal 2\n   1  rt_sigaction(2, data+0x20, 0, 8) = 0\n"));
 	a.signal = SIGKILL;
 	CU_ASSERT(is_plan(&r, "sigactions", &m, "an action for signal 9\n"));
+	room_restore_free(&r);
+}
+
+static PendingSignal signal_of(uint32_t number, int code)
+{
+	PendingSignal s = PENDING_SIGNAL__INIT;
+
+	s.signal = number;
+	s.code = code;
+	return s;
+}
+
+static void plan_of_sigpending(void)
+{
+	PendingSignal a = signal_of(SIGURG, SI_TKILL), b = signal_of(64, SI_QUEUE);
+	PendingSignal *own[] = { &a, &b }, *shared = &b;
+	uint8_t many[200] = { 1 };
+	struct restore r = { 0 };
+	SigPending m = SIG_PENDING__INIT;
+
+	m.process = 7;
+	m.own = own;
+	m.n_own = 2;
+	m.shared = &shared;
+	m.n_shared = 1;
+	CU_ASSERT(is_plan(&r, "sigpending", &m,
+			  "    # pending signal 23 (RLIMIT_SIGPENDING has to allow it)\n"
+			  "   0  rt_tgsigqueueinfo(7, 7, 23, data+0) = 0\n"
+			  "    # pending signal 64 (RLIMIT_SIGPENDING has to allow it)\n"
+			  "   1  rt_tgsigqueueinfo(7, 7, 64, data+0x80) = 0\n"
+			  "    # pending signal 64 (RLIMIT_SIGPENDING has to allow it)\n"
+			  "   2  rt_sigqueueinfo(7, 64, data+0x100) = 0\n"));
+	/* they must not come while the task is rebuilt */
+	CU_ASSERT_EQUAL(r.blocked, 1ull << (SIGURG - 1) | 1ull << 63);
+	m.process = 8;
+	CU_ASSERT(is_plan(&r, "sigpending", &m,
+			  "signals of process 8, which is not that of the thread\n"));
+	m.n_shared = 0;
+	CU_ASSERT_PTR_NOT_NULL(strstr(plan_of(&r, "sigpending", &m), "tgsigqueueinfo(8, 7"));
+	a.signal = SIGSTOP;
+	CU_ASSERT(is_plan(&r, "sigpending", &m, "signal 19 cannot be pending\n"));
+	a.signal = 65;
+	CU_ASSERT(is_plan(&r, "sigpending", &m, "signal 65 cannot be pending\n"));
+	a.signal = 0;
+	CU_ASSERT(is_plan(&r, "sigpending", &m, "signal 0 cannot be pending\n"));
+	a.signal = 1;
+	a.fields = (ProtobufCBinaryData){ 113, many };
+	CU_ASSERT(is_plan(&r, "sigpending", &m, "signal 1 with 113 bytes of information\n"));
+	a.fields.len = 112;
+	CU_ASSERT_PTR_NOT_NULL(strstr(plan_of(&r, "sigpending", &m), "data+0x80"));
+	room_restore_free(&r);
+}
+
+/* What the holder has read becomes the record, without what a timer has sent that is gone. */
+static void queues_become_records(void)
+{
+	const struct kind *k = room_kind("sigpending");
+	siginfo_t list[2] = { { .si_signo = SIGSEGV, .si_code = SEGV_MAPERR, .si_errno = 3 },
+			      { .si_signo = 40, .si_code = SI_QUEUE } };
+	struct held_thread held = { .shared = { true, 2, list } };
+	struct task_view v = { .pid = 5, .tid = 5, .held = &held };
+	struct dump d = { 0 };
+	struct error e = { 0 };
+	SigPending m = SIG_PENDING__INIT;
+
+	list[0].si_addr = (void *)0x1234;
+	list[1].si_int = 77;
+	CU_ASSERT_EQUAL(k->task->dump(&d, &v, &m, &e), 1);
+	CU_ASSERT_EQUAL_FATAL(m.n_shared, 2);
+	CU_ASSERT_EQUAL(m.n_own, 0);
+	CU_ASSERT_EQUAL(m.process, 5);
+	CU_ASSERT_EQUAL(m.shared[0]->signal, (uint32_t)SIGSEGV);
+	CU_ASSERT_EQUAL(m.shared[0]->code, SEGV_MAPERR);
+	CU_ASSERT_EQUAL(m.shared[0]->error, 3);
+	CU_ASSERT_EQUAL(m.shared[0]->fields.len, 2);
+	CU_ASSERT(m.shared[1]->fields.len == 9 && m.shared[1]->fields.data[8] == 77);
+	list[1].si_signo = SIGSTOP;
+	CU_ASSERT(k->task->dump(&d, &v, &m, &e) < 0 && strstr(e.text, "try again"));
+	held.shared.n = 0;
+	CU_ASSERT_EQUAL(k->task->dump(&d, &v, &m, &e), 0);
+	arena_free(&d.arena);
+}
+
+static const char *starts_of(struct restore *r, const char *kind, const void *record)
+{
+	auto_buf text = { 0 };
+	struct error e = { 0 };
+	struct plan p;
+
+	plan_init(&p, &r->arena, 7);
+	if (room_kind(kind)->task->start(r, &p, record, 7, &e) < 0)
+		abort();
+	plan_explain(&p, &text);
+	buf_add(&text, "", 1);
+	plan_free(&p);
+	return arena_strdup(&r->arena, text.p);
+}
+
+static void plan_of_itimers(void)
+{
+	Itimer fired = ITIMER__INIT, user = ITIMER__INIT, *list[] = { &fired, &user };
+	struct restore r = { 0 };
+	Itimers m = ITIMERS__INIT;
+
+	fired.interval = 5;
+	user.which = ITIMER_VIRTUAL;
+	user.remaining = 2500000;
+	m.timers = list;
+	m.n_timers = 2;
+	CU_ASSERT(is_plan(&r, "itimers", &m,
+			  "    # interval timer ITIMER_REAL\n   0  setitimer(0, data+0, 0) = 0\n"));
+	CU_ASSERT_STRING_EQUAL(
+		starts_of(&r, "itimers", &m),
+		"    # interval timer ITIMER_VIRTUAL\n   0  setitimer(1, data+0, 0) = 0\n");
+	user.which = 3;
+	CU_ASSERT(is_plan(&r, "itimers", &m,
+			  "interval timer 3 with 2500000 us left, then every 0\n"));
+	user.which = 2;
+	user.interval = UINT64_MAX;
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(plan_of(&r, "itimers", &m), "then every 18446744073709551615"));
 	room_restore_free(&r);
 }
 
@@ -661,6 +785,8 @@ static int get_there(const struct kind *k, const struct snapshot *from, struct e
 		return fail(e, 0, "not a message");
 	if (k->task->emit)
 		rc = k->task->emit(&r, &p, m, (uint32_t)getpid(), e);
+	if (rc >= 0 && k->task->start)
+		rc = k->task->start(&r, &p, m, (uint32_t)getpid(), e);
 	if (rc < 0)
 		return rc;
 	proc = open("/proc/thread-self", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -853,6 +979,14 @@ static void prepare_prctls(void)
 	prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0);
 }
 
+/* What is left goes down while it is looked at; an interval alone does not. */
+static void prepare_itimers(void)
+{
+	const struct itimerval once = { { 7, 8 }, { 0, 0 } };
+
+	must(setitimer(ITIMER_VIRTUAL, &once, NULL));
+}
+
 static void prepare_deathsig(void)
 {
 	must(prctl(PR_SET_PDEATHSIG, SIGUSR2));
@@ -898,6 +1032,7 @@ static void plain_state_comes_back(void)
 	CU_ASSERT(comes_back("personality", prepare_personality));
 	CU_ASSERT(comes_back("prctls", prepare_prctls));
 	CU_ASSERT(comes_back("deathsig", prepare_deathsig));
+	CU_ASSERT(comes_back("itimers", prepare_itimers));
 	CU_ASSERT(comes_back("dumpable", prepare_dumpable));
 	CU_ASSERT(comes_back("procattr", prepare_procattr));
 	CU_ASSERT(comes_back("tidptrs", prepare_tidptrs));
@@ -1128,6 +1263,9 @@ int main(void)
 		{ "comm", plan_of_comm },
 		{ "fs", plan_of_fs },
 		{ "sigactions", plan_of_sigactions },
+		{ "sigpending", plan_of_sigpending },
+		{ "queues of signals become records", queues_become_records },
+		{ "itimers", plan_of_itimers },
 		{ "tidptrs", plan_of_tidptrs },
 		{ "rlimits", plan_of_rlimits },
 		{ "sched", plan_of_sched },
