@@ -473,12 +473,68 @@ static void read_namespaces(struct snapshot *s, const char *proc)
 	}
 }
 
+/* Of `sched` what is an attribute, not a count of the past. */
+static void read_sched(struct snapshot *s, const char *proc)
+{
+	static const char *const attributes[] = {
+		"policy",      "prio",       "se.load.weight",       "uclamp.min",
+		"uclamp.max",  "dl.runtime", "effective uclamp.min", "effective uclamp.max",
+		"ext.enabled",
+	};
+	char path[PATH_MAX];
+	char *text, *line, *save = NULL;
+
+	snprintf(path, sizeof(path), "%s/sched", proc);
+	text = slurp(path, NULL);
+	for (line = text ? strtok_r(text, "\n", &save) : NULL; line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		char *colon = strchr(line, ':');
+		size_t n = strcspn(line, " :");
+
+		if (!strncmp(line, "effective ", 10))
+			n = 10 + strcspn(line + 10, " :");
+		for (size_t i = 0; colon && i < sizeof(attributes) / sizeof(attributes[0]); i++)
+			if (strlen(attributes[i]) == n && !strncmp(line, attributes[i], n))
+				add(s, colon + 1 + strspn(colon + 1, " "), "%s/sched/%s",
+				    proc + strlen("/proc/"), attributes[i]);
+	}
+	free(text);
+}
+
+/* Four lines for each, in the order in which they were made last: the number makes the key. */
+static void read_timers(struct snapshot *s, const char *proc)
+{
+	char path[PATH_MAX];
+	char *text, *line, *save = NULL;
+	int id = -1;
+
+	snprintf(path, sizeof(path), "%s/timers", proc);
+	text = slurp(path, NULL);
+	for (line = text ? strtok_r(text, "\n", &save) : NULL; line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		char *colon = strchr(line, ':');
+
+		if (!colon)
+			continue;
+		*colon++ = '\0';
+		if (strcmp(line, "ID") == 0)
+			id = atoi(colon);
+		add(s, colon + strspn(colon, " "), "%s/timers/%05d/%s", proc + strlen("/proc/"), id,
+		    line);
+	}
+	free(text);
+}
+
 static void read_task(struct snapshot *s, const char *proc)
 {
 	read_lines(s, proc, "status");
 	read_stat(s, proc);
 	read_bytes(s, proc, "comm", false);
 	read_bytes(s, proc, "personality", false);
+	read_bytes(s, proc, "oom_score_adj", false);
+	read_bytes(s, proc, "attr/current", false);
+	read_lines(s, proc, "limits");
+	read_sched(s, proc);
 	read_namespaces(s, proc);
 }
 
@@ -500,11 +556,10 @@ static void read_process(struct snapshot *s, pid_t pid)
 	read_bytes(s, proc, "auxv", true);
 	read_bytes(s, proc, "cmdline", false);
 	read_bytes(s, proc, "environ", false);
-	read_bytes(s, proc, "oom_score_adj", false);
 	read_bytes(s, proc, "coredump_filter", false);
 	read_bytes(s, proc, "timerslack_ns", false);
-	read_lines(s, proc, "limits");
 	read_lines(s, proc, "cgroup");
+	read_timers(s, proc);
 	read_link(s, proc, "exe");
 	read_link(s, proc, "cwd");
 	read_link(s, proc, "root");
