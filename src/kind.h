@@ -129,6 +129,8 @@ struct task_ops {
 	int (*probe)(const struct task_view *v, struct error *e);
 	/* Emits calls that the thread itself is to make (in the leader only, unless SCOPE_THREAD). May be NULL. */
 	void (*ask)(struct plan *batch, const struct task_view *v);
+	/* The questions depend on what there is: ask is called when the thread is held, not before. */
+	bool asks_late;
 	/* Fills the record. 1: keep it, 0: there is nothing to say (no record), < 0: error. */
 	int (*dump)(struct dump *d, const struct task_view *v, void *record, struct error *e);
 	/* Restore, pure: operations in the plan of the task. May be NULL. */

@@ -53,3 +53,17 @@ int dump_each_description(struct dump *d, int (*each)(void *arg, const struct fd
 	}
 	return 0;
 }
+
+int dump_each_thread(struct dump *d, int pid,
+		     int (*each)(void *arg, const struct held_thread *held), void *arg)
+{
+	int rc = 0;
+
+	vec_each(p, &d->processes) {
+		if ((*p)->pid != pid)
+			continue;
+		for (size_t i = 0; i < (*p)->threads.n && rc >= 0; i++)
+			rc = each(arg, (*p)->threads.v[i]->held);
+	}
+	return rc;
+}

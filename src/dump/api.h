@@ -12,6 +12,9 @@ uint32_t dump_description(struct dump *d, int pid, int fd);
 /* The lowest id of all descriptions that are a key's: the first caller with this key and kind sets it
  * to its own id. For objects that have several descriptions, such as pipes (key: inode). */
 uint32_t dump_shared(struct dump *d, const struct kind *k, uint64_t key, uint32_t id);
+/* Calls each(arg, thread) for every thread of process pid that is held; stops at a negative value. */
+int dump_each_thread(struct dump *d, int pid,
+		     int (*each)(void *arg, const struct held_thread *held), void *arg);
 /* Calls each(arg, view) for every description of the tree, in order of id; stops at a negative value. */
 int dump_each_description(struct dump *d, int (*each)(void *arg, const struct fd_view *v),
 			  void *arg);

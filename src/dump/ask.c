@@ -42,9 +42,23 @@ static void write_questions(struct dump *d, struct dump_thread *t)
 	if (t == leader_of(t->process))
 		ask_engine(&t->batch);
 	for (size_t i = 0; i < n_kinds; i++)
-		if (kind_is_of_thread(kinds[i], t) && kinds[i]->task->ask)
+		if (kind_is_of_thread(kinds[i], t) && kinds[i]->task->ask &&
+		    !kinds[i]->task->asks_late)
 			ask_kind(t, kinds[i], &asked[i]);
 	t->asked = asked;
+}
+
+/* What can be asked only when it is known what there is. */
+static void ask_late(struct dump *d)
+{
+	for (size_t i = 0; i < n_kinds; i++) {
+		if (!kinds[i]->task || !kinds[i]->task->asks_late)
+			continue;
+		vec_each(p, &d->processes)
+			vec_each(t, &(*p)->threads)
+				if (kind_is_of_thread(kinds[i], *t))
+					ask_kind(*t, kinds[i], &(*t)->asked[i]);
+	}
 }
 
 /* --- where a system call can be made --------------------------------------------------------------- */
@@ -194,6 +208,7 @@ int ask_start(struct dump *d, struct error *e)
 	int rc = 0;
 
 	ask_prepare(d);
+	ask_late(d);
 	room = take_room(d, e);
 	if (!room)
 		return -EINVAL;

@@ -73,27 +73,6 @@ static int check_terminal(const struct dump *d, struct dump_thread *t, struct er
 		t->stat.sid, root->sid, t->stat.sid);
 }
 
-/* Listed since 3.10; there only with CONFIG_CHECKPOINT_RESTORE. */
-static int check_timers(const struct dump *d, struct dump_thread *t, struct error *e)
-{
-	auto_buf text = { 0 };
-	int rc;
-
-	(void)d;
-	if (t != leader_of(t->process))
-		return 0;
-	rc = fd_read_file(t->process->dir, "timers", &text);
-	if (rc == -ENOENT)
-		return fail(e, 0,
-			    "this kernel does not tell POSIX timers (/proc/PID/timers: "
-			    "CONFIG_CHECKPOINT_RESTORE)");
-	if (rc < 0)
-		return fail(e, -rc, "read timers");
-	if (text.len)
-		return fail(e, 0, "has POSIX timers (timer_create), which cannot be saved yet");
-	return 0;
-}
-
 /* --- namespaces ---------------------------------------------------------------------------------- */
 
 /* Threads of one process cannot differ in the last four. */
@@ -190,8 +169,7 @@ static int check_shared(const struct dump *d, struct dump_thread *t, struct erro
 /* --- all ------------------------------------------------------------------------------------------- */
 
 static int (*const checks[])(const struct dump *, struct dump_thread *, struct error *) = {
-	check_state,  check_tracer, check_seccomp,  check_namespaces,
-	check_shared, check_timers, check_terminal,
+	check_state, check_tracer, check_seccomp, check_namespaces, check_shared, check_terminal,
 };
 
 int probe_task(struct dump *d, struct dump_thread *t, struct error *e)

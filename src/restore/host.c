@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include <sys/rseq.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "arch/arch.h"
@@ -148,6 +149,34 @@ static void read_attributes(struct host *h, int proc)
 	h->affinity_size = n > 0 ? (uint32_t)n : 0;
 }
 
+static uint64_t clock_shows(clockid_t clock)
+{
+	struct timespec t = { 0 };
+
+	clock_gettime(clock, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* For an image with POSIX timers. */
+static void read_timing(struct restore *r)
+{
+	static const clockid_t asked[] = { CLOCK_REALTIME, CLOCK_MONOTONIC, CLOCK_BOOTTIME,
+					   CLOCK_TAI };
+	struct host *h = &r->host;
+	bool any = false;
+
+	vec_each(rec, &r->img.records)
+		any = any || !strcmp(rec->type->tag, kind_posixtimers.record.tag);
+	if (!any)
+		return;
+	for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++)
+		h->clocks[asked[i]] = clock_shows(asked[i]);
+	h->clocks[CLOCK_REALTIME_ALARM] = h->clocks[CLOCK_REALTIME];
+	h->clocks[CLOCK_BOOTTIME_ALARM] = h->clocks[CLOCK_BOOTTIME];
+	h->timer_ids =
+		prctl(PR_TIMER_CREATE_RESTORE_IDS, PR_TIMER_CREATE_RESTORE_IDS_GET, 0, 0, 0) >= 0;
+}
+
 static void find_rseq(struct host *h)
 {
 	/* glibc registers 32 bytes; since 2.40 __rseq_size tells how many of them are in use. */
@@ -217,6 +246,7 @@ int host_fill(struct restore *r, struct error *e)
 	arch_xsave_host(&h->xsave_mask, &h->xsave_size);
 	find_rseq(h);
 	read_attributes(h, proc);
+	read_timing(r);
 	rc = choose_ways(r, e);
 	if (rc < 0)
 		return rc;

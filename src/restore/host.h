@@ -44,6 +44,8 @@ struct host {
 	uint32_t coredump_filter;
 	uint32_t policy, priority, io_priority;
 	uint64_t sched_flags, timer_slack_ns;
+	uint64_t clocks[12]; /* [CLOCK_*]: what they show, nanoseconds */
+	bool timer_ids;      /* a timer can get a number of choice (PR_TIMER_CREATE_RESTORE_IDS) */
 	int32_t nice;
 	uint8_t affinity[128];
 	uint32_t affinity_size;

@@ -318,13 +318,34 @@ static void deleted_cwd(void)
 	MUST(chdir(in_dir("folder")));
 	rmdir(in_dir("folder"));
 }
+static void *sleeper(void *unused)
+{
+	pause();
+	return unused;
+}
 static void posix_timer(void)
 {
-	struct itimerspec ts = { .it_value.tv_sec = 1000 };
+	pthread_t thread;
 	timer_t t;
 
-	MUST(timer_create(CLOCK_MONOTONIC, NULL, &t));
-	MUST(timer_settime(t, 0, &ts, NULL));
+	MUST(pthread_create(&thread, NULL, sleeper, NULL));
+	MUST(timer_create(CLOCK_THREAD_CPUTIME_ID, NULL, &t));
+}
+static void *timer_target(void *to)
+{
+	struct sigevent e = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMIN };
+
+	e._sigev_un._tid = gettid();
+	MUST(timer_create(CLOCK_MONOTONIC, &e, to));
+	return NULL;
+}
+static void timer_orphan(void)
+{
+	pthread_t thread;
+	timer_t t;
+
+	MUST(pthread_create(&thread, NULL, timer_target, &t));
+	MUST(pthread_join(thread, NULL));
 }
 static void filter(void)
 {
@@ -485,7 +506,7 @@ static const struct { const char *name; void (*run)(void); } all[] = {
 	X(replaced_file), X(tmpfile_fd), X(deleted_folder), X(pipe_out), X(fifo), X(flocked),
 	X(posix_lock), X(ofd_lock), X(lease), X(epoll_gone), X(memfd_map), X(shared_anon),
 	X(deleted_map), X(uffd_map), X(sysv), X(hugetlb), X(sealed), X(guard), X(droppable), X(secret),
-	X(aio), X(deleted_cwd), X(posix_timer), X(filter), X(traced),
+	X(aio), X(deleted_cwd), X(posix_timer), X(timer_orphan), X(filter), X(traced),
 	X(zombie), X(child_socket), X(shares_vm), X(shares_files), X(shares_fs), X(deadline),
 	X(own_files), X(own_fs), X(no_leader), X(ns_mnt), X(ns_net), X(ns_uts), X(ns_ipc), X(ns_cgroup),
 	X(ns_user), X(ns_time), X(ns_pid_children), X(ns_pid), X(strict), X(none),
@@ -728,7 +749,8 @@ try early aio "a ring of asynchronous I/O" "${memory}asynchronous"
 
 # --- tasks -------------------------------------------------------------------------------------------
 try early deleted_cwd "a deleted working folder" "working folder.*was deleted|fs: .*deleted"
-try early posix_timer "a POSIX timer" "timer_create"
+try early posix_timer "a POSIX timer of a thread's own processor time" "timer 0 counts the processor time of the thread that has made it"
+try early timer_orphan "a POSIX timer that signals a thread that is gone" "timer 0 signals thread [0-9-]+, which is gone.*delete"
 try early strict "seccomp, strict" "seccomp \(strict mode\)"
 try early filter "seccomp, a filter" "seccomp \(a filter\)"
 try early traced "a traced task" "traced by process [0-9]+ \(the-tracer\); end that first"

@@ -53,6 +53,7 @@ struct room_shared {
 
 struct dump {
 	struct arena arena;
+	const struct held_thread *held; /* the only one */
 	vec(struct fd_view) views;
 	vec(struct room_shared) shared;
 };
@@ -94,6 +95,13 @@ uint32_t dump_shared(struct dump *d, const struct kind *k, uint64_t key, uint32_
 	}
 	*vec_add(&d->shared) = (struct room_shared){ k, key, 0, id, -1 };
 	return id;
+}
+
+int dump_each_thread(struct dump *d, int pid,
+		     int (*each)(void *arg, const struct held_thread *held), void *arg)
+{
+	(void)pid;
+	return d->held ? each(arg, d->held) : 0;
 }
 
 int dump_each_description(struct dump *d, int (*each)(void *arg, const struct fd_view *v),

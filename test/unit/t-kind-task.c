@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "base/compat.h"
 #include "comm.pb-c.h"
@@ -28,6 +29,7 @@
 #include "kind-room.h"
 #include "mm.pb-c.h"
 #include "personality.pb-c.h"
+#include "posixtimers.pb-c.h"
 #include "prctls.pb-c.h"
 #include "proc/maps.h"
 #include "process.pb-c.h"
@@ -236,6 +238,87 @@ static void plan_of_itimers(void)
 	user.interval = UINT64_MAX;
 	CU_ASSERT_PTR_NOT_NULL(
 		strstr(plan_of(&r, "itimers", &m), "then every 18446744073709551615"));
+	room_restore_free(&r);
+}
+
+static PosixTimer timer_of(uint32_t id, int32_t clock, uint64_t remaining, uint64_t interval)
+{
+	PosixTimer t = POSIX_TIMER__INIT;
+
+	t.timer = id;
+	t.clock = clock;
+	t.signal = SIGURG;
+	t.remaining = remaining;
+	t.interval = interval;
+	return t;
+}
+
+static void plan_of_posixtimers(void)
+{
+	PosixTimer a = timer_of(0, CLOCK_MONOTONIC, 5, 0), b = timer_of(2, -6, 0, 9);
+	PosixTimer *list[] = { &a, &b };
+	struct restore r = { 0 };
+	PosixTimers m = POSIX_TIMERS__INIT;
+
+	m.timers = list;
+	m.n_timers = 2;
+	b.pending = true;
+	CU_ASSERT(is_plan(&r, "posixtimers", &m,
+			  "    # timer 0\n   0  timer_create(1, data+0, data+0x40) = 0\n"
+			  "    # number 1, which no timer has\n"
+			  "   1  timer_create(1, data+0x50, data+0x90) = 0\n"
+			  "   2  timer_delete(1) = 0\n"
+			  "    # timer 2\n   3  timer_create(-6, data+0xa0, data+0xe0) = 0\n"
+			  "    # number of timer 0\n   4  timer_getoverrun(0) = 0\n"
+			  "    # timer 2\n   5  timer_settime(2, 1, data+0xf0, 0) = 0\n"));
+	CU_ASSERT_STRING_EQUAL(starts_of(&r, "posixtimers", &m),
+			       "    # timer 0\n   0  timer_settime(0, 0, data+0, 0) = 0\n");
+	CU_ASSERT_EQUAL(r.blocked, 1ull << (SIGURG - 1));
+	/* numbers far apart */
+	b.timer = 5000;
+	CU_ASSERT_PTR_NOT_NULL(strstr(plan_of(&r, "posixtimers", &m), "timer_delete(4999) = 0"));
+	r.host.timer_ids = true;
+	CU_ASSERT_PTR_NULL(strstr(plan_of(&r, "posixtimers", &m), "timer_delete"));
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(plan_of(&r, "posixtimers", &m), "prctl(77, 0x1, 0, 0, 0) = 0"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(plan_of(&r, "posixtimers", &m), "prctl(77, 0, 0, 0, 0) = 0"));
+	r.host.timer_ids = false;
+	b.timer = INT32_MAX;
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(plan_of(&r, "posixtimers", &m), "cannot give a number of choice"));
+	room_restore_free(&r);
+}
+
+static void bad_timers_are_refused(void)
+{
+	PosixTimer a = timer_of(3, CLOCK_MONOTONIC, 5, 0), b = timer_of(3, CLOCK_TAI, 0, 9);
+	PosixTimer *list[] = { &a, &b };
+	struct restore r = { 0 };
+	PosixTimers m = POSIX_TIMERS__INIT;
+
+	m.timers = list;
+	m.n_timers = 2;
+	CU_ASSERT(is_plan(&r, "posixtimers", &m, "timer 3 behind timer 3\n"));
+	m.n_timers = 1;
+	a.clock = 12;
+	CU_ASSERT(is_plan(&r, "posixtimers", &m, "timer 3 with clock 12\n"));
+	a.clock = -29; /* of descriptor 3 */
+	CU_ASSERT(is_plan(&r, "posixtimers", &m, "timer 3 with clock -29\n"));
+	a.clock = 0;
+	a.signal = 65;
+	CU_ASSERT(is_plan(&r, "posixtimers", &m, "timer 3 with signal 65, notified in way 0\n"));
+	a.signal = 64;
+	a.notify = 3;
+	CU_ASSERT(is_plan(&r, "posixtimers", &m, "timer 3 with signal 64, notified in way 3\n"));
+	a.notify = SIGEV_THREAD_ID;
+	CU_ASSERT(is_plan(&r, "posixtimers", &m, "timer 3 with signal 64, notified in way 4\n"));
+	a.notify = SIGEV_NONE;
+	a.pending = true;
+	CU_ASSERT(is_plan(&r, "posixtimers", &m, "timer 3 with signal 64, notified in way 1\n"));
+	a.notify = 0;
+	a.interval = 1ull << 63;
+	CU_ASSERT(is_plan(&r, "posixtimers", &m,
+			  "timer 3 with 5 ns left, then every 9223372036854775808\n"));
 	room_restore_free(&r);
 }
 
@@ -987,6 +1070,17 @@ static void prepare_itimers(void)
 	must(setitimer(ITIMER_VIRTUAL, &once, NULL));
 }
 
+static void prepare_posixtimers(void)
+{
+	struct sigevent silent = { .sigev_notify = SIGEV_NONE, .sigev_signo = 5 };
+	timer_t t;
+
+	must(timer_create(CLOCK_TAI, &silent, &t));
+	must(timer_create(CLOCK_PROCESS_CPUTIME_ID, NULL, &t));
+	silent.sigev_value.sival_ptr = &silent;
+	must(timer_create(CLOCK_BOOTTIME, &silent, &t));
+}
+
 static void prepare_deathsig(void)
 {
 	must(prctl(PR_SET_PDEATHSIG, SIGUSR2));
@@ -1033,6 +1127,7 @@ static void plain_state_comes_back(void)
 	CU_ASSERT(comes_back("prctls", prepare_prctls));
 	CU_ASSERT(comes_back("deathsig", prepare_deathsig));
 	CU_ASSERT(comes_back("itimers", prepare_itimers));
+	CU_ASSERT(comes_back("posixtimers", prepare_posixtimers));
 	CU_ASSERT(comes_back("dumpable", prepare_dumpable));
 	CU_ASSERT(comes_back("procattr", prepare_procattr));
 	CU_ASSERT(comes_back("tidptrs", prepare_tidptrs));
@@ -1266,6 +1361,8 @@ int main(void)
 		{ "sigpending", plan_of_sigpending },
 		{ "queues of signals become records", queues_become_records },
 		{ "itimers", plan_of_itimers },
+		{ "posixtimers", plan_of_posixtimers },
+		{ "bad POSIX timers are refused", bad_timers_are_refused },
 		{ "tidptrs", plan_of_tidptrs },
 		{ "rlimits", plan_of_rlimits },
 		{ "sched", plan_of_sched },
