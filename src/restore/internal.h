@@ -137,7 +137,7 @@ struct restore {
 	uint64_t region_size;
 	uint64_t region_used; /* up to here there is something in it */
 	uint64_t blocked; /* signals that must not be the one that is not blocked, bit signal-1 */
-	int self_pidfd; /* of cr, under a number that no table of the image uses */
+	int self_pidfd;   /* of cr, under a number that no table of the image uses */
 
 	struct terminal terminal;
 	void *region; /* mapped at hole.start; NULL: nothing has been started */
