@@ -218,11 +218,19 @@ int terminal_decide(struct restore *r, struct error *e)
  */
 void terminal_plan(struct restore *r, struct plan *p)
 {
+	const uint64_t set = 1ull << (SIGHUP - 1) | 1ull << (SIGCONT - 1);
+	const struct timespec none = { 0 };
+	uint64_t set_at = plan_data(p, &set, sizeof(set));
+	uint64_t none_at = plan_data(p, &none, sizeof(none));
 	uint32_t fetch;
 
 	plan_note(p, "cr has given up its terminal");
 	plan_op(p, CR_RST_WAIT, 0, PLAN_ARGS(arg_region(WORD_AT(opened)), arg_num(1)),
 		CR_RST_WANT_OK, 0);
+	plan_note(p, "signals about that, if the root was still in cr's group");
+	for (unsigned int i = 0; i < 2; i++)
+		plan_call_any(p, SYS_rt_sigtimedwait, arg_data(set_at), arg_num(0),
+			      arg_data(none_at), arg_num(sizeof(set)));
 	plan_note(p, "the terminal of the session");
 	fetch = terminal_plan_fetch(r, p);
 	plan_call_is(p, 0, SYS_ioctl, arg_result(fetch), arg_num(TIOCSCTTY), arg_num(0));

@@ -10,8 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -129,6 +131,42 @@ bool files_put_back(struct trial *t)
 	const char *saved = trial_path(t, "judge-saved");
 
 	return copy_files(saved, saved, t->folder);
+}
+
+/* --- the terminal -------------------------------------------------------------------------------- */
+
+bool terminal_open(struct trial *t)
+{
+	t->master = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	return t->master >= 0 && grantpt(t->master) == 0 && unlockpt(t->master) == 0;
+}
+
+bool terminal_enter(const struct trial *t)
+{
+	const char *name = ptsname(t->master);
+	int fd = name && setsid() >= 0 ? open(name, O_RDWR | O_NOCTTY) : -1;
+
+	return fd >= 0 && ioctl(fd, TIOCSCTTY, 0) == 0 && dup2(fd, 0) == 0;
+}
+
+/* What is set on the master is set on both. */
+bool terminal_reset(const struct trial *t)
+{
+	struct termios modes;
+	int other = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+	bool good = other >= 0 && tcgetattr(other, &modes) == 0 &&
+		    tcsetattr(t->master, TCSANOW, &modes) == 0;
+
+	if (other >= 0)
+		close(other);
+	return good;
+}
+
+void terminal_close(struct trial *t)
+{
+	if (t->master >= 0)
+		close(t->master);
+	t->master = -1;
 }
 
 /* --- processes ----------------------------------------------------------------------------------- */

@@ -91,12 +91,12 @@ static void start_subject(const struct trial *t)
 	ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 1);
 	int fd;
 
-	if (n < 0 || setsid() < 0 || chdir(t->folder) < 0)
+	if (n < 0 || chdir(t->folder) < 0)
 		_exit(126);
 	program[n] = '\0';
 	snprintf(where, sizeof(where), "%s", t->folder);
 	fd = open("/dev/null", O_RDONLY);
-	if (fd < 0 || dup2(fd, 0) < 0)
+	if (t->master >= 0 ? !terminal_enter(t) : fd < 0 || setsid() < 0 || dup2(fd, 0) < 0)
 		_exit(126);
 	fd = open("output", O_WRONLY | O_CREAT | O_APPEND, 0644);
 	if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0)
@@ -151,6 +151,8 @@ static bool read_verdict(struct trial *t)
 
 static bool begin(struct trial *t)
 {
+	if (subject.terminal && !terminal_open(t))
+		return lost(t, "make a terminal: %s", strerror(errno));
 	t->pid = fork();
 	if (t->pid < 0)
 		return lost(t, "fork: %s", strerror(errno));
@@ -220,6 +222,9 @@ static pid_t start_cr(struct trial *t, const char *const *argv)
 		return pid;
 	fd = open("/dev/null", O_RDONLY);
 	if (fd < 0 || dup2(fd, 0) < 0)
+		_exit(126);
+	/* It is the subject's while that lives. */
+	if (t->master >= 0 && !strcmp(argv[0], "restore") && !terminal_enter(t))
 		_exit(126);
 	fd = open(trial_path(t, "cr.log"), O_WRONLY | O_CREAT | O_APPEND, 0644);
 	if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0)
@@ -330,6 +335,8 @@ static bool restore(struct trial *t, const char *image, pid_t pid)
 	const char *argv[] = { "restore", "--detach", dir, NULL };
 
 	snprintf(dir, sizeof(dir), "%s", trial_path(t, image));
+	if (t->master >= 0 && !terminal_reset(t))
+		return lost(t, "reset the terminal: %s", strerror(errno));
 	if (!run_cr(t, argv))
 		return false;
 	t->pid = pid;
@@ -521,7 +528,7 @@ static bool run_mode(const struct mode *m, unsigned int number)
 {
 	const char *must = getenv("CR_MUST_WORK");
 	const char *unable = cannot_run(m);
-	struct trial t = { .pid = 0 };
+	struct trial t = { .master = -1 };
 	bool good;
 
 	if (!trial_open(&t))
@@ -545,6 +552,7 @@ static bool run_mode(const struct mode *m, unsigned int number)
 	}
 	fflush(stdout);
 	kill_children();
+	terminal_close(&t);
 	trial_close(&t, !good && getenv("CR_KEEP"));
 	return good;
 }

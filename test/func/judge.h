@@ -11,6 +11,7 @@
 struct trial {
 	char folder[256]; /* private, made by mkdtemp */
 	pid_t pid;        /* of the subject; 0: not there */
+	int master;       /* of its terminal; -1: it has none */
 	bool skipped;
 	char why[1024]; /* the first thing that went wrong */
 };
@@ -25,6 +26,13 @@ const char *trial_path(const struct trial *t, const char *name);
 bool files_save(struct trial *t);
 bool files_put_back(struct trial *t);
 bool remove_tree(const char *path);
+
+/* Makes a terminal of the trial's. In a child: makes it that of a new session, and descriptor 0. */
+bool terminal_open(struct trial *t);
+bool terminal_enter(const struct trial *t);
+/* Its modes are those of a new one: what the subject has set is gone. */
+bool terminal_reset(const struct trial *t);
+void terminal_close(struct trial *t);
 
 /* Reaps ended children other than `subject`; one that still runs, or 0. */
 pid_t other_child(pid_t subject);

@@ -15,6 +15,8 @@ struct subject {
 	const char *about;            /* what stays the same, in a few words */
 	const char *(*prepare)(void); /* NULL, or what is wrong (wrong() or skip()) */
 	const char *(*verify)(void);  /* the same; after the subject was let go */
+	/* In a session with a terminal of its own, which descriptor 0 is on; else in one without. */
+	bool terminal;
 	/* Where the ordinary wait does not do: returns once subject_released() is true. May be NULL. */
 	void (*wait)(void);
 };
