@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 build_packages="autoconf automake make gcc libc6-dev binutils pkg-config protobuf-c-compiler
 	libprotobuf-c-dev libcap-dev libjansson-dev libxxhash-dev libcunit1-dev bash"
 demo_packages="python3-minimal"
-test_packages="python3-minimal perl-base gdb nodejs openjdk-17-jdk-headless xz-utils openssl"
+test_packages="python3-minimal perl-base gdb tmux nano less procps vim bsdutils nodejs openjdk-17-jdk-headless xz-utils openssl"
 lint_packages="clang clang-format cppcheck shellcheck mandoc codespell"
 
 packages="$build_packages $demo_packages"

@@ -157,6 +157,25 @@ static int check_there(struct restore *r, const struct rprocess *p, struct error
 	return 0;
 }
 
+/*
+ * A group whose parent goes away while one of it is stopped gets SIGHUP; and a read from the background
+ * stops it as long as cr is there. So what reads by nature is not left to chance.
+ */
+static int check_input(struct restore *r, const struct rprocess *p, struct error *e)
+{
+	const Descriptor *d = p->files->n_fds ? p->files->fds[0] : NULL;
+	const Description *desc = d ? restore_record(r, "DESC", d->description) : NULL;
+
+	if (!d || d->fd || terminal_is_redirected(r, d) ||
+	    !kind_by_tag(desc->kind)->fd->is_terminal)
+		return 0;
+	return fail(
+		e, 0,
+		"task %u: fd 0 is on the terminal, which is the shell's after --detach; give it "
+		"another input (</dev/null), or restore it without --detach",
+		p->rec->id);
+}
+
 static int check_session(const struct restore *r, const Process *root, struct error *e)
 {
 	if (r->host.has_terminal && r->host.leads_session)
@@ -206,6 +225,12 @@ int terminal_decide(struct restore *r, struct error *e)
 		t->role = TERMINAL_NONE;
 	else
 		t->role = r->opt->detach ? TERMINAL_APART : TERMINAL_JOB;
+	for (size_t i = 0; i < r->n_processes && t->role == TERMINAL_APART; i++) {
+		int rc = check_input(r, &r->processes[i], e);
+
+		if (rc < 0)
+			return rc;
+	}
 	return 0;
 }
 

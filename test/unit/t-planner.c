@@ -22,6 +22,7 @@
 #include "sigactions.pb-c.h"
 #include "tap.h"
 #include "tidptrs.pb-c.h"
+#include "tty.pb-c.h"
 
 /* --- the hole ---------------------------------------------------------------------------------- */
 
@@ -405,6 +406,145 @@ static void planning_is_repeatable(void)
 	unmake(&r);
 }
 
+/* --- the terminal ------------------------------------------------------------------------------ */
+
+/* Descriptors 0, 1 and 7 are on a terminal. The tree is in the session of cr, or has its own. */
+static void make_on_terminal(struct restore *r, struct restore_options *opt, bool own)
+{
+	Description *d;
+
+	make(r, true);
+	r->opt = opt;
+	r->terminal.fd = -1;
+	d = (Description *)(uintptr_t)restore_record(r, "DESC", 1);
+	d->kind = arena_strdup(&r->arena, "TTYD");
+	((Tty *)put(r, &kind_tty.record, 1))->path = arena_strdup(&r->arena, "/dev/pts/3");
+	for (uint32_t pid = 100; pid <= 110; pid += 10) {
+		Process *p = (Process *)(uintptr_t)restore_record(r, "PROC", pid);
+
+		p->has_terminal = true;
+		p->terminal = 0x8803;
+		p->session = own ? 100 : 60;
+		p->group = own ? pid : 61;
+		p->has_foreground = pid == 100;
+		p->foreground = own ? 110 : 61;
+	}
+	put_index(r);
+	r->terminal.is_wanted = true;
+	r->terminal.has_settings = true;
+}
+
+/* Decides and plans; gives the text of the plans, or the refusal. */
+static const char *planned(struct restore *r)
+{
+	static char text[65536];
+	struct error e = { 0 };
+	auto_buf out = { 0 };
+	int rc;
+
+	r->n_processes = 0;
+	rc = tree_build(r, &e);
+	if (rc == 0)
+		rc = terminal_decide(r, &e);
+	if (rc == 0)
+		rc = planner_run(r, &e);
+	if (rc == 0)
+		print(r, &out);
+	snprintf(text, sizeof(text), "%s", rc < 0 ? e.text : out.p);
+	return text;
+}
+
+#define HAS(text, part) CU_ASSERT_PTR_NOT_NULL(strstr(text, part))
+#define HAS_NOT(text, part) CU_ASSERT_PTR_NULL(strstr(text, part))
+
+static void a_job_has_a_group(void)
+{
+	struct restore_options opt = { .dir = "image" };
+	struct restore r;
+	const char *text;
+
+	make_on_terminal(&r, &opt, false);
+	r.host.has_terminal = true;
+	strcpy(r.terminal.path, "/dev/pts/5");
+	text = planned(&r);
+	HAS(text, "setpgid(0, 0) = 0");
+	HAS_NOT(text, "setsid");
+	HAS_NOT(text, "cr's own");
+	CU_ASSERT(r.terminal.role == TERMINAL_JOB && r.terminal.group == 100);
+	CU_ASSERT(r.terminal.is_program);
+	unmake(&r);
+
+	/* somebody else had the foreground; nobody stays as parent */
+	opt.detach = true;
+	make_on_terminal(&r, &opt, false);
+	((Process *)(uintptr_t)restore_record(&r, "PROC", 100))->foreground = 60;
+	r.host.has_terminal = true;
+	strcpy(r.terminal.path, "/dev/pts/5");
+	HAS(planned(&r), "task 100: fd 0 is on the terminal, which is the shell's after --detach");
+	r.host.redirected = 1;
+	HAS(planned(&r), "setpgid(0, 0) = 0");
+	CU_ASSERT(r.terminal.role == TERMINAL_APART && !r.terminal.is_program);
+	unmake(&r);
+}
+
+static void a_session_takes_it(void)
+{
+	struct restore_options opt = { .dir = "image" };
+	struct restore r;
+	const char *text, *at;
+
+	make_on_terminal(&r, &opt, true);
+	HAS(planned(&r), "cr has none");
+	unmake(&r);
+
+	make_on_terminal(&r, &opt, true);
+	r.host.has_terminal = true;
+	strcpy(r.terminal.path, "/dev/pts/5");
+	HAS(planned(&r), "is that of another session; give cr a terminal of its own: script");
+	r.host.leads_session = true;
+	text = planned(&r);
+	CU_ASSERT(r.terminal.role == TERMINAL_GIVEN && r.terminal.group == 110);
+	/* before the fork; the foreground behind the commit */
+	at = strstr(text, "setsid");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(at);
+	at = strstr(at, "0x540e");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(at);
+	at = strstr(at, "# child 110");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(at);
+	at = strstr(at, "# commit");
+	CU_ASSERT_PTR_NOT_NULL_FATAL(at);
+	HAS(at, "0x5410");
+	unmake(&r);
+
+	/* only the root can */
+	make_on_terminal(&r, &opt, true);
+	((Process *)(uintptr_t)restore_record(&r, "PROC", 110))->session = 110;
+	HAS(planned(&r), "a session of its own with a terminal below the root");
+	unmake(&r);
+}
+
+static void redirections_come_in_its_place(void)
+{
+	struct restore_options opt = { .dir = "image", .detach = true };
+	struct restore r;
+	const char *text;
+
+	make_on_terminal(&r, &opt, false);
+	r.host.redirected = 2;
+	HAS(planned(&r), "task 100: fd 0 is on a terminal, and cr has none");
+	r.host.redirected = 7;
+	HAS(planned(&r), "task 100: fd 7 is on a terminal, and cr has none");
+	r.host.has_terminal = true;
+	strcpy(r.terminal.path, "/dev/pts/5");
+	text = planned(&r);
+	HAS(text, "# fd 0: cr's own");
+	HAS(text, "# fd 1: cr's own");
+	HAS(text, "# fd 2: eventfd");
+	HAS(text, "# fd 7: tty");
+	HAS(text, "cr's own descriptor 1\n");
+	unmake(&r);
+}
+
 /* --- refusals ---------------------------------------------------------------------------------- */
 
 static void refuses_other_vdso(void)
@@ -574,6 +714,9 @@ static CU_TestInfo plan_tests[] = {
 	{ "golden plan of a process with two threads", golden_threads },
 	{ "golden plan of a process with a child", golden_child },
 	{ "planning is repeatable", planning_is_repeatable },
+	{ "terminal: a job has a group of its own", a_job_has_a_group },
+	{ "terminal: a session takes it", a_session_takes_it },
+	{ "terminal: redirections come in its place", redirections_come_in_its_place },
 	{ "another vDSO is refused", refuses_other_vdso },
 	{ "a thread without registers is refused", refuses_no_registers },
 	{ "a frame that would kill is refused", refuses_frames_that_kill },
