@@ -10,6 +10,7 @@
 #include "files.pb-c.h"
 #include "mm.pb-c.h"
 #include "process.pb-c.h"
+#include "shmem.pb-c.h"
 
 #define KIND(name) &kind_##name,
 const struct kind *const kinds[] = {
@@ -23,11 +24,13 @@ const struct record_type record_thread = { "THRD", 1, &thread__descriptor };
 const struct record_type record_description = { "DESC", 1, &description__descriptor };
 const struct record_type record_fdtable = { "FDTB", 1, &fd_table__descriptor };
 const struct record_type record_mm = { "MMSP", 1, &mm__descriptor };
+const struct record_type record_shmem = { "SHRM", 1, &shared_memory__descriptor };
 
 const struct record_type *record_types(size_t *n)
 {
 	static const struct record_type *const engine[] = {
-		&record_process, &record_thread, &record_description, &record_fdtable, &record_mm,
+		&record_process, &record_thread, &record_description,
+		&record_fdtable, &record_mm,     &record_shmem,
 	};
 	const size_t n_engine = sizeof(engine) / sizeof(engine[0]);
 	/* C has no constant that is a copy of another file's, so each call writes the same again. */

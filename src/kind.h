@@ -51,6 +51,9 @@ struct fd_match {
 
 struct fd_ops {
 	struct fd_match match;
+	/* It is of shared memory, which the engine saves (SHRM): dump_shmem, restore_shmem. The field
+	 * `memory` of the record holds its id. */
+	bool is_shmem;
 	/* Where data do not do: 1 it is mine, 0 it is not. May be NULL. */
 	int (*mine)(const struct fd_view *v);
 	/* Refuses by name what cannot be saved; before the freeze, by what v holds and v->proc, and
@@ -164,9 +167,9 @@ const struct kind *kind_by_tag(const char *tag);
 /* The kind of a description: NULL if none matches; *second is set if another matches too (a bug). */
 const struct kind *kind_of_fd(const struct fd_view *v, const struct kind **second);
 
-/* Record types of the engine itself: PROC, THRD, DESC, FDTB, MMSP. */
+/* Record types of the engine itself: PROC, THRD, DESC, FDTB, MMSP, SHRM. */
 extern const struct record_type record_process, record_thread, record_description, record_fdtable,
-	record_mm;
+	record_mm, record_shmem;
 /* Those and all kinds': what a reader of images takes. *n: how many. */
 const struct record_type *record_types(size_t *n);
 

@@ -57,6 +57,14 @@
 #define MAP_DROPPABLE 0x08 /* 6.11 */
 #endif
 
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U /* 6.3 */
+#define MFD_EXEC 0x0010U
+#endif
+#ifndef F_SEAL_EXEC
+#define F_SEAL_EXEC 0x0020 /* 6.3 */
+#endif
+
 #ifndef PR_SET_MDWE
 #define PR_SET_MDWE 65 /* 6.3 */
 #define PR_MDWE_REFUSE_EXEC_GAIN (1UL << 0)

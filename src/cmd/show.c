@@ -192,6 +192,9 @@ static const char *sort_name(Mapping__Sort sort)
 		return "file";
 	case MAPPING__SORT__FILE_SHARED:
 		return "shared";
+	case MAPPING__SORT__SHMEM_SHARED:
+	case MAPPING__SORT__SHMEM_PRIVATE:
+		return "shmem";
 	case MAPPING__SORT__VDSO:
 	case MAPPING__SORT__VVAR:
 	default:
@@ -203,7 +206,9 @@ static void add_mapping_name(struct buf *out, const Mm *mm, const Mapping *m)
 {
 	if (m->has_file)
 		add_text(out, mm->files[m->file]->path);
-	if (m->has_file && m->offset)
+	if (m->has_memory)
+		buf_printf(out, "SHRM %" PRIu32, m->memory);
+	if ((m->has_file || m->has_memory) && m->offset)
 		buf_printf(out, " +0x%" PRIx64, m->offset);
 	if (m->name) {
 		buf_printf(out, "[anon:");
@@ -240,7 +245,9 @@ static void show_mapping(struct buf *out, const Mm *mm, const Mapping *m, size_t
 	buf_printf(out, "  %012" PRIx64 "-%012" PRIx64 " %c%c%c%c %9" PRIu64 " %9" PRIu64 " %s",
 		   m->start, m->end, m->prot & PROT_READ ? 'r' : '-',
 		   m->prot & PROT_WRITE ? 'w' : '-', m->prot & PROT_EXEC ? 'x' : '-',
-		   m->sort == MAPPING__SORT__FILE_SHARED ? 's' : 'p',
+		   m->sort == MAPPING__SORT__FILE_SHARED || m->sort == MAPPING__SORT__SHMEM_SHARED
+			   ? 's'
+			   : 'p',
 		   (m->end - m->start) / CHECK_PAGE, stored_in(mm, m, at) / CHECK_PAGE,
 		   sort_name(m->sort));
 	add_column(out, line, 61);

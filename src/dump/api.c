@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "dump/api.h"
 
-#include "dump/internal.h"
+#include "dump/shmem.h"
 
 struct arena *dump_arena(struct dump *d)
 {
@@ -40,6 +40,11 @@ uint32_t dump_shared(struct dump *d, const struct kind *k, uint64_t key, uint32_
 	new = vec_add(&d->shared);
 	*new = (struct shared_object){ .kind = k, .key = key, .id = id };
 	return id;
+}
+
+uint32_t dump_shmem(struct dump *d, const struct fd_view *v)
+{
+	return shmem_id(d, v->link, v->st.st_ino);
 }
 
 int dump_each_description(struct dump *d, int (*each)(void *arg, const struct fd_view *v),

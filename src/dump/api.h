@@ -15,6 +15,8 @@ uint32_t dump_shared(struct dump *d, const struct kind *k, uint64_t key, uint32_
 /* Calls each(arg, thread) for every thread of process pid that is held; stops at a negative value. */
 int dump_each_thread(struct dump *d, int pid,
 		     int (*each)(void *arg, const struct held_thread *held), void *arg);
+/* Id of the shared memory that a description (of a kind with is_shmem) is of. */
+uint32_t dump_shmem(struct dump *d, const struct fd_view *v);
 /* Calls each(arg, view) for every description of the tree, in order of id; stops at a negative value. */
 int dump_each_description(struct dump *d, int (*each)(void *arg, const struct fd_view *v),
 			  void *arg);

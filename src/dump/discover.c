@@ -7,7 +7,7 @@
 
 #include "base/compat.h"
 #include "base/fd.h"
-#include "dump/internal.h"
+#include "dump/shmem.h"
 
 static void thread_close(struct dump_thread *t)
 {
@@ -36,6 +36,8 @@ void discover_free(struct dump *d)
 	vec_free(&d->shared);
 	vec_free(&d->tags);
 	vec_free(&d->files);
+	vec_free(&d->shmems);
+	vec_free(&d->outsiders);
 }
 
 int thread_read(struct dump *d, struct dump_thread *t, struct error *e)

@@ -50,6 +50,7 @@ struct holder_page {
 	uint32_t batch_at; /* the one that is run */
 	enum holder_end end;
 	bool published; /* the image has its name */
+	bool has_shmem; /* a look at the memory has found some that can be shared with others */
 	uint64_t used;  /* bytes of the shared memory that are given away for good */
 	struct held held[HOLDER_MAX_THREADS];
 };

@@ -15,6 +15,8 @@
 
 struct dump_process;
 struct description;
+struct shmem; /* dump/shmem.h */
+struct outsider;
 
 /* Where in a thread's batch the questions of one kind stand. */
 struct asked {
@@ -89,7 +91,11 @@ struct dump {
 	vec(struct description *) descriptions; /* [i]: id i + 1 */
 	vec(struct shared_object) shared;
 	vec(struct mapped_file) files;
-	size_t last_file; /* the one found last */
+	size_t last_file;           /* the one found last */
+	vec(struct shmem *) shmems; /* [i]: id i + 1 */
+	vec(struct outsider) outsiders;
+	dev_t shmem_dev; /* 0: not known yet */
+	bool has_looked_outside;
 	struct image_writer *writer;
 	vec(char *) tags;                      /* of records that have been put */
 	int64_t realtime, monotonic, boottime; /* at the freeze, nanoseconds */
@@ -159,6 +165,7 @@ const struct mapped_file *find_mapped_file(struct dump *d, const struct vma *v);
 enum mapping_sort {
 	MAPPING_ANON,
 	MAPPING_FILE,
+	MAPPING_SHMEM,
 	MAPPING_VDSO,
 	MAPPING_VVAR,
 	MAPPING_NONE

@@ -7,6 +7,7 @@
 #include "base/fd.h"
 #include "base/str.h"
 #include "dump/pages.h"
+#include "dump/shmem.h"
 #include "mm.pb-c.h"
 
 #define ANON_NAME "[anon:"
@@ -73,6 +74,12 @@ static int fill_mapping(struct dump *d, Mm *mm, const struct vma *v, Mapping *m,
 		m->has_file = m->has_offset = true;
 		m->offset = v->offset;
 		return find_file(d, mm, v, &m->file, e);
+	case MAPPING_SHMEM:
+		m->sort = v->shared ? MAPPING__SORT__SHMEM_SHARED : MAPPING__SORT__SHMEM_PRIVATE;
+		m->has_memory = m->has_offset = true;
+		m->offset = v->offset;
+		m->memory = shmem_id(d, v->name, v->inode);
+		return 0;
 	default:
 		m->sort = MAPPING__SORT__ANON;
 		m->name = anon_name(d, v->name);

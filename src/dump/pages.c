@@ -28,7 +28,7 @@ struct reader {
 	struct error *error;
 };
 
-static bool is_zero(const char *page)
+bool page_is_zero(const char *page)
 {
 	static const char zeros[64];
 
@@ -54,6 +54,14 @@ static void add_extent(struct reader *r, uint64_t start, uint32_t mapping, bool 
 	};
 }
 
+/* Pages that differ from the file are the mapping's own. */
+static bool has_file(const struct vma *v)
+{
+	enum mapping_sort sort = mapping_sort(v);
+
+	return sort == MAPPING_FILE || sort == MAPPING_SHMEM;
+}
+
 /* Pages of zeros are left out, what stays moves together. Gives how many bytes stay. A new page of
  * anonymous memory is zero anyway; one of a file has the file's contents. */
 static size_t sift(struct reader *r)
@@ -63,10 +71,10 @@ static size_t sift(struct reader *r)
 	for (size_t i = 0; i < r->n_runs; i++) {
 		uint64_t at = (uint64_t)(uintptr_t)r->runs[i].iov_base;
 		uint32_t mapping = r->mapping_of[i];
-		bool is_file = mapping_sort(&r->maps->list.v[mapping]) == MAPPING_FILE;
+		bool is_file = has_file(&r->maps->list.v[mapping]);
 
 		for (size_t k = 0; k < r->runs[i].iov_len; k += PAGE, from += PAGE) {
-			if (!is_zero(from)) {
+			if (!page_is_zero(from)) {
 				if (to != from)
 					memcpy(to, from, PAGE);
 				add_extent(r, at + k, mapping, true,
@@ -144,9 +152,7 @@ static int found(void *arg, uint64_t start, uint64_t end)
 
 static bool has_pages(const struct vma *v)
 {
-	enum mapping_sort sort = mapping_sort(v);
-
-	return !v->shared && (sort == MAPPING_ANON || sort == MAPPING_FILE);
+	return !v->shared && (mapping_sort(v) == MAPPING_ANON || has_file(v));
 }
 
 static bool is_neighbour(const struct vma *a, const struct vma *b)
@@ -162,16 +168,13 @@ static int walk_all(struct reader *r, struct pagemap *pagemap, struct error *e)
 	int rc = 0;
 
 	for (size_t i = 0; i < n && rc >= 0; i = last + 1) {
-		enum mapping_sort sort = mapping_sort(&v[i]);
-
 		last = i;
 		if (!has_pages(&v[i]))
 			continue;
 		while (last + 1 < n && is_neighbour(&v[last], &v[last + 1]))
 			last++;
 		r->mapping = (uint32_t)i;
-		rc = pagemap_walk(pagemap, v[i].start, v[last].end, sort == MAPPING_FILE, found, r,
-				  e);
+		rc = pagemap_walk(pagemap, v[i].start, v[last].end, has_file(&v[i]), found, r, e);
 	}
 	return rc < 0 ? rc : flush(r, e);
 }

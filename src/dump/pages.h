@@ -16,6 +16,7 @@ struct page_list {
 	vec(struct page_extent) list;
 };
 
+bool page_is_zero(const char *page);
 /* Reads the frozen process' pages and appends them to the page store. */
 int pages_save(struct dump *d, struct dump_process *p, struct page_list *out,
 	       struct error *e) must_check;

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/fd.h"
-#include "dump/internal.h"
+#include "dump/shmem.h"
 
 static bool in_tree(const struct dump *d, int pid)
 {
@@ -106,6 +106,8 @@ static int add_fd(struct dump *d, struct dump_process *p, int fd, struct error *
 		return rc;
 	if (rc >= 0)
 		rc = probe_fd(&f.view, &f.kind, e);
+	if (rc >= 0 && f.kind->fd->is_shmem)
+		rc = shmem_add_fd(d, p, &f.view, e);
 	if (rc >= 0)
 		*vec_add(&p->fds) = f;
 	return verdict(d, o, rc, e, "fd %d: %s", fd, f.view.link ? f.view.link : "?");

@@ -9,7 +9,7 @@
 
 #include "base/fd.h"
 #include "base/str.h"
-#include "dump/internal.h"
+#include "dump/shmem.h"
 #include "proc/link.h"
 #include "remote/memory.h"
 
@@ -44,7 +44,8 @@ enum mapping_sort mapping_sort(const struct vma *v)
 		return MAPPING_VDSO;
 	if (str_starts(v->name, "[vvar"))
 		return MAPPING_VVAR;
-	/* System V shared memory has its id for an inode, which begins with 0. */
+	if (shmem_sort_of(v->name) != SHMEM_NONE)
+		return MAPPING_SHMEM;
 	return v->inode || v->name[0] == '/' ? MAPPING_FILE : MAPPING_ANON;
 }
 
@@ -63,12 +64,6 @@ static int check_flags(const struct vma *v, struct error *e)
 
 static const char *shared_without_name(const char *name)
 {
-	if (str_starts(name, "/memfd:"))
-		return "a memory file (memfd_create)";
-	if (str_starts(name, "/SYSV"))
-		return "System V shared memory";
-	if (str_starts(name, "/dev/zero"))
-		return "shared anonymous memory";
 	if (str_starts(name, "/[aio]"))
 		return "a ring of asynchronous I/O (io_setup)";
 	if (str_starts(name, "/anon_hugepage"))
@@ -148,6 +143,8 @@ static int check_mapping(struct dump *d, const struct dump_process *p, const str
 		rc = check_file(d, p, v, e);
 	if (rc >= 0)
 		rc = check_flags(v, e);
+	if (rc >= 0 && sort == MAPPING_SHMEM)
+		rc = shmem_add_mapping(d, p, v, e);
 	if (rc >= 0 && sort == MAPPING_ANON && v->shared)
 		rc = fail(e, 0, "shared memory of a driver cannot be saved");
 	return rc;

@@ -7,7 +7,7 @@
 #include "arch/arch.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "dump/internal.h"
+#include "dump/shmem.h"
 
 /* What a dump of a small process uses; more comes when it is used. */
 #define DUMP_HEAP ((size_t)384 * 1024)
@@ -46,8 +46,20 @@ static int64_t read_clock(clockid_t clock)
 
 static int look_at_memory(void *dump, struct error *e)
 {
+	struct dump *d = dump;
+	int rc;
+
 	mem_warm(HOLDER_HEAP);
-	return probe_tree(dump, PROBE_MEMORY, e);
+	rc = probe_tree(d, PROBE_MEMORY, e);
+	d->holder.page->has_shmem = d->shmems.n;
+	/* A program that runs may attach a segment between the two looks. */
+	if (rc >= 0 && shmem_check_attached(d, e) < 0) {
+		shmem_forget(d);
+		rc = probe_tree(d, PROBE_MEMORY, e);
+		if (rc >= 0)
+			rc = shmem_check_attached(d, e);
+	}
+	return rc;
 }
 
 /*
@@ -84,7 +96,10 @@ static int look(struct dump *d, struct error *e)
 	rc2 = holder_await(&d->holder, &memory);
 	if (rc2 < 0)
 		*e = memory;
-	return rc2 < 0 ? rc2 : rc;
+	rc = rc2 < 0 ? rc2 : rc;
+	if (rc >= 0 && (d->shmems.n || d->holder.page->has_shmem))
+		rc = outside_check(d, e);
+	return rc;
 }
 
 static int tell_holder(struct dump *d, struct error *e)
@@ -195,10 +210,13 @@ static int look_again(struct dump *d, struct error *e)
 	if (rc >= 0)
 		rc = read_signals(d, e);
 	set_seconds(d);
+	shmem_forget(d);
 	if (rc >= 0)
 		rc = ask_start(d, e);
 	if (rc >= 0)
 		rc = probe_tree(d, PROBE_ALL, e);
+	if (rc >= 0)
+		rc = shmem_check(d, e);
 	if (rc >= 0)
 		rc = identify_descriptions(d, e);
 	if (rc >= 0)
@@ -210,6 +228,8 @@ static int save(struct dump *d, Manifest *m, struct error *e)
 {
 	int rc = records_save(d, e);
 
+	if (rc >= 0)
+		rc = shmem_save(d, e);
 	for (size_t i = 0; i < d->processes.n && rc >= 0; i++)
 		rc = memory_save(d, d->processes.v[i], e);
 	if (rc >= 0)
@@ -321,6 +341,8 @@ int check_run(int pid, struct check_report *report, struct error *e)
 	rc = discover_tree(&d, pid, e);
 	if (rc >= 0)
 		rc = probe_tree(&d, PROBE_ALL, e);
+	if (rc >= 0)
+		rc = shmem_check(&d, e);
 	close_all(&d);
 	return rc;
 }

@@ -10,9 +10,9 @@
 #include "base/compat.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "base/str.h"
 #include "dump/api.h"
 #include "proc/link.h"
+#include "proc/shmem.h"
 #include "regfile.pb-c.h"
 #include "restore/api.h"
 
@@ -30,6 +30,8 @@ static int64_t mtime_ns(const struct stat *st)
 /* Namespace files and other pseudo files are regular files too, with texts such as net:[4026531840]. */
 static int mine(const struct fd_view *v)
 {
+	if (v->st.st_nlink == 0 && shmem_sort_of(v->link) != SHMEM_NONE)
+		return 0;
 	return v->link[0] == '/';
 }
 
@@ -37,12 +39,6 @@ static int probe(const struct fd_view *v, struct error *e)
 {
 	int rc;
 
-	if (str_starts(v->link, "/memfd:"))
-		return fail(e, 0, "memory files (memfd_create) cannot be saved yet");
-	if (str_starts(v->link, "/SYSV") && v->st.st_nlink == 0)
-		return fail(e, 0, "System V shared memory cannot be saved yet");
-	if (str_starts(v->link, "/dev/zero") && v->st.st_nlink == 0)
-		return fail(e, 0, "shared anonymous memory cannot be saved yet");
 	rc = link_check_proc(v->link, &v->st, v->proc, e);
 	return rc < 0 ? rc : link_check(v->link, &v->st, true, e);
 }

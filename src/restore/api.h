@@ -20,6 +20,8 @@ void restore_keep_blocked(struct restore *r, uint32_t signal);
  * (key: id of the object): -1 at first; closed by the engine when all are open.
  */
 int *restore_shared_fd(struct restore *r, const struct kind *k, uint64_t key, unsigned int which);
+/* A descriptor of shared memory (SHRM), open for reading and writing; it stays the engine's. */
+int restore_shmem(struct restore *r, uint32_t id);
 /* Opens a path as O_PATH or otherwise, beginning at the root of cr; gives the descriptor. */
 int restore_open(struct restore *r, const char *path, int flags, struct error *e) must_check;
 /* The modes and the size of a terminal, as TCGETS2 and TIOCGWINSZ give them. */

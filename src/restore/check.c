@@ -14,8 +14,8 @@
 struct check {
 	const struct image *img;
 	struct ids {
-		vec(uint32_t) list; /* ascending once sorted */
-	} fs, sighand, mm, files;
+		vec(uint32_t) list;      /* ascending once sorted */
+	} fs, sighand, mm, files, shmem; /* that something refers to */
 	size_t n_processes, n_threads, n_listed;
 };
 
@@ -212,7 +212,16 @@ static int check_owner(const Owner *o, struct error *e)
 	return 0;
 }
 
-static int check_description(const struct check *c, const Description *d, struct error *e)
+/* The shared memory that a record of a kind refers to. */
+static uint32_t memory_of(const ProtobufCMessage *rec)
+{
+	const ProtobufCFieldDescriptor *f =
+		protobuf_c_message_descriptor_get_field_by_name(rec->descriptor, "memory");
+
+	return *(const uint32_t *)((const char *)rec + f->offset);
+}
+
+static int check_description(struct check *c, const Description *d, struct error *e)
 {
 	const struct kind *k = kind_by_tag(d->kind);
 
@@ -225,6 +234,8 @@ static int check_description(const struct check *c, const Description *d, struct
 	if (d->flags & ~(uint32_t)GETFL_FLAGS)
 		return fail(e, 0, "flags %#o, which no open file has",
 			    d->flags & ~(uint32_t)GETFL_FLAGS);
+	if (k->fd->is_shmem)
+		*vec_add(&c->shmem.list) = memory_of(find(c, d->kind, d->id));
 	return d->owner ? check_owner(d->owner, e) : 0;
 }
 
@@ -281,6 +292,15 @@ static int check_can_leave(const struct check *c, const Thread *t, struct error 
 
 /* --- all ------------------------------------------------------------------------------------- */
 
+static int check_memory(struct check *c, const Mm *mm, struct error *e)
+{
+	for (size_t i = 0; i < mm->n_mappings; i++) {
+		if (mm->mappings[i]->has_memory)
+			*vec_add(&c->shmem.list) = mm->mappings[i]->memory;
+	}
+	return check_mm(c->img, mm, e);
+}
+
 static int check_engine(struct check *c, const struct record *r, struct error *e)
 {
 	if (is_a(r, &record_process))
@@ -292,7 +312,9 @@ static int check_engine(struct check *c, const struct record *r, struct error *e
 	if (is_a(r, &record_fdtable))
 		return check_fdtable(c, (const FdTable *)r->msg, e);
 	if (is_a(r, &record_mm))
-		return check_mm(c->img, (const Mm *)r->msg, e);
+		return check_memory(c, (const Mm *)r->msg, e);
+	if (is_a(r, &record_shmem))
+		return check_shmem(c->img, (const SharedMemory *)r->msg, e);
 	return 0;
 }
 
@@ -315,8 +337,12 @@ static int check_owners(struct check *c, struct error *e)
 	ids_sort(&c->files);
 	ids_sort(&c->fs);
 	ids_sort(&c->sighand);
+	ids_sort(&c->shmem);
 	vec_each(r, &c->img->records) {
 		int rc = check_of_kind(c, r, e);
+
+		if (rc == 0 && is_a(r, &record_shmem) && !ids_has(&c->shmem, r->id))
+			rc = fail(e, 0, "nobody has it");
 
 		if (rc == 0 && is_a(r, &record_thread))
 			rc = check_can_leave(c, (const Thread *)r->msg, e);
@@ -342,5 +368,6 @@ int restore_check(const struct image *img, struct error *e)
 	vec_free(&c.files.list);
 	vec_free(&c.fs.list);
 	vec_free(&c.sighand.list);
+	vec_free(&c.shmem.list);
 	return within(e, rc, "the image is broken");
 }

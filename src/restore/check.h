@@ -6,6 +6,7 @@
  *
  *   check.c         the tree, threads, descriptors, who a record belongs to
  *   check_mm.c      address spaces: mappings, extents, the kernel's own rules for prctl_mm_map
+ *   check_shmem.c   shared memory, and mappings of it
  *   check_values.c  by reflection, every message of whatever kind: paths, lengths of strings
  */
 #ifndef RESTORE_CHECK_H
@@ -13,7 +14,9 @@
 
 #include "base/error.h"
 #include "image/image.h"
+#include "kind.h"
 #include "mm.pb-c.h"
+#include "shmem.pb-c.h"
 
 #define CHECK_MAX_TASK 0x400000u            /* PID_MAX_LIMIT of the kernel: tids are below it */
 #define CHECK_MAX_FD 0x100000u              /* descriptor numbers are below it */
@@ -24,6 +27,10 @@ int restore_check(const struct image *img, struct error *e) must_check;
 
 /* Its parts. */
 int check_mm(const struct image *img, const Mm *mm, struct error *e) must_check;
+int check_shmem(const struct image *img, const SharedMemory *m, struct error *e) must_check;
+int check_shmem_mapping(const struct image *img, const Mapping *m, struct error *e) must_check;
+/* That pages lie where a store has some. */
+int check_stored(const struct image *img, const Extent *x, struct error *e) must_check;
 int check_values(const ProtobufCMessage *msg, struct error *e) must_check;
 
 #endif

@@ -28,14 +28,20 @@ static bool has_file(const Mapping *m)
 	return m->sort == MAPPING__SORT__FILE_PRIVATE || m->sort == MAPPING__SORT__FILE_SHARED;
 }
 
+static bool has_memory(const Mapping *m)
+{
+	return m->sort == MAPPING__SORT__SHMEM_PRIVATE || m->sort == MAPPING__SORT__SHMEM_SHARED;
+}
+
 static int check_file(const Mm *mm, const Mapping *m, struct error *e)
 {
-	if (!has_file(m)) {
-		if (m->has_file || m->has_offset)
-			return fail(e, 0, "it has a file, which its sort cannot have");
-		return 0;
-	}
-	if (!m->has_file || m->file >= mm->n_files)
+	if (m->has_file != has_file(m))
+		return fail(e, 0, "it has a file, which its sort cannot have, or none");
+	if (m->has_memory != has_memory(m))
+		return fail(e, 0, "it has shared memory, which its sort cannot have, or none");
+	if (!has_file(m) && !has_memory(m))
+		return m->has_offset ? fail(e, 0, "it has an offset, but no file") : 0;
+	if (m->has_file && m->file >= mm->n_files)
 		return fail(e, 0, "its file is not in the list");
 	if (!m->has_offset || m->offset % CHECK_PAGE)
 		return fail(e, 0, "its offset is missing or not of a page");
@@ -44,7 +50,8 @@ static int check_file(const Mm *mm, const Mapping *m, struct error *e)
 	return 0;
 }
 
-static int check_mapping(const Mm *mm, const Mapping *m, uint64_t after, struct error *e)
+static int check_mapping(const struct image *img, const Mm *mm, const Mapping *m, uint64_t after,
+			 struct error *e)
 {
 	int rc = check_range(m->start, m->end, e);
 
@@ -58,17 +65,18 @@ static int check_mapping(const Mm *mm, const Mapping *m, uint64_t after, struct 
 		return fail(e, 0, "flags 0x%llx are unknown", (ull)m->flags);
 	if (m->name && m->sort != MAPPING__SORT__ANON)
 		return fail(e, 0, "it has a name, which its sort cannot have");
-	return check_file(mm, m, e);
+	rc = check_file(mm, m, e);
+	return rc == 0 && m->has_memory ? check_shmem_mapping(img, m, e) : rc;
 }
 
-static int check_mappings(const Mm *mm, struct error *e)
+static int check_mappings(const struct image *img, const Mm *mm, struct error *e)
 {
 	unsigned int n_vdso = 0, n_vvar = 0;
 	uint64_t after = 0;
 
 	for (size_t i = 0; i < mm->n_mappings; i++) {
 		const Mapping *m = mm->mappings[i];
-		int rc = check_mapping(mm, m, after, e);
+		int rc = check_mapping(img, mm, m, after, e);
 
 		if (rc < 0)
 			return within(e, rc, "mapping %llx-%llx", (ull)m->start, (ull)m->end);
@@ -85,7 +93,7 @@ static int check_mappings(const Mm *mm, struct error *e)
 
 /* --- extents --------------------------------------------------------------------------------- */
 
-static int check_stored(const struct image *img, const Extent *x, struct error *e)
+int check_stored(const struct image *img, const Extent *x, struct error *e)
 {
 	if (!x->has_store || !x->has_offset)
 		return fail(e, 0, "it does not say where its pages lie");
@@ -125,7 +133,8 @@ static int check_extent(const struct image *img, const Mm *mm, const Extent *x, 
 	m = mapping_at(mm, x->start, at);
 	if (!m || x->start + x->length > m->end)
 		return fail(e, 0, "it does not lie in one mapping");
-	if (m->sort != MAPPING__SORT__ANON && m->sort != MAPPING__SORT__FILE_PRIVATE)
+	if (m->sort != MAPPING__SORT__ANON && m->sort != MAPPING__SORT__FILE_PRIVATE &&
+	    m->sort != MAPPING__SORT__SHMEM_PRIVATE)
 		return fail(e, 0, "it lies in a mapping that has no pages of its own");
 	if (x->sort == EXTENT__SORT__DATA)
 		return check_stored(img, x, e);
@@ -189,7 +198,7 @@ int check_mm(const struct image *img, const Mm *mm, struct error *e)
 	for (size_t i = 0; i < mm->n_files && rc == 0; i++)
 		rc = check_identity(mm->files[i], e);
 	if (rc == 0)
-		rc = check_mappings(mm, e);
+		rc = check_mappings(img, mm, e);
 	if (rc == 0)
 		rc = check_extents(img, mm, e);
 	return rc;

@@ -54,6 +54,7 @@ enum slot_sort {
 	SLOT_FILE,
 	SLOT_DESCRIPTION,
 	SLOT_STORE,
+	SLOT_SHMEM,
 	SLOT_OWN_EXE,
 	SLOT_STANDARD, /* one of cr's own descriptors 0, 1, 2 */
 	SLOT_TERMINAL  /* cr's controlling terminal */
@@ -64,9 +65,10 @@ struct slot {
 	enum slot_sort sort;
 	const char *path;         /* SLOT_PATH */
 	const FileIdentity *file; /* SLOT_FILE */
-	uint32_t id; /* SLOT_DESCRIPTION: of it; SLOT_STORE, SLOT_STANDARD: its number */
-	int flags;   /* for open */
-	int fd;      /* -1 until opened */
+	uint32_t
+		id; /* SLOT_DESCRIPTION, SLOT_SHMEM: of it; SLOT_STORE, SLOT_STANDARD: its number */
+	int flags;  /* for open */
+	int fd;     /* -1 until opened */
 };
 
 /* --- plans (planner.c) ------------------------------------------------------------------------- */
@@ -133,6 +135,8 @@ struct restore {
 	vec(struct slot) slots;
 	vec(struct task_plan *) plans; /* [0]: the root's leader; the last: what cr does itself */
 	vec(struct shared_fd *) shared;
+	struct made_shmem *shmems; /* shmem.h */
+	size_t n_shmems;
 	struct host_range hole; /* of the region and, behind it, room for a vDSO */
 	uint64_t region_size;
 	uint64_t region_used; /* up to here there is something in it */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Operations that rebuild an address space. Pure. */
-#include "restore/internal.h"
+#include "restore/shmem.h"
 
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/shm.h>
 #include <sys/uio.h>
 
 #include "base/compat.h"
@@ -30,7 +31,8 @@ struct memory {
 	struct restore *r;
 	struct task_plan *t;
 	const Mm *mm;
-	uint32_t *fetch_of_file; /* [2 * file + written]: the operation that fetched it, + 1 */
+	uint32_t *fetch_of_file;  /* [2 * file + written]: the operation that fetched it, + 1 */
+	uint32_t *fetch_of_shmem; /* likewise, of r->shmems */
 	size_t next_extent;
 };
 
@@ -55,6 +57,37 @@ static uint32_t fetch_file(struct memory *mem, const Mapping *m)
 	return *known - 1;
 }
 
+/*
+ * A descriptor of shared memory. Without VM_SHARED ("sh") a shared mapping is of a descriptor that could
+ * not write; seals take the right to write alone ("mw"), and do so again.
+ */
+static uint32_t fetch_shmem(struct memory *mem, const Mapping *m)
+{
+	bool write = m->sort == MAPPING__SORT__SHMEM_PRIVATE || has(m, VMF_sh);
+	uint32_t *known = &mem->fetch_of_shmem[2 * shmem_index(mem->r, m->memory) + write];
+
+	if (!*known) {
+		uint32_t slot = slot_add(mem->r, (struct slot){
+							 .sort = SLOT_SHMEM,
+							 .id = m->memory,
+							 .flags = write ? O_RDWR : O_RDONLY,
+						 });
+
+		*known = restore_emit_fetch(mem->r, &mem->t->plan, slot) + 1;
+	}
+	return *known - 1;
+}
+
+static bool is_shared(const Mapping *m)
+{
+	return m->sort == MAPPING__SORT__FILE_SHARED || m->sort == MAPPING__SORT__SHMEM_SHARED;
+}
+
+static bool is_segment(const struct memory *mem, const Mapping *m)
+{
+	return m->has_memory && shmem_of(mem->r, m)->sort == SHARED_MEMORY__SORT__SYSV;
+}
+
 /* Mappings are planned in order of their addresses. */
 static bool has_extent(const struct memory *mem, const Mapping *m)
 {
@@ -73,7 +106,7 @@ static bool is_opened_up(const struct memory *mem, const Mapping *m)
 		return false;
 	if (has_extent(mem, m))
 		return true;
-	return m->sort != MAPPING__SORT__FILE_SHARED && has(m, VMF_ac);
+	return !is_shared(m) && has(m, VMF_ac);
 }
 
 /* The extents from the next one on fill the whole mapping. */
@@ -95,7 +128,7 @@ static bool is_full(const struct memory *mem, const Mapping *m)
 static uint64_t map_flags(const struct memory *mem, const Mapping *m)
 {
 	const struct host *h = &mem->r->host;
-	uint64_t flags = m->sort == MAPPING__SORT__FILE_SHARED ? MAP_SHARED : MAP_PRIVATE;
+	uint64_t flags = is_shared(m) ? MAP_SHARED : MAP_PRIVATE;
 	uint64_t fixed = MAP_FIXED_NOREPLACE;
 
 	if (m->sort == MAPPING__SORT__ANON)
@@ -121,7 +154,11 @@ static void emit_mmap(struct memory *mem, const Mapping *m, uint64_t prot)
 	struct arg fd = arg_num(~0ull);
 	uint64_t offset = 0;
 
-	if (m->sort != MAPPING__SORT__ANON) {
+	if (m->has_memory) {
+		plan_note(p, "shared memory %u", m->memory);
+		fd = arg_result(fetch_shmem(mem, m));
+		offset = m->offset;
+	} else if (m->sort != MAPPING__SORT__ANON) {
 		plan_note(p, "%s", mem->mm->files[m->file]->path);
 		fd = arg_result(fetch_file(mem, m));
 		offset = m->offset;
@@ -252,8 +289,71 @@ static void plan_manners(struct memory *mem, const Mapping *m, bool protect)
 
 static bool is_mapped_by_us(const Mapping *m)
 {
-	return m->sort == MAPPING__SORT__ANON || m->sort == MAPPING__SORT__FILE_PRIVATE ||
-	       m->sort == MAPPING__SORT__FILE_SHARED;
+	return m->sort != MAPPING__SORT__VDSO && m->sort != MAPPING__SORT__VVAR;
+}
+
+/* --- System V segments ---------------------------------------------------------------------------- */
+
+static uint32_t attach_prot(const Mapping *m)
+{
+	return has(m, VMF_mw) ? PROT_READ | PROT_WRITE : PROT_READ;
+}
+
+static uint64_t base_of(const Mapping *m)
+{
+	return m->start - m->offset;
+}
+
+static void emit_unmap(struct memory *mem, uint64_t start, uint64_t end)
+{
+	if (start < end)
+		plan_call_is(&mem->t->plan, 0, SYS_munmap, arg_num(start), arg_num(end - start));
+}
+
+static bool is_same_attach(const struct memory *mem, const Mapping *a, const Mapping *b)
+{
+	return is_segment(mem, b) && b->memory == a->memory && base_of(b) == base_of(a) &&
+	       has(b, VMF_mw) == has(a, VMF_mw);
+}
+
+/*
+ * A segment is always attached as a whole; what of it was unmapped goes again. That is done before
+ * anything else is mapped, for others may lie in the gaps.
+ */
+static void plan_attach(struct memory *mem, size_t first, bool *done)
+{
+	const struct host *h = &mem->r->host;
+	const Mm *mm = mem->mm;
+	const Mapping *m = mm->mappings[first];
+	const SharedMemory *s = shmem_of(mem->r, m);
+	uint64_t base = base_of(m), at = base;
+
+	plan_note(&mem->t->plan, "System V segment %d", s->shmid);
+	for (size_t i = 0; i < h->n_own; i++)
+		emit_unmap(mem, m->start > h->own[i].start ? m->start : h->own[i].start,
+			   m->end < h->own[i].end ? m->end : h->own[i].end);
+	plan_call_is(&mem->t->plan, base, SYS_shmat, arg_num((uint64_t)s->shmid), arg_num(base),
+		     arg_num(has(m, VMF_mw) ? 0 : SHM_RDONLY));
+	for (size_t i = first; i < mm->n_mappings; i++) {
+		const Mapping *part = mm->mappings[i];
+
+		if (!is_same_attach(mem, m, part))
+			continue;
+		emit_unmap(mem, at, part->start);
+		at = part->end;
+		done[i] = true;
+	}
+	emit_unmap(mem, at, base + ((s->size + 4095) & ~4095ull));
+}
+
+static void plan_attaches(struct memory *mem)
+{
+	const Mm *mm = mem->mm;
+	bool *done = arena_alloc(&mem->r->arena, mm->n_mappings + 1);
+
+	for (size_t i = 0; i < mm->n_mappings; i++)
+		if (!done[i] && is_segment(mem, mm->mappings[i]))
+			plan_attach(mem, i, done);
 }
 
 static void plan_mappings(struct memory *mem)
@@ -261,11 +361,16 @@ static void plan_mappings(struct memory *mem)
 	const Mm *mm = mem->mm;
 	bool *opened = arena_alloc(&mem->r->arena, mm->n_mappings + 1);
 
+	plan_attaches(mem);
 	for (size_t i = 0; i < mm->n_mappings; i++) {
 		const Mapping *m = mm->mappings[i];
 
 		if (!is_mapped_by_us(m))
 			continue;
+		if (is_segment(mem, m)) {
+			opened[i] = m->prot != attach_prot(m);
+			continue;
+		}
 		opened[i] = is_opened_up(mem, m);
 		emit_mmap(mem, m, opened[i] ? m->prot | PROT_WRITE : m->prot);
 		if (opened[i] && m->sort == MAPPING__SORT__ANON && !has_extent(mem, m))
@@ -355,6 +460,7 @@ int plan_memory(struct restore *r, struct task_plan *t, struct error *e)
 	int rc;
 
 	mem.fetch_of_file = arena_alloc(&r->arena, (mm->n_files + 1) * 2 * sizeof(uint32_t));
+	mem.fetch_of_shmem = arena_alloc(&r->arena, (r->n_shmems + 1) * 2 * sizeof(uint32_t));
 	rc = plan_vdso(r, t, e);
 	if (rc < 0)
 		return rc;

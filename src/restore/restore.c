@@ -13,7 +13,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "restore/check.h"
-#include "restore/internal.h"
+#include "restore/shmem.h"
 
 /* What a restore of a small process uses. */
 #define RESTORE_HEAP ((size_t)320 * 1024)
@@ -82,6 +82,8 @@ int restore_read(struct restore *r, bool skip_pages, struct error *e)
 	rc = restore_check(&r->img, e);
 	if (rc == 0)
 		rc = tree_build(r, e);
+	if (rc == 0)
+		shmem_link(r);
 	if (rc == 0)
 		rc = link_kinds(r, e);
 	debug(RESTORE, "checked and linked");
@@ -154,6 +156,9 @@ static int bring_up(struct restore *r, struct error *e)
 	if (rc < 0)
 		return rc;
 	debug(RESTORE, "all tasks are ready");
+	rc = shmem_finish(r, e);
+	if (rc < 0)
+		return rc;
 	rc = run_outside(r, e);
 	if (rc < 0)
 		return rc;
@@ -182,6 +187,7 @@ static int restore_all(struct restore *r, int *status, struct error *e)
 	debug(RESTORE, "%zu plans", r->plans.n);
 	rc = bring_up(r, e);
 	slots_close(r);
+	shmem_close(r, rc < 0);
 	if (rc < 0) {
 		run_abort(r);
 		terminal_take_back(r);

@@ -3,7 +3,7 @@
  * Running the plans: the region that all share, the first clone, the commit barrier. Until the commit
  * every failure ends all that has been started.
  */
-#include "restore/internal.h"
+#include "restore/shmem.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -352,7 +352,9 @@ int run_start(struct restore *r, struct error *e)
 	rc = clone_root(r, e);
 	if (rc < 0)
 		return rc;
-	rc = slots_open(r, e);
+	rc = shmem_make_all(r, e);
+	if (rc >= 0)
+		rc = slots_open(r, e);
 	if (rc < 0)
 		return rc;
 	rc = terminal_leave(r, e);
@@ -363,7 +365,7 @@ int run_start(struct restore *r, struct error *e)
 			       slots_numbers(r));
 	__atomic_store_n(&head(r)->opened, 1, __ATOMIC_RELEASE);
 	syscall(SYS_futex, &head(r)->opened, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
-	return 0;
+	return shmem_fill_all(r, e);
 }
 
 /* Every thread, and a helper for each process. */

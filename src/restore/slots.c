@@ -4,6 +4,7 @@
  * pidfd_getfd. And the calls of restore/api.h, which kinds make.
  */
 #include "restore/internal.h"
+#include "restore/shmem.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -174,6 +175,8 @@ static int open_slot(struct restore *r, const struct slot *s, struct error *e)
 		return open_description(r, s, e);
 	case SLOT_STORE:
 		return r->img.stores[s->id];
+	case SLOT_SHMEM:
+		return shmem_open(r, s->id, s->flags, e);
 	case SLOT_OWN_EXE:
 		return open_own_exe(r, e);
 	case SLOT_STANDARD:
@@ -345,6 +348,9 @@ void slot_print(const struct restore *r, uint32_t i, struct buf *out)
 		break;
 	case SLOT_STORE:
 		buf_printf(out, "pages-%u\n", s->id);
+		break;
+	case SLOT_SHMEM:
+		buf_printf(out, "shared memory %u, flags %#o\n", s->id, (unsigned int)s->flags);
 		break;
 	case SLOT_OWN_EXE:
 		buf_printf(out, "cr's executable through a mount of its own\n");

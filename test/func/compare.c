@@ -70,7 +70,7 @@ struct line {
 struct snapshot {
 	struct line *lines;
 	size_t n, room;
-	unsigned long *inodes; /* of pipes, in the order of their first appearance */
+	unsigned long *inodes; /* of pipes and memory, in the order of their first appearance */
 	size_t n_inodes;
 };
 
@@ -297,8 +297,14 @@ static void area_set_flags(struct area *a, const char *flags)
 	*out = '\0';
 }
 
+/* Memory without a name has another inode number after the restore, a System V segment the same. */
+static bool is_memory(const char *name)
+{
+	return strncmp(name, "/memfd:", 7) == 0 || strcmp(name, "/dev/zero (deleted)") == 0;
+}
+
 /* Leaves *a alone unless the line begins an area. */
-static void area_parse(struct area *a, const char *line)
+static void area_parse(struct snapshot *s, struct area *a, const char *line)
 {
 	struct area next = { .set = true };
 	char perms[8], device[16], inode[24];
@@ -308,6 +314,8 @@ static void area_parse(struct area *a, const char *line)
 		   &next.offset, device, inode, &at) < 6)
 		return;
 	next.anonymous = strcmp(inode, "0") == 0;
+	if (is_memory(line + at))
+		snprintf(inode, sizeof(inode), "#%zu", inode_index(s, strtoul(inode, NULL, 10)));
 	snprintf(next.rest, sizeof(next.rest), "%s %s %s %s", perms, device, inode, line + at);
 	*a = next;
 }
@@ -323,7 +331,7 @@ static void read_maps(struct snapshot *s, const char *proc)
 	for (line = text ? strtok_r(text, "\n", &save) : NULL; line;
 	     line = strtok_r(NULL, "\n", &save)) {
 		if (strncmp(line, "VmFlags:", 8) != 0) {
-			area_parse(&now, line);
+			area_parse(s, &now, line);
 			continue;
 		}
 		area_set_flags(&now, line + 8);
@@ -418,7 +426,7 @@ static void read_fd(struct snapshot *s, const char *proc, int fd)
 			 inode_index(s, strtoul(link + 6, NULL, 10)));
 	snprintf(value, sizeof(value), "%s %03o", link, st.st_mode & 0777);
 	add(s, value, "%s/fd/%05d", proc + strlen("/proc/"), fd);
-	read_fdinfo(s, proc, fd, is_pipe);
+	read_fdinfo(s, proc, fd, is_pipe || is_memory(link));
 }
 
 /* Before any set that watches it is read. */

@@ -165,7 +165,21 @@ static void unix_pair(void)
 }
 static void inotify(void) { MUST(inotify_init1(0)); }
 static void fanotify(void) { MUST(fanotify_init(0, O_RDONLY)); }
-static void memfd(void) { MUST(memfd_create("name", 0)); }
+static int memory_outside;
+static void hold_memory(pid_t me)
+{
+	(void)me;
+	for (int i = 3; i < 10; i++)
+		if (i != memory_outside)
+			close(i);
+}
+/* Of the outsider it is the descriptor that is left, or the mapping. */
+static void memfd(void)
+{
+	memory_outside = (int)MUST(memfd_create("name", 0));
+	outside(hold_memory);
+}
+static void huge_memfd(void) { MUST(memfd_create("huge", MFD_HUGETLB)); }
 static void uring(void)
 {
 	char params[120] = { 0 };
@@ -265,10 +279,15 @@ static void memfd_map(void)
 	int fd = (int)MUST(memfd_create("name", 0));
 
 	MUST(ftruncate(fd, 4096));
-	map(4096, RW, MAP_SHARED, fd);
+	map(4096, RW, MAP_PRIVATE, fd);
 	close(fd);
+	outside(hold_memory);
 }
-static void shared_anon(void) { map(4096, RW, MAP_SHARED | MAP_ANONYMOUS, -1); }
+static void shared_anon(void)
+{
+	map(4096, RW, MAP_SHARED | MAP_ANONYMOUS, -1);
+	outside(hold_memory);
+}
 static void deleted_map(void)
 {
 	int fd = new_file("object");
@@ -290,6 +309,7 @@ static void sysv(void)
 
 	shmctl(id, IPC_RMID, NULL);
 	MUST((intptr_t)p);
+	outside(hold_memory);
 }
 static void hugetlb(void) { map(2 << 20, RW, ANON | MAP_HUGETLB | MAP_NORESERVE, -1); }
 static void sealed(void) { MUST(syscall(462, map(4096, RW, ANON, -1), 4096, 0)); }
@@ -502,7 +522,8 @@ static const struct { const char *name; void (*run)(void); } all[] = {
 #define X(f) { #f, f }
 	X(tty_master), X(tty_second), X(tty_two), X(tty_closed), X(tty_session),
 	X(tcp), X(netlink), X(unix_pair), X(inotify), X(fanotify),
-	X(memfd), X(uring), X(uffd), X(pid_fd), X(kmsg), X(proc_file), X(deleted_file), X(linked_file),
+	X(memfd), X(huge_memfd), X(uring), X(uffd), X(pid_fd), X(kmsg), X(proc_file), X(deleted_file),
+	X(linked_file),
 	X(replaced_file), X(tmpfile_fd), X(deleted_folder), X(pipe_out), X(fifo), X(flocked),
 	X(posix_lock), X(ofd_lock), X(lease), X(epoll_gone), X(memfd_map), X(shared_anon),
 	X(deleted_map), X(uffd_map), X(sysv), X(hugetlb), X(sealed), X(guard), X(droppable), X(secret),
@@ -714,7 +735,8 @@ try early netlink "a netlink socket" "fd 3: socket:.*close"
 try early unix_pair "a pair of Unix sockets" "fd 3: socket:.*close"
 try early inotify "inotify" "fd 3: anon_inode:inotify.*close"
 try early fanotify "fanotify" "fd 3: anon_inode:\[fanotify\].*close"
-try early memfd "memfd" "fd 3: /memfd:name.*memory file"
+try early memfd "a memfd that a process outside has" "memory file.*shared with .subject.*outside the tree; dump"
+try early huge_memfd "a memfd of huge pages" "fd 3: /memfd:huge.*hugetlbfs"
 try early uring "io_uring" "(fd 3: anon_inode:\[io_uring\].*close|io_uring)"
 try early uffd "userfaultfd" "fd 3: anon_inode:\[userfaultfd\].*close"
 try early pid_fd "pidfd" "fd 3: .*pidfd.*close"
@@ -735,11 +757,11 @@ try early epoll_gone "an epoll set with a member that was closed" "fd 3: anon_in
 
 # --- memory ------------------------------------------------------------------------------------------
 memory="memory at [0-9a-f]+-[0-9a-f]+, .*"
-try early memfd_map "a mapping of a memfd" "$memory/memfd:name.*memory file"
-try early shared_anon "shared anonymous memory" "${memory}shared anonymous"
+try early memfd_map "a mapping of a memfd outside" "memory file.*shared with .subject.*outside the tree; dump"
+try early shared_anon "shared anonymous memory" "shared anonymous memory: is shared with .subject.*outside the tree; dump"
 try early deleted_map "a mapping of a deleted file" "$memory/object \(deleted\): was deleted"
 try early uffd_map "memory with a userfaultfd" "${memory}userfaultfd"
-try early sysv "System V shared memory" "${memory}System V"
+try early sysv "System V shared memory" "System V segment [0-9]+: .*outside the tree are attached"
 try early hugetlb "huge pages of hugetlbfs" "${memory}.*hugetlbfs"
 try early sealed "sealed memory" "${memory}mseal"
 try early guard "guard regions" "${memory}MADV_GUARD_INSTALL"

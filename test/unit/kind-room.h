@@ -104,6 +104,19 @@ int dump_each_thread(struct dump *d, int pid,
 	return d->held ? each(arg, d->held) : 0;
 }
 
+/* Here the number of a descriptor stands for the memory behind it. */
+uint32_t dump_shmem(struct dump *d, const struct fd_view *v)
+{
+	(void)d;
+	return (uint32_t)v->fd + 1;
+}
+
+int restore_shmem(struct restore *r, uint32_t id)
+{
+	(void)r;
+	return (int)id - 1;
+}
+
 int dump_each_description(struct dump *d, int (*each)(void *arg, const struct fd_view *v),
 			  void *arg)
 {
@@ -122,7 +135,7 @@ const void *restore_record(struct restore *r, const char *tag, uint32_t id)
 		if (!strcmp(rec->tag, tag) && rec->id == id)
 			return rec->msg;
 	}
-	return NULL;
+	return !strcmp(tag, "SHRM") && id ? r : NULL;
 }
 
 /* Here a description is any record with that id. */

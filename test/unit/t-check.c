@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/compat.h"
 #include "comm.pb-c.h"
 #include "context.pb-c.h"
 #include "eventfd.pb-c.h"
@@ -17,6 +18,7 @@
 #include "regfile.pb-c.h"
 #include "restore/check.h"
 #include "sigactions.pb-c.h"
+#include "shmem.pb-c.h"
 #include "tap.h"
 
 #define EXE 0x400000ull
@@ -118,6 +120,8 @@ static void add_mapping(struct fixture *f, Mm *mm, uint64_t start, uint64_t page
 	m->flags = VMF(rd);
 	if (sort == MAPPING__SORT__FILE_PRIVATE || sort == MAPPING__SORT__FILE_SHARED)
 		m->has_file = m->has_offset = true;
+	if (sort == MAPPING__SORT__SHMEM_SHARED)
+		m->has_memory = m->has_offset = m->memory = 1;
 	mm->mappings[mm->n_mappings++] = m;
 }
 
@@ -158,6 +162,38 @@ static Mm *make_mm(struct fixture *f, uint32_t id)
 	add_extent(f, mm, HEAP + 0x2000, 2, EXTENT__SORT__DATA, 0x1000);
 	return mm;
 }
+
+#define SHMEM_AT 0x7ffff0010000ull
+
+/* Shared memory of two pages, of which one has contents, mapped as a whole. */
+static SharedMemory *make_shmem(struct fixture *f, SharedMemory__Sort sort)
+{
+	SharedMemory *m = put(f, &record_shmem, 1);
+	Extent *x = sub(f, &extent__descriptor);
+
+	m->sort = sort;
+	m->size = 0x2000;
+	m->mode = 0600;
+	if (sort == SHARED_MEMORY__SORT__FILE)
+		m->name = arena_strdup(&f->img.arena, "name");
+	m->has_seals = sort == SHARED_MEMORY__SORT__FILE;
+	m->has_shmid = m->has_key = m->has_cpid = m->has_ctime = sort == SHARED_MEMORY__SORT__SYSV;
+	m->extents = list(f, 1);
+	m->extents[m->n_extents++] = x;
+	x->length = 0x1000;
+	x->has_store = x->has_offset = true;
+	add_mapping(f, f->mm, SHMEM_AT, 2, MAPPING__SORT__SHMEM_SHARED);
+	return m;
+}
+
+static Mapping *shmem_mapping(struct fixture *f, SharedMemory__Sort sort)
+{
+	make_shmem(f, sort);
+	return f->mm->mappings[f->mm->n_mappings - 1];
+}
+#define ANON SHARED_MEMORY__SORT__ANON
+#define MEMFD SHARED_MEMORY__SORT__FILE
+#define SYSV SHARED_MEMORY__SORT__SYSV
 
 static Description *make_description(struct fixture *f, uint32_t id, const char *kind)
 {
@@ -356,13 +392,46 @@ BROKEN(map_prot, "protection 0x8", f.mm->mappings[1]->prot = 8)
 BROKEN(map_flags, "are unknown", f.mm->mappings[1]->flags = VMF(UNKNOWN))
 BROKEN(map_name, "it has a name", f.mm->mappings[0]->name = arena_strdup(&f.img.arena, "n"))
 BROKEN(map_anon_file, "it has a file", f.mm->mappings[1]->has_file = true)
-BROKEN(map_no_file, "its file is not in the list", f.mm->mappings[0]->has_file = false)
+BROKEN(map_no_file, "it has a file, which its sort cannot have, or none", f.mm->mappings[0]->has_file = false)
 BROKEN(map_file_index, "its file is not in the list", f.mm->mappings[0]->file = 1)
 BROKEN(map_offset, "offset is missing or not of a page", f.mm->mappings[0]->offset = 5)
 BROKEN(map_offset_large, "its offset is too large",
        f.mm->mappings[0]->offset = INT64_MAX - INT64_MAX % CHECK_PAGE)
 BROKEN(map_two_vdsos, "there are 2 vDSOs", f.mm->mappings[3]->sort = MAPPING__SORT__VDSO)
 BROKEN(map_vvar_alone, "without a vDSO", f.mm->n_mappings--)
+
+BROKEN(shmem_alone, "SHRM 1: nobody has it", shmem_mapping(&f, ANON)->sort = MAPPING__SORT__ANON;
+       f.mm->mappings[5]->has_memory = f.mm->mappings[5]->has_offset = false)
+BROKEN(shmem_missing, "no record of its shared memory 2", shmem_mapping(&f, ANON)->memory = 2)
+BROKEN(shmem_none, "shared memory, which its sort", shmem_mapping(&f, ANON)->has_memory = false)
+BROKEN(shmem_no_sort, "shared memory, which its sort", f.mm->mappings[1]->has_memory = true)
+BROKEN(shmem_id, "cannot have this id", put(&f, &record_shmem, 0))
+BROKEN(shmem_empty, "a size of 0 bytes", make_shmem(&f, ANON)->size = 0)
+BROKEN(shmem_odd, "no whole pages", make_shmem(&f, ANON)->size = 0x2001)
+BROKEN(shmem_huge, "a size of", make_shmem(&f, MEMFD)->size = INT64_MAX)
+BROKEN(shmem_mode, "permissions 010000", make_shmem(&f, MEMFD)->mode = 010000)
+BROKEN(shmem_owner, "user 4294967295", make_shmem(&f, MEMFD)->uid = UINT32_MAX)
+BROKEN(shmem_name, "has a name and seals", make_shmem(&f, MEMFD)->name = NULL)
+BROKEN(shmem_seals_none, "has a name and seals", make_shmem(&f, ANON)->has_seals = true)
+BROKEN(shmem_seals, "seals 0x100 are unknown", make_shmem(&f, MEMFD)->seals = 0x100)
+BROKEN(shmem_name_long, "its name is too long",
+       make_shmem(&f, MEMFD)->name = memset(arena_alloc(&f.img.arena, 251), 'x', 250))
+BROKEN(shmem_number, "has a number and a key", make_shmem(&f, ANON)->has_shmid = true)
+BROKEN(shmem_no_key, "has a number and a key", make_shmem(&f, SYSV)->has_key = false)
+BROKEN(shmem_negative, "of number -1", make_shmem(&f, SYSV)->shmid = -1)
+BROKEN(shmem_sealed, "its memory is sealed", make_shmem(&f, MEMFD)->seals = F_SEAL_WRITE;
+       f.mm->mappings[5]->flags |= VMF(mw))
+BROKEN(segment_private, "mapped privately", shmem_mapping(&f, SYSV)->sort = MAPPING__SORT__SHMEM_PRIVATE)
+BROKEN(segment_beyond, "beyond the end of the System V", shmem_mapping(&f, SYSV)->end += 0x1000)
+BROKEN(segment_offset, "beyond the end of the System V", shmem_mapping(&f, SYSV)->offset = 0x1000)
+BROKEN(segment_low, "would not lie in user space", make_shmem(&f, SYSV)->size = 1ull << 48;
+       f.mm->mappings[5]->offset = SHMEM_AT + 0x1000)
+BROKEN(segment_high, "would not lie in user space", make_shmem(&f, SYSV)->size = 1ull << 40)
+BROKEN(shmem_extent_odd, "begin and end at a page", make_shmem(&f, ANON)->extents[0]->start = 1)
+BROKEN(shmem_extent_end, "behind the end of the memory", make_shmem(&f, ANON)->extents[0]->start = 0x2000)
+BROKEN(shmem_extent_large, "behind the end of the memory", make_shmem(&f, ANON)->extents[0]->length = 1ull << 40)
+BROKEN(shmem_extent_zero, "it has no data", make_shmem(&f, ANON)->extents[0]->sort = EXTENT__SORT__ZERO)
+BROKEN(shmem_extent_place, "no page store 7", make_shmem(&f, ANON)->extents[0]->store = 7)
 
 BROKEN(extent_unaligned, "begin and end at a page", f.mm->extents[1]->length = 5)
 BROKEN(extent_empty, "ends at or before its begin", f.mm->extents[1]->length = 0)
@@ -455,6 +524,34 @@ static CU_TestInfo tests[] = {
 	ROW(map_offset_large),
 	ROW(map_two_vdsos),
 	ROW(map_vvar_alone),
+	ROW(shmem_alone),
+	ROW(shmem_missing),
+	ROW(shmem_none),
+	ROW(shmem_no_sort),
+	ROW(shmem_id),
+	ROW(shmem_empty),
+	ROW(shmem_odd),
+	ROW(shmem_huge),
+	ROW(shmem_mode),
+	ROW(shmem_owner),
+	ROW(shmem_name),
+	ROW(shmem_seals_none),
+	ROW(shmem_seals),
+	ROW(shmem_name_long),
+	ROW(shmem_number),
+	ROW(shmem_no_key),
+	ROW(shmem_negative),
+	ROW(shmem_sealed),
+	ROW(segment_private),
+	ROW(segment_beyond),
+	ROW(segment_offset),
+	ROW(segment_low),
+	ROW(segment_high),
+	ROW(shmem_extent_odd),
+	ROW(shmem_extent_end),
+	ROW(shmem_extent_large),
+	ROW(shmem_extent_zero),
+	ROW(shmem_extent_place),
 	ROW(extent_unaligned),
 	ROW(extent_empty),
 	ROW(extent_wraps),

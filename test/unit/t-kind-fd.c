@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/sysmacros.h>
@@ -15,6 +16,7 @@
 #include "base/compat.h"
 #include "epoll.pb-c.h"
 #include "eventfd.pb-c.h"
+#include "memfd.pb-c.h"
 #include "kind-room.h"
 #include "pipe.pb-c.h"
 #include "tap.h"
@@ -366,6 +368,46 @@ static void devices_come_back(void)
 		close(fd);
 		close(new);
 	}
+}
+
+/* --- memfd ------------------------------------------------------------------------------------- */
+
+static void memory_files_come_back(void)
+{
+	static const int flags[] = { O_RDWR, O_RDONLY, O_WRONLY | O_APPEND, O_RDWR | O_NONBLOCK };
+	int of = memfd_create("a memory file", MFD_CLOEXEC);
+	struct stat a, b;
+
+	CU_ASSERT_FATAL(of >= 0 && ftruncate(of, 4096) == 0 && fstat(of, &a) == 0);
+	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+		char path[32];
+		int fd, new;
+
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", of);
+		fd = open(path, flags[i] | O_CLOEXEC);
+		CU_ASSERT_FATAL(fd >= 0 && lseek(fd, (off_t)i * 10, SEEK_SET) >= 0);
+		new = again(fd);
+		CU_ASSERT_FATAL(new >= 0 && fstat(new, &b) == 0);
+		CU_ASSERT(a.st_ino == b.st_ino && a.st_dev == b.st_dev);
+		CU_ASSERT_EQUAL(fcntl(new, F_GETFL), fcntl(fd, F_GETFL));
+		CU_ASSERT_EQUAL(lseek(new, 0, SEEK_CUR), (off_t)i * 10);
+		close(fd);
+		close(new);
+	}
+	close(of);
+}
+
+static void memory_files_are_checked(void)
+{
+	const struct kind *k = room_kind("memfd");
+	struct restore r = { 0 };
+	Memfd m = MEMFD__INIT;
+	struct error e = { 0 };
+
+	REFUSED(k->fd->link(&r, &m, &e), e, "no record of its memory");
+	m.memory = 1;
+	m.pos = 1ull << 63;
+	REFUSED(k->fd->link(&r, &m, &e), e, "position");
 }
 
 /* --- eventfd ----------------------------------------------------------------------------------- */
@@ -1158,6 +1200,11 @@ int main(void)
 		{ "devices", devices_come_back },
 		CU_TEST_INFO_NULL,
 	};
+	CU_TestInfo memfds[] = {
+		{ "descriptions come back", memory_files_come_back },
+		{ "bad records are refused", memory_files_are_checked },
+		CU_TEST_INFO_NULL,
+	};
 	CU_TestInfo eventfds[] = {
 		{ "counts, semaphores, flags", eventfds_come_back },
 		{ "semaphores on old kernels", semaphores_are_found_without_being_shown },
@@ -1197,6 +1244,7 @@ int main(void)
 	};
 	CU_SuiteInfo suites[] = {
 		{ "files", NULL, NULL, NULL, NULL, files },
+		{ "memfd", NULL, NULL, NULL, NULL, memfds },
 		{ "eventfd", NULL, NULL, NULL, NULL, eventfds },
 		{ "pipe", NULL, NULL, NULL, NULL, pipes },
 		{ "epoll", NULL, NULL, NULL, NULL, epolls },

@@ -29,7 +29,7 @@ static void tags_are_four_letters(void)
 	size_t n;
 	const struct record_type *t = record_types(&n);
 
-	CU_ASSERT_EQUAL(n, n_kinds + 5);
+	CU_ASSERT_EQUAL(n, n_kinds + 6);
 	for (size_t i = 0; i < n; i++) {
 		CU_ASSERT_EQUAL_FATAL(strlen(t[i].tag), 4);
 		CU_ASSERT_EQUAL(strspn(t[i].tag, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"), 4);
@@ -100,9 +100,11 @@ static const struct sample samples[] = {
 	{ "/tmp/x (deleted)", S_IFREG, 0, 0, 0, 0, "regfile", "was deleted" },
 	{ "/tmp/x (deleted)", S_IFREG, 0, 0, 0, 1, "regfile", "other names" },
 	{ "/nonexistent/x", S_IFREG, 0, 0, 0, 1, "regfile", "root folder of cr" },
-	{ "/memfd:x (deleted)", S_IFREG, 0, 0, 0, 0, "regfile", "memory files" },
-	{ "/SYSV00000000 (deleted)", S_IFREG, 0, 0, 0, 0, "regfile", "System V" },
-	{ "/dev/zero (deleted)", S_IFREG, 0, 0, 0, 0, "regfile", "shared anonymous" },
+	{ "/memfd:x (deleted)", S_IFREG, 0, 0, 0, 0, "memfd", NULL },
+	{ "/SYSV00000000 (deleted)", S_IFREG, 0, 0, 0, 0, "memfd", NULL },
+	{ "/dev/zero (deleted)", S_IFREG, 0, 0, 0, 0, "memfd", NULL },
+	{ "/dev/zero (deleted)", S_IFREG, 0, 0, 0, 1, "regfile", "other names" },
+	{ "/memfd:x", S_IFREG, 0, 0, 0, 1, "regfile", "root folder of cr" },
 	{ "/proc/1/maps", S_IFREG, 0, 0, 0, 1, "regfile", "files and folders of /proc" },
 	{ "net:[4026531840]", S_IFREG, 0, 0, 0, 1, NULL, NULL },
 	{ "/tmp", S_IFDIR, 0, 0, O_DIRECTORY, 2, "directory", "another object has" },

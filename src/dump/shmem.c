@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: MIT */
+#include "dump/shmem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/shm.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/compat.h"
+#include "base/fd.h"
+#include "dump/pages.h"
+#include "shmem.pb-c.h"
+
+#define PAGE 4096u
+#define CHUNK (512u << 10)
+
+/* --- which there are --------------------------------------------------------------------------- */
+
+static struct shmem *find(const struct dump *d, enum shmem_sort sort, uint64_t inode)
+{
+	for (size_t i = d->shmems.n; i-- > 0;) {
+		struct shmem *s = d->shmems.v[i];
+
+		if (s->inode == inode && s->sort == sort)
+			return s;
+	}
+	return NULL;
+}
+
+static struct shmem *add(struct dump *d, const struct dump_process *p, const char *text,
+			 uint64_t inode)
+{
+	struct shmem *s = arena_alloc(&d->arena, sizeof(*s));
+
+	*vec_add(&d->shmems) = s;
+	*s = (struct shmem){
+		.sort = shmem_sort_of(text),
+		.inode = inode,
+		.id = (uint32_t)d->shmems.n,
+		.text = text,
+		.process = p,
+	};
+	return s;
+}
+
+static int check_device(struct dump *d, uint64_t dev, struct error *e)
+{
+	int rc = d->shmem_dev ? 0 : shmem_device(&d->shmem_dev, e);
+
+	if (rc < 0 || dev == d->shmem_dev)
+		return rc;
+	return fail(e, 0,
+		    "a deleted file, or memory of hugetlbfs, cannot be saved yet; have the program "
+		    "use ordinary memory");
+}
+
+static void name_mapping(char path[64], uint64_t start, uint64_t end)
+{
+	snprintf(path, 64, "map_files/%llx-%llx", (unsigned long long)start,
+		 (unsigned long long)end);
+}
+
+/* Whether the way to the object is open; a running program may have unmapped it again. */
+static int check_access(struct dump *d, const struct dump_process *p, const struct vma *v,
+			struct error *e)
+{
+	char path[64];
+	struct stat st;
+
+	name_mapping(path, v->start, v->end);
+	if (fstatat(p->dir, path, &st, 0) == 0 || (errno == ENOENT && !d->frozen))
+		return 0;
+	return fail(e, errno,
+		    "look at shared memory (%s; needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN)",
+		    path);
+}
+
+/* A segment that mremap has made longer than it is, or that was mapped by another way than shmat. */
+static int check_attach(const struct vma *v, const struct shmid_ds *ds, struct error *e)
+{
+	uint64_t size = (ds->shm_segsz + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+
+	if (!v->shared)
+		return fail(e, 0,
+			    "a private mapping of a System V segment cannot be saved; have the "
+			    "program use shmat");
+	if (v->offset > size || v->end - v->start > size - v->offset || v->start < v->offset)
+		return fail(e, 0,
+			    "is mapped beyond the end of the System V segment, or far from where "
+			    "it was attached (mremap); have the program attach it again");
+	return 0;
+}
+
+static int check_segment(const struct vma *v, struct error *e)
+{
+	struct shmid_ds ds;
+
+	if (shmctl((int)v->inode, IPC_STAT, &ds) < 0)
+		return fail(e, errno, "look at System V segment %d (shmctl)", (int)v->inode);
+	return check_attach(v, &ds, e);
+}
+
+int shmem_add_mapping(struct dump *d, const struct dump_process *p, const struct vma *v,
+		      struct error *e)
+{
+	enum shmem_sort sort = shmem_sort_of(v->name);
+	struct shmem *s = find(d, sort, v->inode);
+	int rc = check_device(d, v->dev, e);
+
+	if (rc >= 0 && sort == SHMEM_SYSV)
+		rc = check_segment(v, e);
+	if (rc >= 0 && !s)
+		rc = check_access(d, p, v, e);
+	if (rc < 0)
+		return rc;
+	if (!s)
+		s = add(d, p, v->name, v->inode);
+	if (!s->end) {
+		s->process = p;
+		s->start = v->start;
+		s->end = v->end;
+	}
+	s->noreserve = s->noreserve || v->flags & VMF(nr);
+	s->n_mapped++;
+	return 0;
+}
+
+int shmem_add_fd(struct dump *d, const struct dump_process *p, const struct fd_view *v,
+		 struct error *e)
+{
+	int rc = check_device(d, v->st.st_dev, e);
+
+	if (rc < 0)
+		return rc;
+	if (shmem_sort_of(v->link) == SHMEM_SYSV)
+		return fail(e, 0,
+			    "a descriptor of a System V segment cannot be saved; have the program "
+			    "close it");
+	if (!find(d, shmem_sort_of(v->link), v->st.st_ino))
+		add(d, p, v->link, v->st.st_ino)->fd = v->fd;
+	return 0;
+}
+
+void shmem_forget(struct dump *d)
+{
+	d->shmems.n = 0;
+}
+
+uint32_t shmem_id(const struct dump *d, const char *text, uint64_t inode)
+{
+	const struct shmem *s = find(d, shmem_sort_of(text), inode);
+
+	return s ? s->id : 0;
+}
+
+static int check_attached(struct dump *d, const struct shmem *s, struct error *e)
+{
+	struct object o = { "shared memory", s->process->pid, 0 };
+	struct shmid_ds ds;
+	int rc = 0;
+
+	if (shmctl((int)s->inode, IPC_STAT, &ds) < 0)
+		rc = fail(e, errno, "look at it (shmctl)");
+	else if (ds.shm_nattch > s->n_mapped)
+		rc = fail(e, 0,
+			  "processes outside the tree are attached to it as well (%llu of %llu "
+			  "attachments); dump those too",
+			  (unsigned long long)(ds.shm_nattch - s->n_mapped),
+			  (unsigned long long)ds.shm_nattch);
+	return verdict(d, o, rc, e, "System V segment %d", (int)s->inode);
+}
+
+int shmem_check_attached(struct dump *d, struct error *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < d->shmems.n && rc >= 0; i++)
+		if (d->shmems.v[i]->sort == SHMEM_SYSV)
+			rc = check_attached(d, d->shmems.v[i], e);
+	return rc;
+}
+
+int shmem_check(struct dump *d, struct error *e)
+{
+	int rc = d->shmems.n ? outside_check(d, e) : 0;
+
+	return rc < 0 ? rc : shmem_check_attached(d, e);
+}
+
+/* --- pages ------------------------------------------------------------------------------------- */
+
+struct reader {
+	struct dump *d;
+	int fd;
+	char *buffer;
+	vec(Extent *) extents;
+};
+
+static void add_page(struct reader *r, uint64_t at, uint64_t offset)
+{
+	Extent *last = r->extents.n ? r->extents.v[r->extents.n - 1] : NULL;
+
+	if (last && last->start + last->length == at && last->offset + last->length == offset) {
+		last->length += PAGE;
+		return;
+	}
+	last = arena_alloc(&r->d->arena, sizeof(*last));
+	extent__init(last);
+	last->start = at;
+	last->length = PAGE;
+	last->sort = EXTENT__SORT__DATA;
+	last->has_store = last->has_offset = true;
+	last->offset = offset;
+	*vec_add(&r->extents) = last;
+}
+
+/* Pages of zeros become holes. n: whole pages. */
+static int put_chunk(struct reader *r, uint64_t at, size_t n, struct error *e)
+{
+	char *to = r->buffer;
+	uint64_t offset;
+	int rc;
+
+	for (char *from = r->buffer; from < r->buffer + n; from += PAGE, at += PAGE) {
+		if (page_is_zero(from))
+			continue;
+		if (to != from)
+			memcpy(to, from, PAGE);
+		add_page(r, at, r->d->stored + (uint64_t)(to - r->buffer));
+		to += PAGE;
+	}
+	if (to == r->buffer)
+		return 0;
+	rc = image_put_pages(r->d->writer, 0, r->buffer, (size_t)(to - r->buffer), &offset, e);
+	r->d->stored += (uint64_t)(to - r->buffer);
+	return rc;
+}
+
+static int save_run(struct reader *r, uint64_t at, uint64_t end, uint64_t size, struct error *e)
+{
+	while (at < end) {
+		size_t n = end - at < CHUNK ? end - at : CHUNK;
+		size_t whole = (n + PAGE - 1) & ~(size_t)(PAGE - 1);
+		int rc;
+
+		if (deadline_is_over(r->d->deadline))
+			return fail(e, ETIMEDOUT, "save its pages");
+		/* What is behind the end of a file is nobody's. */
+		if (n > size - at)
+			n = size - at;
+		rc = fd_pread_full(r->fd, r->buffer, n, (off_t)at);
+		if (rc < 0)
+			return fail(e, -rc, "read its pages");
+		memset(r->buffer + n, 0, whole - n);
+		rc = put_chunk(r, at, whole, e);
+		if (rc < 0)
+			return rc;
+		at += whole;
+	}
+	return 0;
+}
+
+static int save_pages(struct reader *r, uint64_t size, struct error *e)
+{
+	for (uint64_t at = 0; at < size;) {
+		off_t data = lseek(r->fd, (off_t)at, SEEK_DATA), hole;
+		int rc;
+
+		if (data < 0 && errno == ENXIO)
+			return 0;
+		hole = data < 0 ? -1 : lseek(r->fd, data, SEEK_HOLE);
+		if (hole < 0)
+			return fail(e, errno, "look for its pages (lseek)");
+		rc = save_run(r, (uint64_t)data & ~(uint64_t)(PAGE - 1), (uint64_t)hole, size, e);
+		if (rc < 0)
+			return rc;
+		at = (uint64_t)hole;
+	}
+	return 0;
+}
+
+/* --- records ----------------------------------------------------------------------------------- */
+
+/* A description of our own: positions of the subject's stay where they are. */
+static int open_shmem(const struct shmem *s, struct error *e)
+{
+	char path[64];
+	int fd;
+
+	if (s->end)
+		name_mapping(path, s->start, s->end);
+	else
+		snprintf(path, sizeof(path), "fd/%d", s->fd);
+	fd = openat(s->process->dir, path, O_RDONLY | O_CLOEXEC | O_NOATIME);
+	return fd < 0 ? fail(e, errno, "open %s of process %d", path, s->process->pid) : fd;
+}
+
+static int fill_file(struct dump *d, const struct shmem *s, SharedMemory *m, int fd,
+		     struct error *e)
+{
+	const char *name;
+	size_t n = shmem_name(s->text, &name);
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	if (seals < 0)
+		return fail(e, errno, "F_GET_SEALS");
+	m->name = arena_strndup(&d->arena, name, n);
+	m->has_seals = true;
+	m->seals = (uint32_t)seals;
+	return 0;
+}
+
+static int fill_segment(const struct shmem *s, SharedMemory *m, struct error *e)
+{
+	struct shmid_ds ds;
+
+	if (shmctl((int)s->inode, IPC_STAT, &ds) < 0)
+		return fail(e, errno, "shmctl");
+	m->size = ds.shm_segsz;
+	m->uid = ds.shm_perm.uid;
+	m->gid = ds.shm_perm.gid;
+	m->mode = ds.shm_perm.mode;
+	m->has_shmid = m->has_key = m->has_cpid = m->has_ctime = true;
+	m->shmid = (int32_t)s->inode;
+	m->key = shmem_key(s->text);
+	m->cpid = (uint32_t)ds.shm_cpid;
+	m->ctime = ds.shm_ctime;
+	return 0;
+}
+
+static int fill(struct dump *d, const struct shmem *s, SharedMemory *m, int fd, struct error *e)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return fail(e, errno, "fstat");
+	m->id = s->id;
+	m->size = (uint64_t)st.st_size;
+	m->uid = st.st_uid;
+	m->gid = st.st_gid;
+	m->mode = st.st_mode & 07777;
+	m->noreserve = s->noreserve;
+	switch (s->sort) {
+	case SHMEM_FILE:
+		m->sort = SHARED_MEMORY__SORT__FILE;
+		return fill_file(d, s, m, fd, e);
+	case SHMEM_SYSV:
+		m->sort = SHARED_MEMORY__SORT__SYSV;
+		return fill_segment(s, m, e);
+	default:
+		m->sort = SHARED_MEMORY__SORT__ANON;
+		return 0;
+	}
+}
+
+static int save_one(struct dump *d, const struct shmem *s, char *buffer, struct error *e)
+{
+	auto_fd fd = open_shmem(s, e);
+	struct reader r = { .d = d, .fd = fd, .buffer = buffer };
+	SharedMemory m = SHARED_MEMORY__INIT;
+	int rc = fd;
+
+	if (rc >= 0)
+		rc = fill(d, s, &m, fd, e);
+	if (rc >= 0)
+		rc = save_pages(&r, m.size, e);
+	m.extents = r.extents.v;
+	m.n_extents = r.extents.n;
+	if (rc >= 0)
+		rc = records_put(d, &record_shmem, &m.base, e);
+	vec_free(&r.extents);
+	return within(e, rc, "task %d: %s", s->process->pid, s->text);
+}
+
+int shmem_save(struct dump *d, struct error *e)
+{
+	auto_free char *buffer = d->shmems.n ? mem_realloc(NULL, CHUNK) : NULL;
+	int rc = 0;
+
+	for (size_t i = 0; i < d->shmems.n && rc >= 0; i++)
+		rc = save_one(d, d->shmems.v[i], buffer, e);
+	return rc;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory that several processes can share and that has no name in a file system: shared anonymous
+ * memory, memory files, System V segments. All that is of one inode is one object, whoever maps it or
+ * has it open; it becomes one record SHRM, and its pages are stored once. They are read through a
+ * descriptor of the object itself, from the subject's own or from /proc/PID/map_files, so that parts
+ * which nobody maps are there too, and holes stay holes.
+ *
+ *   shmem.c        which objects there are, their records and pages
+ *   outside.c      whether a process outside the tree has one of them too
+ */
+#ifndef DUMP_SHMEM_H
+#define DUMP_SHMEM_H
+
+#include "dump/internal.h"
+#include "proc/shmem.h"
+
+struct shmem {
+	enum shmem_sort sort;
+	uint64_t inode; /* of a System V segment: its id */
+	uint32_t id;    /* of the record */
+	const char *text;
+	/* How to get at it: a mapping of this process, or one of its descriptors if end is 0. */
+	const struct dump_process *process;
+	uint64_t start, end;
+	int fd;
+	uint64_t n_mapped; /* mappings in the tree */
+	bool noreserve;
+};
+
+/* A user of such memory outside the tree. */
+struct outsider {
+	enum shmem_sort sort;
+	uint64_t inode;
+	int pid;
+};
+
+/* A mapping of sort MAPPING_SHMEM, and a descriptor of a kind that is_shmem: note the object, refuse by name. */
+int shmem_add_mapping(struct dump *d, const struct dump_process *p, const struct vma *v,
+		      struct error *e) must_check;
+int shmem_add_fd(struct dump *d, const struct dump_process *p, const struct fd_view *v,
+		 struct error *e) must_check;
+/* Forgets them, for a probe to come. */
+void shmem_forget(struct dump *d);
+uint32_t shmem_id(const struct dump *d, const char *text, uint64_t inode);
+/* Refuses segments that more are attached to than what was noted. */
+int shmem_check_attached(struct dump *d, struct error *e) must_check;
+/* Once all of the tree are known: refuses what processes outside have too. */
+int shmem_check(struct dump *d, struct error *e) must_check;
+/* SHRM of all, with the pages. */
+int shmem_save(struct dump *d, struct error *e) must_check;
+
+/*
+ * Looks through all processes that may be looked at, once, and refuses what one outside the tree has
+ * too. Without a complete list of the tree's own: what both have according to this look.
+ */
+int outside_check(struct dump *d, struct error *e) must_check;
+
+#endif

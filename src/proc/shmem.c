@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+#include "proc/shmem.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "base/fd.h"
+#include "base/str.h"
+
+#define DELETED " (deleted)"
+#define MEMFD "/memfd:"
+#define SYSV "/SYSV"
+
+static bool ends_deleted(const char *text)
+{
+	size_t n = strlen(text), m = strlen(DELETED);
+
+	return n >= m && !strcmp(text + n - m, DELETED);
+}
+
+enum shmem_sort shmem_sort_of(const char *text)
+{
+	if (!strcmp(text, "/dev/zero" DELETED))
+		return SHMEM_ANON;
+	if (str_starts(text, MEMFD) && ends_deleted(text))
+		return SHMEM_FILE;
+	if (str_starts(text, SYSV) && ends_deleted(text))
+		return SHMEM_SYSV;
+	return SHMEM_NONE;
+}
+
+size_t shmem_name(const char *text, const char **name)
+{
+	*name = text + strlen(MEMFD);
+	return strlen(text) - strlen(MEMFD) - strlen(DELETED);
+}
+
+uint32_t shmem_key(const char *text)
+{
+	return (uint32_t)strtoul(text + strlen(SYSV), NULL, 16);
+}
+
+int shmem_device(dev_t *dev, struct error *e)
+{
+	auto_fd fd = memfd_create("cr", MFD_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return fail(e, errno, "make a memory file");
+	*dev = st.st_dev;
+	return 0;
+}

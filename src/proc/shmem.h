@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The kernel's own files without a name that hold memory, by the texts of their links and in maps:
+ * shared anonymous memory, memory files (memfd_create), System V segments. All lie on one device.
+ */
+#ifndef PROC_SHMEM_H
+#define PROC_SHMEM_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+
+enum shmem_sort {
+	SHMEM_NONE,
+	SHMEM_ANON, /* "/dev/zero (deleted)" */
+	SHMEM_FILE, /* "/memfd:NAME (deleted)" */
+	SHMEM_SYSV, /* "/SYSV0123abcd (deleted)" */
+};
+
+/* By the text alone: a file on disk can have such a name, and memory of hugetlbfs has it. */
+enum shmem_sort shmem_sort_of(const char *text);
+/* Of a memory file, not terminated; the length. */
+size_t shmem_name(const char *text, const char **name);
+/* Of a System V segment: the key that it was made with. */
+uint32_t shmem_key(const char *text);
+/* Of all of them. */
+int shmem_device(dev_t *dev, struct error *e) must_check;
+
+#endif
