@@ -159,10 +159,13 @@ static int add_children(struct dump *d, struct dump_process *p, struct error *e)
 {
 	struct pids children = { 0 };
 	struct dump_process *child;
-	int rc = leader_of(p)->status.threads == 1
-			 ? proc_thread_children(p->dir, p->pid, &children, e)
-			 : proc_children(p->dir, &children, e);
+	int rc = 0;
 
+	vec_each(t, &p->threads) {
+		rc = proc_task_children((*t)->dir, &children, e);
+		if (rc < 0)
+			break;
+	}
 	for (size_t i = 0; i < children.list.n && rc >= 0; i++) {
 		rc = process_add(d, children.list.v[i], p, &child, e);
 		if (rc == -ESRCH)
@@ -199,11 +202,19 @@ static struct dump_process *find_process(const struct dump *d, int pid)
 	return NULL;
 }
 
-static struct dump_thread *find_thread(const struct dump_process *p, int tid)
+/* Nearly always the first that the holder has not been asked for yet. */
+static struct dump_thread *find_thread(struct dump_process *p, int tid)
 {
-	vec_each(t, &p->threads)
-		if ((*t)->tid == tid)
-			return *t;
+	size_t n = p->threads.n;
+
+	for (size_t i = 0; i < n; i++) {
+		size_t k = (p->next_held + i) % n;
+
+		if (p->threads.v[k]->tid != tid)
+			continue;
+		p->next_held = k + 1;
+		return p->threads.v[k];
+	}
 	return NULL;
 }
 

@@ -23,21 +23,32 @@ struct freezer {
 
 /* --- the list of threads; those of one process stand together, as they are found ---------------- */
 
-static bool is_known(const struct holder_page *page, int tid)
+static bool is_known(const struct freezer *f, int tid)
 {
-	for (uint32_t i = 0; i < page->n_held; i++)
-		if (page->held[i].thread.tid == tid && !page->held[i].is_gone)
-			return true;
-	return false;
+	return f->page->known[tid / 8] & 1 << tid % 8;
+}
+
+static void set_known(struct freezer *f, int tid, bool known)
+{
+	uint8_t bit = (uint8_t)(1 << tid % 8);
+
+	if (known)
+		f->page->known[tid / 8] |= bit;
+	else
+		f->page->known[tid / 8] &= (uint8_t)~bit;
 }
 
 /* 1: it is new. */
-static int add(struct holder_page *page, int pid, int tid, struct error *e)
+static int add(struct freezer *f, int pid, int tid, struct error *e)
 {
+	struct holder_page *page = f->page;
 	struct held *h;
 
-	if (is_known(page, tid))
+	if (tid < 0 || (unsigned int)tid >= HOLDER_MAX_TIDS)
+		return fail(e, 0, "a task with the number %d", tid);
+	if (is_known(f, tid))
 		return 0;
+	set_known(f, tid, true);
 	if (page->n_held == HOLDER_MAX_THREADS)
 		return fail(e, 0, "more than %u threads", HOLDER_MAX_THREADS);
 	h = &page->held[page->n_held++];
@@ -63,11 +74,12 @@ static char state_of(const struct held *h)
 }
 
 /* A leader is missed; that another thread has ended meanwhile is nothing. */
-static int gone(const struct freezer *f, struct held *h, struct error *e)
+static int gone(struct freezer *f, struct held *h, struct error *e)
 {
 	char state = state_of(h);
 
 	h->is_gone = true;
+	set_known(f, h->thread.tid, false);
 	if (h->thread.tid != h->pid)
 		return 0;
 	if (state == 'Z')
@@ -80,7 +92,7 @@ static int gone(const struct freezer *f, struct held *h, struct error *e)
 	return 0;
 }
 
-static int seize(const struct freezer *f, struct held *h, struct error *e)
+static int seize(struct freezer *f, struct held *h, struct error *e)
 {
 	int rc = trace_seize(h->thread.tid);
 
@@ -124,7 +136,7 @@ static int abort_sequence(struct held *h, struct error *e)
 	return 0;
 }
 
-static int read_thread(const struct freezer *f, struct held *h, struct error *e)
+static int read_thread(struct freezer *f, struct held *h, struct error *e)
 {
 	struct holder_page *page = f->page;
 	uint64_t left = HOLDER_BYTES - page->used;
@@ -142,7 +154,7 @@ static int read_thread(const struct freezer *f, struct held *h, struct error *e)
 }
 
 /* A signal on its way is delivered first. */
-static int await_stop(const struct freezer *f, struct held *h, struct error *e)
+static int await_stop(struct freezer *f, struct held *h, struct error *e)
 {
 	int tid = h->thread.tid, signal, rc;
 
@@ -169,7 +181,7 @@ static bool is_new(const struct held *h)
 
 /* All new threads of one process, from held[i] on; a parent before its children, since one that waits
  * for the child of its vfork stops only when that child has run on. */
-static int stop_process(const struct freezer *f, uint32_t i, struct error *e)
+static int stop_process(struct freezer *f, uint32_t i, struct error *e)
 {
 	struct holder_page *page = f->page;
 	int pid = page->held[i].pid, rc = 0;
@@ -183,7 +195,7 @@ static int stop_process(const struct freezer *f, uint32_t i, struct error *e)
 	return rc;
 }
 
-static int stop_new(const struct freezer *f, struct error *e)
+static int stop_new(struct freezer *f, struct error *e)
 {
 	int rc = 0;
 
@@ -196,8 +208,9 @@ static int stop_new(const struct freezer *f, struct error *e)
 /* --- looking for more ------------------------------------------------------------------------------ */
 
 /* The number of threads is the link count of the folder `task` less 2: one call in place of a listing. */
-static int find_threads(struct holder_page *page, int pid, struct error *e)
+static int find_threads(struct freezer *f, int pid, struct error *e)
 {
+	const struct holder_page *page = f->page;
 	uint32_t n = 0;
 	char path[32];
 	struct stat st;
@@ -215,7 +228,7 @@ static int find_threads(struct holder_page *page, int pid, struct error *e)
 		return 0;
 	rc = proc_threads(dir, &tids, e);
 	for (size_t i = 0; i < tids.list.n && rc >= 0; i++) {
-		rc = add(page, pid, tids.list.v[i], e);
+		rc = add(f, pid, tids.list.v[i], e);
 		more |= rc > 0;
 	}
 	vec_free(&tids.list);
@@ -224,7 +237,7 @@ static int find_threads(struct holder_page *page, int pid, struct error *e)
 	return rc < 0 ? rc : more;
 }
 
-static int find_children(struct holder_page *page, const struct held *h, struct error *e)
+static int find_children(struct freezer *f, const struct held *h, struct error *e)
 {
 	char path[64];
 	auto_buf text = { 0 };
@@ -239,7 +252,7 @@ static int find_children(struct holder_page *page, const struct held *h, struct 
 	if (rc < 0)
 		return fail(e, -rc, "read %s", path);
 	for (p = text.p; str_take_u64(&p, 10, &pid); p++) {
-		rc = add(page, (int)pid, (int)pid, e);
+		rc = add(f, (int)pid, (int)pid, e);
 		if (rc < 0)
 			return rc;
 		more |= rc > 0;
@@ -249,8 +262,9 @@ static int find_children(struct holder_page *page, const struct held *h, struct 
 	return more;
 }
 
-static int find_more(struct holder_page *page, struct error *e)
+static int find_more(struct freezer *f, struct error *e)
 {
+	const struct holder_page *page = f->page;
 	uint32_t n = page->n_held;
 	int more = 0, rc;
 
@@ -259,10 +273,10 @@ static int find_more(struct holder_page *page, struct error *e)
 
 		if (h->is_gone)
 			continue;
-		rc = h->thread.tid == h->pid ? find_threads(page, h->pid, e) : 0;
+		rc = h->thread.tid == h->pid ? find_threads(f, h->pid, e) : 0;
 		more |= rc > 0;
 		if (rc >= 0)
-			rc = find_children(page, h, e);
+			rc = find_children(f, h, e);
 		if (rc < 0)
 			return rc;
 		more |= rc > 0;
@@ -276,10 +290,13 @@ int freeze_tree(struct holder_page *page, const struct trace_watch *w, struct er
 	struct freezer f = { page, w };
 	int rc;
 
+	for (uint32_t i = 0; i < page->n_held; i++)
+		set_known(&f, page->held[i].thread.tid, true);
+
 	do {
 		rc = stop_new(&f, e);
 		if (rc >= 0)
-			rc = find_more(page, e);
+			rc = find_more(&f, e);
 	} while (rc > 0);
 	return rc;
 }

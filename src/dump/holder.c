@@ -168,7 +168,6 @@ static int go_apart(struct error *e)
 	int null;
 
 	sigfillset(&all);
-	sigdelset(&all, SIGALRM);
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	prctl(PR_SET_NAME, "cr-holder");
 	setsid();

@@ -29,6 +29,7 @@ struct held {
 };
 
 #define HOLDER_MAX_THREADS 32768u
+#define HOLDER_MAX_TIDS (1u << 22)  /* what pid_max may be */
 #define HOLDER_BYTES (768ull << 20) /* of shared memory; taken only as far as it is used */
 #define HOLDER_XSTATE_ROOM 16384u   /* largest xstate that is taken: AMX needs 11008 bytes */
 
@@ -53,6 +54,8 @@ struct holder_page {
 	bool has_shmem; /* a look at the memory has found some that can be shared with others */
 	uint64_t used;  /* bytes of the shared memory that are given away for good */
 	struct held held[HOLDER_MAX_THREADS];
+	uint8_t known[HOLDER_MAX_TIDS /
+		      8]; /* a bit for each number that is in the list and not gone */
 };
 
 struct holder {

@@ -50,6 +50,7 @@ struct dump_process {
 	int dir;                     /* /proc/PID */
 	int pidfd;
 	vec(struct dump_thread *) threads; /* the leader first */
+	size_t next_held;                  /* the thread that the holder's list should have next */
 	struct buf smaps;                  /* not parsed yet; empty: not read yet */
 	struct maps maps;                  /* as smaps tells */
 	char *exe;                         /* the path of the executable */

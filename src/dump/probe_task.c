@@ -75,7 +75,8 @@ static int check_terminal(const struct dump *d, struct dump_thread *t, struct er
 
 /* --- namespaces ---------------------------------------------------------------------------------- */
 
-/* Threads of one process cannot differ in the last four. */
+/* Threads of one process cannot differ in the last four, nor in the first one as long as they share their
+ * working folder. */
 static const char *const ns_names[N_NAMESPACES] = {
 	"ns/mnt",    "ns/net",
 	"ns/ipc",    "ns/uts",
@@ -83,7 +84,8 @@ static const char *const ns_names[N_NAMESPACES] = {
 	"ns/pid",    "ns/user",
 	"ns/time",   "ns/time_for_children",
 };
-#define N_OF_THREAD 6
+#define FIRST_OF_THREAD 1
+#define END_OF_THREAD 6
 
 void probe_read_namespaces(struct dump *d)
 {
@@ -91,6 +93,15 @@ void probe_read_namespaces(struct dump *d)
 
 	for (size_t i = 0; i < N_NAMESPACES; i++)
 		d->namespaces[i] = fd_readlink(&d->arena, self, ns_names[i]);
+}
+
+/*
+ * After the freeze all threads have to be looked at anyway. That one has left the namespaces of its
+ * process is so rare that before it only `cr check` asks, for five calls a thread.
+ */
+static bool is_worth_it(const struct dump *d, const struct dump_thread *t)
+{
+	return d->frozen || d->report || t == leader_of(t->process);
 }
 
 /* After unshare(CLONE_NEWPID) the link of the new namespace cannot be read until a child is in there. */
@@ -118,10 +129,13 @@ static int fail_namespace(const struct dump_thread *t, const char *name, int cod
 
 static int check_namespaces(const struct dump *d, struct dump_thread *t, struct error *e)
 {
-	size_t n = t == leader_of(t->process) ? N_NAMESPACES : N_OF_THREAD;
+	bool is_leader = t == leader_of(t->process);
+	size_t end = is_leader ? N_NAMESPACES : END_OF_THREAD;
 	char text[64];
 
-	for (size_t i = 0; i < n; i++) {
+	if (!is_worth_it(d, t))
+		return 0;
+	for (size_t i = is_leader ? 0 : FIRST_OF_THREAD; i < end; i++) {
 		ssize_t len = readlinkat(t->dir, ns_names[i], text, sizeof(text) - 1);
 
 		if (len < 0 && errno == ENOENT && !d->namespaces[i])
@@ -169,7 +183,8 @@ static int check_shared(const struct dump *d, struct dump_thread *t, struct erro
 /* --- all ------------------------------------------------------------------------------------------- */
 
 static int (*const checks[])(const struct dump *, struct dump_thread *, struct error *) = {
-	check_state, check_tracer, check_seccomp, check_namespaces, check_shared, check_terminal,
+	check_state,  check_tracer,     check_seccomp,
+	check_shared, check_namespaces, check_terminal,
 };
 
 int probe_task(struct dump *d, struct dump_thread *t, struct error *e)

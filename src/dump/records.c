@@ -102,10 +102,10 @@ static bool is_in_tree(const struct dump *d, const struct f_owner_ex *owner)
 
 	vec_each(p, &d->processes) {
 		leader = leader || (*p)->pid == owner->pid;
+		member = member || leader_of(*p)->stat.pgid == owner->pid;
 		vec_each(t, &(*p)->threads) {
 			if (owner->type != F_OWNER_PGRP && (*t)->tid == owner->pid)
 				return true;
-			member = member || (*t)->stat.pgid == owner->pid;
 		}
 	}
 	return owner->type == F_OWNER_PGRP && leader && member;

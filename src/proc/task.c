@@ -299,23 +299,31 @@ static bool take_value(const char **p, const struct status_line *line, struct ar
 	return false;
 }
 
-static const struct status_line *find_line(const char *text, size_t *n)
+/* The kernel has the lines in the order of the table: nearly always it is number *next. */
+static const struct status_line *find_line(const char *text, size_t *n, size_t *next)
 {
 	*n = strcspn(text, ":\n");
-	for (const struct status_line *l = status_lines; l < status_lines + N_STATUS_LINES; l++)
-		if (strncmp(l->key, text, *n) == 0 && l->key[*n] == '\0')
-			return l;
+	for (size_t i = 0; i < N_STATUS_LINES; i++) {
+		size_t k = (*next + i) % N_STATUS_LINES;
+		const char *key = status_lines[k].key;
+
+		if (*key != *text || strncmp(key, text, *n) != 0 || key[*n] != '\0')
+			continue;
+		*next = k + 1;
+		return &status_lines[k];
+	}
 	return NULL;
 }
 
 int proc_status_parse(const char *text, struct arena *a, struct proc_status *out, struct error *e)
 {
 	bool seen[N_STATUS_LINES] = { false };
+	size_t next = 0;
 
 	*out = (struct proc_status){ 0 };
 	while (*text) {
 		size_t n;
-		const struct status_line *line = find_line(text, &n);
+		const struct status_line *line = find_line(text, &n, &next);
 		const char *p = text + n;
 
 		if (line && str_starts(p, ":\t") && !seen[line - status_lines]) {
@@ -432,34 +440,25 @@ static int parse_children(const char *p, struct pids *out, struct error *e)
 	return 0;
 }
 
-static int children_of_thread(int proc, int tid, struct buf *text, struct pids *out,
-			      struct error *e)
+/* text: for reading into. */
+static int add_children(int task, struct buf *text, struct pids *out, struct error *e)
 {
-	char path[40];
-	int rc;
+	int rc = fd_read_file(task, "children", text);
 
-	snprintf(path, sizeof(path), "task/%d/children", tid);
-	rc = fd_read_file(proc, path, text);
-	if (rc == -ENOENT) {
-		path[strlen(path) - strlen("/children")] = '\0';
-		if (faccessat(proc, path, F_OK, 0) == 0)
-			return fail(e, 0,
-				    "the kernel has no task/TID/children (CONFIG_PROC_CHILDREN)");
-	}
+	if (rc == -ENOENT && faccessat(task, ".", F_OK, 0) == 0)
+		return fail(e, 0, "the kernel has no task/TID/children (CONFIG_PROC_CHILDREN)");
 	if (rc == -ENOENT || rc == -ESRCH)
 		return 0; /* the thread has exited: its children are another's */
 	if (rc < 0)
-		return fail(e, -rc, "read %s", path);
+		return fail(e, -rc, "read children");
 	return parse_children(text->p, out, e);
 }
 
-int proc_thread_children(int proc, int tid, struct pids *out, struct error *e)
+int proc_task_children(int task, struct pids *out, struct error *e)
 {
 	auto_buf text = { 0 };
-	int rc;
+	int rc = add_children(task, &text, out, e);
 
-	out->list.n = 0;
-	rc = children_of_thread(proc, tid, &text, out, e);
 	sort(out);
 	return rc;
 }
@@ -471,8 +470,14 @@ int proc_children(int proc, struct pids *out, struct error *e)
 	int rc = proc_threads(proc, &threads, e);
 
 	out->list.n = 0;
-	for (size_t i = 0; rc == 0 && i < threads.list.n; i++)
-		rc = children_of_thread(proc, threads.list.v[i], &text, out, e);
+	for (size_t i = 0; rc == 0 && i < threads.list.n; i++) {
+		char path[24];
+
+		snprintf(path, sizeof(path), "task/%d", threads.list.v[i]);
+		auto_fd task = fd_open(proc, path, O_PATH | O_DIRECTORY);
+		if (task >= 0)
+			rc = add_children(task, &text, out, e);
+	}
 	vec_free(&threads.list);
 	sort(out);
 	return rc;

@@ -57,8 +57,8 @@ struct pids {
 int proc_threads(int proc, struct pids *out, struct error *e) must_check;
 /* The children of all threads of the process, from task/TID/children (CONFIG_PROC_CHILDREN). */
 int proc_children(int proc, struct pids *out, struct error *e) must_check;
-/* Those of one thread; they are all of a process that has no other. */
-int proc_thread_children(int proc, int tid, struct pids *out, struct error *e) must_check;
+/* Adds those of one thread, /proc/PID/task/TID. */
+int proc_task_children(int task, struct pids *out, struct error *e) must_check;
 /* The descriptor numbers below proc/fd, ascending. */
 int proc_fds(int proc, struct pids *out, struct error *e) must_check;
 

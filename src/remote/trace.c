@@ -25,15 +25,42 @@ static void on_tick(int signal)
 	(void)signal;
 }
 
-/* Without SA_RESTART: that it interrupts is all that the signal is for. */
+static void let_tick(bool on)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGALRM);
+	sigprocmask(on ? SIG_UNBLOCK : SIG_BLOCK, &set, NULL);
+}
+
+/* Without SA_RESTART: that it interrupts is all that the signal is for. Only in waits: any call may be
+ * interrupted, under a seccomp listener for example. */
 int trace_start_ticks(struct error *e)
 {
 	struct sigaction action = { .sa_handler = on_tick };
 	struct itimerval tick = { { 0, TICK_US }, { 0, TICK_US } };
 
+	let_tick(false);
 	if (sigaction(SIGALRM, &action, NULL) || setitimer(ITIMER_REAL, &tick, NULL))
 		return fail(e, errno, "timer");
 	return 0;
+}
+
+/* As waitpid, with ticks if it is not over at once. */
+static pid_t wait_child(pid_t which, int *status)
+{
+	pid_t pid = waitpid(which, status, __WALL | WNOHANG);
+	int code;
+
+	if (pid)
+		return pid;
+	let_tick(true);
+	pid = waitpid(which, status, __WALL);
+	code = errno;
+	let_tick(false);
+	errno = code;
+	return pid;
 }
 
 #define OPTIONS PTRACE_O_TRACESYSGOOD
@@ -98,7 +125,7 @@ int trace_wait(int tid, const struct trace_watch *w, int *signal, struct error *
 {
 	int status, rc;
 
-	while (waitpid(tid, &status, __WALL) < 0) {
+	while (wait_child(tid, &status) < 0) {
 		if (errno == ECHILD)
 			return TRACE_GONE;
 		if (errno != EINTR)
@@ -117,7 +144,7 @@ int trace_wait(int tid, const struct trace_watch *w, int *signal, struct error *
 bool trace_wait_all(const struct trace_watch *w)
 {
 	for (;;) {
-		if (waitpid(-1, NULL, __WALL) >= 0)
+		if (wait_child(-1, NULL) >= 0)
 			continue;
 		if (errno != EINTR)
 			return true;
