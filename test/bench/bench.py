@@ -159,9 +159,9 @@ def empty_start(sleeper):
     return f"an empty program: min {min(times):.2f} ms, median {statistics.median(times):.2f} ms"
 
 
-def table(tools):
-    print("| tool | operation | min ms | median ms | system calls | criu/tool: min | median | calls |")
-    print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+def table(tools, threads):
+    print("| tool | operation | min ms | median ms | us a thread | system calls | criu/tool: min | median | calls |")
+    print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for operation in ("dump", "restore"):
         base = tools[0]
         for tool in tools:
@@ -171,7 +171,7 @@ def table(tools):
             ratios = (min(a) / min(b), statistics.median(a) / statistics.median(b),
                       base.calls[operation] / tool.calls[operation])
             print(f"| {tool.name} | {operation} | {min(b):.2f} | {statistics.median(b):.2f} "
-                  f"| {tool.calls[operation]} | {' | '.join(f'{r:.1f}' for r in ratios)} |")
+                  f"| {min(b) * 1e3 / threads:.0f} | {tool.calls[operation]} | {' | '.join(f'{r:.1f}' for r in ratios)} |")
 
 
 def machine():
@@ -186,8 +186,8 @@ def main():
     parser.add_argument("--tools", default=".", help="where sleeper and count are (default: .)")
     parser.add_argument("--disk", default=".", help="a folder on a disk (default: .)")
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("subject", nargs="*", default=["sleep"],
-                        help=f"{' '.join(SUBJECTS)} (default: sleep)")
+    parser.add_argument("subject", nargs="*", default=["sleep", "threads-100", "threads-1000"],
+                        help=f"{' '.join(SUBJECTS)} (default: the first three)")
     args = parser.parse_args()
     names = args.subject
     if args.rounds < 1 or set(names) - set(SUBJECTS):
@@ -218,7 +218,7 @@ def main():
                     for tool in tools[i % len(tools):] + tools[:i % len(tools)]:
                         one_round(tool, command, folder)
                 print(f"\n{name}, images on {place}:\n")
-                table(tools)
+                table(tools, int(command[1]) if name.startswith("threads-") else 1)
                 sys.stdout.flush()
     finally:
         LIBC.umount2(os.fsencode(memory), 2)
