@@ -96,7 +96,8 @@ int64_t rst_op_post(const uint64_t *arg)
 	uint32_t *word = (void *)(uintptr_t)arg[0];
 	uint32_t value = __atomic_add_fetch(word, (uint32_t)arg[1], __ATOMIC_ACQ_REL);
 
-	futex_wake(word);
+	if (value >= (uint32_t)arg[2])
+		futex_wake(word);
 	return value;
 }
 

@@ -183,8 +183,7 @@ static int check_shared(const struct dump *d, struct dump_thread *t, struct erro
 /* --- all ------------------------------------------------------------------------------------------- */
 
 static int (*const checks[])(const struct dump *, struct dump_thread *, struct error *) = {
-	check_state,  check_tracer,     check_seccomp,
-	check_shared, check_namespaces, check_terminal,
+	check_state, check_tracer, check_seccomp, check_shared, check_namespaces, check_terminal,
 };
 
 int probe_task(struct dump *d, struct dump_thread *t, struct error *e)

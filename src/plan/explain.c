@@ -223,7 +223,7 @@ static const struct {
 	[CR_RST_COPY] = { "copy", "ppx" },
 	[CR_RST_CLONE] = { "clone", "CSdx" },
 	[CR_RST_WAIT] = { "wait", "pdd" },
-	[CR_RST_POST] = { "post", "pd" },
+	[CR_RST_POST] = { "post", "pdd" },
 	[CR_RST_SET_MM] = { "set_mm", "ppdxd" },
 	[CR_RST_LEAVE] = { "leave", "p" },
 	[CR_RST_END] = { "end", "" },

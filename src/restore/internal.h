@@ -168,6 +168,8 @@ int hole_of_tree(struct restore *r, uint64_t size, struct error *e) must_check;
 int host_fill(struct restore *r, struct error *e) must_check;
 
 /* Compiles the plans of the whole tree for r->hole; pure. Sets region_size to what they need. */
+/* How many say that they are ready: every thread, and a helper for each process. */
+uint32_t restore_how_many(const struct restore *r);
 int planner_run(struct restore *r, struct error *e) must_check;
 int plan_memory(struct restore *r, struct task_plan *t, struct error *e) must_check;
 /* Moves the vDSO to where the program had it (plan_own.c, as the two below). */

@@ -69,9 +69,11 @@ static void emit_wait(struct plan *p, uint64_t word, uint32_t value)
 	plan_op(p, CR_RST_WAIT, 0, PLAN_ARGS(arg_region(word), arg_num(value)), CR_RST_WANT_OK, 0);
 }
 
-static void emit_post(struct plan *p, uint64_t word)
+/* Who waits for the word waits for this value. */
+static void emit_post(struct plan *p, uint64_t word, uint32_t value)
 {
-	plan_op(p, CR_RST_POST, 0, PLAN_ARGS(arg_region(word), arg_num(1)), CR_RST_WANT_OK, 0);
+	plan_op(p, CR_RST_POST, 0, PLAN_ARGS(arg_region(word), arg_num(1), arg_num(value)),
+		CR_RST_WANT_OK, 0);
 }
 
 /* The parent's death is the task's own until the commit; the check closes the gap before the call. */
@@ -79,6 +81,16 @@ static void emit_bond(struct plan *p, uint32_t parent)
 {
 	plan_call_is(p, 0, SYS_prctl, arg_num(PR_SET_PDEATHSIG), arg_num(SIGKILL));
 	plan_call_is(p, parent, SYS_getppid, arg_num(0));
+}
+
+/* Every thread, and a helper for each process. */
+uint32_t restore_how_many(const struct restore *r)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < r->n_processes; i++)
+		n += (uint32_t)r->processes[i].n_threads + 1;
+	return n;
 }
 
 static uint32_t parent_of(const struct restore *r, const struct rprocess *p)
@@ -171,7 +183,7 @@ static void plan_maker(struct restore *r, struct task_plan *leader, struct task_
 	plan_op(p, CR_RST_CALL, SYS_wait4,
 		PLAN_ARGS(arg_result(op), arg_num(0), arg_num(__WALL), arg_num(0)), CR_RST_WANT_OK,
 		0);
-	emit_post(p, WORD_AT(reaped));
+	emit_post(p, WORD_AT(reaped), (uint32_t)r->n_processes - 1);
 }
 
 static void plan_helper(struct restore *r, struct task_plan *leader)
@@ -186,7 +198,7 @@ static void plan_helper(struct restore *r, struct task_plan *leader)
 	if (pr->parent)
 		emit_wait(h, WORD_AT(reaped), (uint32_t)r->n_processes - 1);
 	emit_bond(h, (uint32_t)r->host.pid);
-	emit_post(h, WORD_AT(ready));
+	emit_post(h, WORD_AT(ready), restore_how_many(r));
 	emit_wait(h, WORD_AT(gone), 1);
 	own = plan_own_left(r, pr->mm, &n);
 	plan_note(h, "what is left of cr's executable");
@@ -295,7 +307,7 @@ static int plan_tail(struct restore *r, struct task_plan *t, const struct rthrea
 		}
 	}
 	plan_note(p, "commit");
-	emit_post(p, WORD_AT(ready));
+	emit_post(p, WORD_AT(ready), restore_how_many(r));
 	emit_wait(p, WORD_AT(go), 1);
 	if (leader)
 		plan_call_is(p, 0, SYS_prctl, arg_num(PR_SET_PDEATHSIG), arg_num(0));

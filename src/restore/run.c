@@ -368,20 +368,10 @@ int run_start(struct restore *r, struct error *e)
 	return shmem_fill_all(r, e);
 }
 
-/* Every thread, and a helper for each process. */
-static uint32_t how_many(const struct restore *r)
-{
-	uint32_t n = 0;
-
-	for (size_t i = 0; i < r->n_processes; i++)
-		n += (uint32_t)r->processes[i].n_threads + 1;
-	return n;
-}
-
 int run_wait_ready(struct restore *r, struct error *e)
 {
 	const struct timespec ts = { .tv_nsec = LOOK_AGAIN_NS };
-	uint32_t *word = &head(r)->ready, want = how_many(r);
+	uint32_t *word = &head(r)->ready, want = restore_how_many(r);
 
 	for (;;) {
 		uint32_t now = __atomic_load_n(word, __ATOMIC_ACQUIRE);

@@ -60,6 +60,10 @@ start_subject() {
 	started=$pid
 	until_true is_longer 2 "$work/log" || exit 99
 }
+# The restore is over when its helper has unmapped what is cr's, a moment after the program goes on.
+is_released() {
+	! grep -q '/dev/zero' "/proc/$pid/maps"
+}
 # Pages that are in memory or swapped, in KiB.
 size() {
 	awk '/^(VmRSS|VmSwap)/ { n += $2 } END { print n }' "/proc/$pid/status"
@@ -85,6 +89,7 @@ while [ $i -lt "$cycles" ] && [ -z "$wrong" ]; do
 	started=$!
 	runs_on "$work/log" ||
 		wrong="cycle $i: the subject does not run: $(cat "$work/err" "$work/out")"
+	until_true is_released || wrong="cycle $i: memory of cr is left in the subject"
 done
 report "$cycles cycles of dump and restore" "$wrong"
 if [ -z "$wrong" ]; then
