@@ -75,8 +75,9 @@ static struct span without_rseq(const struct batch *b, struct span s)
 	struct span best = { 0, 0 };
 
 	while (s.start < s.end) {
-		uint64_t stop = s.end, next = s.end;
+		uint64_t stop = s.end, next;
 
+		next = stop;
 		for (size_t i = 0; i < b->n; i++) {
 			const struct held_thread *t = b->threads[i].held;
 			uint64_t first = t->rseq_address & ~(PAGE - 1);
