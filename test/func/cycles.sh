@@ -3,6 +3,8 @@
 # One subject of several threads is dumped and restored again and again: it goes on every time, and
 # nothing of it grows, neither mappings nor descriptors nor threads nor what else /proc counts.
 # CR_TEST_CYCLES says how often; 500 is a good number for an evening.
+# Functions are called by name.
+# shellcheck disable=SC2317
 # shellcheck source=test/func/lib.sh
 . "${srcdir:-$(dirname "$0")/../..}/test/func/lib.sh"
 needs perl python3
@@ -98,6 +100,9 @@ if [ -z "$wrong" ]; then
 	last=$(size)
 	report "its memory has not grown: $second kB, $last kB" \
 		"$([ "$last" -le $((second + second / 20 + 64)) ] || echo "it was $second kB after one cycle")"
-	report "no process of cr is left" "$(no_cr_is_left "CR_CYCLES=$$" || echo "one is there")"
+	kill -9 "$pid"
+	wait "$started" 2>/dev/null
+	report "no process of cr is left" \
+		"$(until_true no_cr_is_left "CR_CYCLES=$$" || echo "one is there")"
 fi
 finish_test
