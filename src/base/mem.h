@@ -64,7 +64,8 @@ void buf_cleanup(struct buf *b);
 		(a)->v = NULL;             \
 		(a)->n = (a)->room = 0;    \
 	} while (0)
-#define vec_each(it, a) for (__typeof__(*(a)->v) *it = (a)->v; it < (a)->v + (a)->n; it++)
+/* Not `it < v + n`: an empty one has no v, and to add even 0 to NULL is undefined. */
+#define vec_each(it, a) for (__typeof__(*(a)->v) *it = (a)->v; (size_t)(it - (a)->v) < (a)->n; it++)
 void *vec_reserve(void *v, size_t n, size_t *room, size_t size);
 
 #endif
