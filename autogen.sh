@@ -50,6 +50,11 @@ program() {
 			echo "${var}_CPPFLAGS = \$(UNIT_CPPFLAGS)"
 			echo "${var}_LDADD = \$(UNIT_LIBS)"
 			;;
+		fuzz)
+			echo "${var}_CPPFLAGS = \$(TARGET_CPPFLAGS)"
+			echo "${var}_LDFLAGS = \$(TARGET_LINK)"
+			echo "${var}_LDADD = \$(TARGET_LIBS)"
+			;;
 		func)
 			echo "${var}_CFLAGS = \$(FUNC_CFLAGS)"
 			echo "${var}_LDFLAGS = -pthread"
@@ -87,6 +92,8 @@ program() {
 		sed "s|[/-]|_|g; s|\\(.*\\)\\.c\$|\$(\\1_OBJECTS)|" |
 		variable unit_objects
 	find_files test/unit '*.h' | variable unit_headers
+	find_files test/fuzz 'f-*.c' | sed 's|\.c$||' | variable fuzz_programs
+	program fuzz test/fuzz/f-*.c
 	find_files test/fuzz '*.[ch]' | grep -v -e '/f-[^/]*$' -e '/main\.c$' | variable hostile_files
 	find_files test/func 'f-*.c' | sed 's|\.c$||' | variable func_tests
 	program func test/func/f-*.c

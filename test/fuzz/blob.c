@@ -195,13 +195,15 @@ static void add_descriptor(struct hostile *h, FdTable *t, uint32_t id)
 
 static void add_description(struct hostile *h, const struct kind *k, uint32_t id)
 {
-	const struct hostile_record *table = find(h, record_fdtable.tag);
+	/* before the list of records moves */
+	const struct hostile_record *r = find(h, record_fdtable.tag);
+	FdTable *table = r ? (FdTable *)r->msg : NULL;
 	Description *d = add(h, &record_description, id);
 
 	d->kind = arena_strdup(&h->arena, k->record.tag);
 	add(h, &k->record, id);
 	if (table)
-		add_descriptor(h, (FdTable *)table->msg, id);
+		add_descriptor(h, table, id);
 }
 
 static uint32_t scope_id(const Thread *t, enum scope s)

@@ -454,11 +454,14 @@ static void change_records(struct hostile *h, u64 *state)
 	size_t n = h->records.n, i = next(state) % n;
 	struct hostile_record room = h->records.v[i];
 
-	switch (next(state) % 3) {
-	case 0: /* twice */
+	switch (next(state) % 4) {
+	case 0: /* a kind that it has not */
+		hostile_add_kind(h, kinds[next(state) % n_kinds]);
+		return;
+	case 1: /* twice */
 		*vec_add(&h->records) = room;
 		break;
-	case 1: /* not there */
+	case 2: /* not there */
 		h->records.v[i] = h->records.v[--h->records.n];
 		break;
 	default:
@@ -475,9 +478,9 @@ static void change(struct hostile *h, u64 *state)
 
 	if (what == 0 || !h->records.n)
 		change_field(h, &h->manifest->base, state);
-	else if (what == 1)
+	else if (what <= 2)
 		change_records(h, state);
-	else if (what <= 4)
+	else if (what <= 5)
 		copy_number(h, state);
 	else
 		change_field(h, h->records.v[next(state) % h->records.n].msg, state);
