@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/time.h>
+#include <sys/wait.h>
 
 #include "arch/remote.h"
 #include "base/log.h"
@@ -32,6 +34,44 @@ static void ask_kind(struct dump_thread *t, const struct kind *k, struct asked *
 	k->task->ask(batch, &v);
 	asked->n_ops = (uint32_t)batch->ops.n - asked->first_op;
 	asked->n_data = batch->data.len > asked->data_at ? batch->data.len - asked->data_at : 0;
+}
+
+/* Of a parent whose children are stopped: which of them it has not waited for. Behind all other
+ * questions, since it is known only now. */
+static void ask_stops(struct dump *d)
+{
+	for (size_t i = 1; i < d->processes.n; i++) {
+		struct dump_process *p = d->processes.v[i];
+		struct plan *batch;
+
+		if (!p->stop_signal)
+			continue;
+		batch = &leader_of(p->parent)->batch;
+		p->told_at = plan_data(batch, NULL, sizeof(siginfo_t));
+		p->told_op =
+			plan_call_any(batch, SYS_waitid, arg_num(P_PID), arg_num((uint64_t)p->pid),
+				      arg_data(p->told_at),
+				      arg_num(WSTOPPED | WNOHANG | WNOWAIT | __WALL), arg_num(0));
+	}
+}
+
+static void take_stops(struct dump *d)
+{
+	for (size_t i = 1; i < d->processes.n; i++) {
+		struct dump_process *p = d->processes.v[i];
+		const struct dump_thread *t;
+		const int64_t *results;
+		siginfo_t si;
+
+		if (!p->stop_signal)
+			continue;
+		t = leader_of(p->parent);
+		results =
+			(const void *)(p->parent->answers + plan_results_at(&t->batch, t->plan_at));
+		memcpy(&si, p->parent->answers + plan_data_at(&t->batch, t->plan_at) + p->told_at,
+		       sizeof(si));
+		p->stop_told = results[p->told_op] == 0 && !si.si_pid;
+	}
 }
 
 static void write_questions(struct dump *d, struct dump_thread *t)
@@ -209,6 +249,7 @@ int ask_start(struct dump *d, struct error *e)
 
 	ask_prepare(d);
 	ask_late(d);
+	ask_stops(d);
 	room = take_room(d, e);
 	if (!room)
 		return -EINVAL;
@@ -242,5 +283,7 @@ int ask_finish(struct dump *d, struct error *e)
 			take_engine(p);
 		rc = within(e, rc, "task %d", p->pid);
 	}
+	if (rc >= 0)
+		take_stops(d);
 	return rc;
 }

@@ -241,9 +241,14 @@ static int take_held(struct dump *d, struct held *h, struct error *e)
 	t = find_thread(p, h->thread.tid);
 	if (!t)
 		rc = thread_add(d, p, h->thread.tid, &t, e);
-	if (rc >= 0)
-		t->held = &h->thread;
-	return rc;
+	if (rc < 0)
+		return rc;
+	t->held = &h->thread;
+	/* A stop that comes while threads are being held reaches some of them only; the others are on
+	 * their way. */
+	if (h->thread.stop_signal)
+		p->stop_signal = h->thread.stop_signal;
+	return 0;
 }
 
 static void drop_threads(struct dump_process *p)

@@ -170,7 +170,7 @@ static int await_stop(struct freezer *f, struct held *h, struct error *e)
 		if (rc < 0)
 			return rc;
 	}
-	h->thread.group_stopped = rc == TRACE_GROUP_STOP;
+	h->thread.stop_signal = rc == TRACE_GROUP_STOP ? signal : 0;
 	return read_thread(f, h, e);
 }
 

@@ -29,18 +29,48 @@ enum order {
 
 /* --- in the holder ------------------------------------------------------------------------------- */
 
-/* Registers and masks are as they were: batch_run sees to that. */
-static void let_go(struct holder_page *page)
-{
-	for (uint32_t i = 0; i < page->n_held; i++)
-		if (page->held[i].is_seized && !page->held[i].is_gone)
-			trace_detach(page->held[i].thread.tid);
-	page->n_held = 0;
-}
-
 static bool is_leader(const struct held *h)
 {
 	return h->is_seized && !h->is_gone && h->thread.tid == h->pid;
+}
+
+static bool is_stopped(int pid)
+{
+	char path[32];
+	auto_buf text = { 0 };
+	const char *p;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	if (fd_read_record(AT_FDCWD, path, &text) < 0)
+		return true;
+	p = strrchr(text.p, ')');
+	return p && p[1] && p[2] == 'T';
+}
+
+/* A job-control stop takes effect after the detach, some time. */
+static void await_stopped(const struct held *h, struct deadline d)
+{
+	while (!is_stopped(h->pid) && !deadline_is_over(d))
+		usleep(200);
+}
+
+/*
+ * Registers and masks are as they were: batch_run sees to that. A process that was stopped by job
+ * control is stopped still for everybody but its tracer, though threads of it have run a batch; at
+ * the detach the kernel has them join the stop again, without a word to the parent.
+ */
+static void let_go(struct holder_page *page)
+{
+	struct deadline d = deadline_in(STOPPED_SECONDS / 10);
+	uint32_t n = page->n_held;
+
+	for (uint32_t i = 0; i < n; i++)
+		if (page->held[i].is_seized && !page->held[i].is_gone)
+			trace_detach(page->held[i].thread.tid);
+	page->n_held = 0;
+	for (uint32_t i = 0; i < n; i++)
+		if (is_leader(&page->held[i]) && page->held[i].thread.stop_signal)
+			await_stopped(&page->held[i], d);
 }
 
 static void signal_all(struct holder_page *page, int signal)
@@ -67,31 +97,20 @@ static int kill_all(struct holder_page *page, struct image_writer *writer, struc
 	return 0;
 }
 
-static bool is_stopped(int pid)
-{
-	char path[32];
-	auto_buf text = { 0 };
-	const char *p;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	if (fd_read_record(AT_FDCWD, path, &text) < 0)
-		return true;
-	p = strrchr(text.p, ')');
-	return p && p[1] && p[2] == 'T';
-}
-
-/* SIGSTOP takes effect only after the detach; nobody is told of that but the parent. */
+/* SIGSTOP takes effect only after the detach; nobody is told of that but the parent. What is stopped
+ * already would keep a second one as pending. */
 static void stop_all(struct holder_page *page)
 {
 	struct deadline d = deadline_in(STOPPED_SECONDS);
 	uint32_t n = page->n_held;
 
-	signal_all(page, SIGSTOP);
+	for (uint32_t i = 0; i < n; i++)
+		if (is_leader(&page->held[i]) && !page->held[i].thread.stop_signal)
+			kill(page->held[i].pid, SIGSTOP);
 	let_go(page);
 	for (uint32_t i = 0; i < n; i++)
-		while (is_leader(&page->held[i]) && !is_stopped(page->held[i].pid) &&
-		       !deadline_is_over(d))
-			usleep(200);
+		if (is_leader(&page->held[i]))
+			await_stopped(&page->held[i], d);
 }
 
 struct holding {

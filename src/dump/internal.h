@@ -56,8 +56,12 @@ struct dump_process {
 	char *exe;                         /* the path of the executable */
 	struct stat exe_stat;
 	vec(struct dump_fd) fds; /* ascending */
-	uint64_t brk;            /* told by the batch */
-	uint8_t *answers;        /* image of the plans with their results; shared */
+	int stop_signal;         /* in a job-control stop by this one; 0: not */
+	bool stop_told;          /* and its parent in the tree has waited for that */
+	uint32_t told_op;        /* the question about that in the parent's batch */
+	uint64_t told_at;
+	uint64_t brk;     /* told by the batch */
+	uint8_t *answers; /* image of the plans with their results; shared */
 	size_t answers_size;
 };
 

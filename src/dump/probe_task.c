@@ -26,11 +26,6 @@ static int check_state(const struct dump *d, struct dump_thread *t, struct error
 			    "cannot be saved yet",
 			    t->stat.ppid);
 	}
-	if (t->stat.state == 'T' || (t->held && t->held->group_stopped))
-		return fail(e, 0,
-			    "is stopped by job control, which cannot be saved yet; continue it "
-			    "(kill -CONT %d) first",
-			    t->process->pid);
 	if (!d->frozen && t->stat.state == 't' && !t->status.tracer)
 		return fail(e, 0, "is stopped by a tracer");
 	return 0;

@@ -50,6 +50,9 @@ static int put_process(struct dump *d, const struct dump_process *p, struct erro
 	m.terminal = (uint32_t)s->tty_nr;
 	m.has_foreground = !p->parent && s->tty_nr && s->tpgid > 0;
 	m.foreground = m.has_foreground ? (uint32_t)s->tpgid : 0;
+	m.has_stop_signal = p->stop_signal;
+	m.stop_signal = (uint32_t)p->stop_signal;
+	m.has_stop_told = m.stop_told = p->stop_told;
 	m.threads = arena_alloc(&d->arena, p->threads.n * sizeof(*m.threads));
 	vec_each(t, &p->threads)
 		m.threads[m.n_threads++] = (uint32_t)(*t)->tid;

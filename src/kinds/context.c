@@ -283,7 +283,8 @@ static int emit(struct restore *r, struct plan *p, const void *record, uint32_t 
 {
 	const Context *m = record;
 	uint32_t xsize = (uint32_t)m->xstate.len;
-	uint64_t at = 0, frame;
+	uint64_t at = 0, frame = 0;
+	void *held;
 	int rc;
 
 	if (m->n_regs != arch_n_regs() || m->xstate.len > UINT32_MAX / 2)
@@ -292,21 +293,25 @@ static int emit(struct restore *r, struct plan *p, const void *record, uint32_t 
 	rc = check_xstate(restore_host(r), m, e);
 	if (rc < 0)
 		return rc;
-	rc = find_place(r, m, tid, &at, e);
-	if (rc < 0)
-		return rc;
-	frame = plan_data(p, NULL, arch_frame_size(xsize));
-	rc = arch_frame_build(p->data.p + frame, at, m->regs, (uint32_t)m->n_regs, m->xstate.data,
-			      xsize, m->sigmask, m->altstack_sp, m->altstack_size,
+	held = restore_stop_frame(r, tid, arch_frame_size(xsize), &at);
+	if (!held) {
+		rc = find_place(r, m, tid, &at, e);
+		if (rc < 0)
+			return rc;
+		frame = plan_data(p, NULL, arch_frame_size(xsize));
+	}
+	rc = arch_frame_build(held ? held : p->data.p + frame, at, m->regs, (uint32_t)m->n_regs,
+			      m->xstate.data, xsize, m->sigmask, m->altstack_sp, m->altstack_size,
 			      m->altstack_flags, e);
 	if (rc < 0)
 		return rc;
 	plan_note(p, "segment bases");
 	arch_emit_bases(p, arch_fs_base(m->regs), arch_gs_base(m->regs));
 	plan_note(p, "back into the program");
-	plan_op(p, CR_RST_COPY, 0,
-		PLAN_ARGS(arg_num(at), arg_data(frame), arg_num(arch_frame_size(xsize))),
-		CR_RST_WANT_OK, 0);
+	if (!held)
+		plan_op(p, CR_RST_COPY, 0,
+			PLAN_ARGS(arg_num(at), arg_data(frame), arg_num(arch_frame_size(xsize))),
+			CR_RST_WANT_OK, 0);
 	plan_op(p, CR_RST_LEAVE, 0, PLAN_ARGS(arg_num(at)), CR_RST_WANT_OK, 0);
 	return 0;
 }

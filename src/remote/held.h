@@ -40,7 +40,7 @@ struct held_thread {
 	uint32_t seccomp;                    /* SECCOMP_MODE_*, as status says; set by cr */
 	const struct held_filter *filter;    /* the newest one; read when cr asks for it */
 	struct held_signals pending, shared; /* its own, and in a leader those of the process */
-	bool group_stopped;
+	int stop_signal; /* it was in a job-control stop, by this signal; 0: it was not */
 };
 
 #endif

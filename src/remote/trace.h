@@ -36,7 +36,7 @@ enum trace_event {
 /* -ESRCH: gone; -EPERM: a zombie, somebody else's tracee, or not allowed. No text. */
 int trace_seize(int tid) must_check;
 int trace_interrupt(int tid) must_check;
-/* Waits for the next stop. *signal: of TRACE_SIGNAL. The event, or -ETIMEDOUT, -ECANCELED (the peer is
+/* Waits for the next stop. *signal: of TRACE_SIGNAL and TRACE_GROUP_STOP. The event, or -ETIMEDOUT, -ECANCELED (the peer is
  * gone) or another -errno. */
 int trace_wait(int tid, const struct trace_watch *w, int *signal, struct error *e) must_check;
 /* Waits until every tracee is dead; false: the deadline came first. */

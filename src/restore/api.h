@@ -36,6 +36,11 @@ struct terminal_settings {
 void restore_terminal(struct restore *r, const struct terminal_settings *t);
 /* Opens the terminal of cr; by_tty: as /dev/tty. Gives the descriptor. */
 int restore_open_terminal(struct restore *r, bool by_tty, int flags, struct error *e) must_check;
+/*
+ * Where a thread of a process that is to be stopped has its signal frame: an address, and room for the
+ * bytes, which the engine puts there in time. NULL: the process runs, and the frame lies on its stack. Pure.
+ */
+void *restore_stop_frame(struct restore *r, uint32_t tid, size_t size, uint64_t *at);
 /* A slot (see arg_slot) for a descriptor that cr opens before the plan runs: this path. Pure. */
 uint32_t restore_path_slot(struct restore *r, const char *path, int flags);
 /* Emits the operations that bring a slot's descriptor into the task; gives the operation whose

@@ -2,6 +2,7 @@
 #include "restore/check.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -96,6 +97,11 @@ static int check_threads(struct check *c, const Process *p, struct error *e)
 	return 0;
 }
 
+static bool is_stop_signal(uint32_t signal)
+{
+	return signal == SIGSTOP || signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU;
+}
+
 static int check_process(struct check *c, const Process *p, struct error *e)
 {
 	bool root = p->id == c->img->manifest->root;
@@ -116,6 +122,10 @@ static int check_process(struct check *c, const Process *p, struct error *e)
 		return fail(e, 0, "there is no record of its parent %u", p->parent);
 	if (p->exit_signal > 64)
 		return fail(e, 0, "exit signal %u is out of range", p->exit_signal);
+	if (p->has_stop_signal && !is_stop_signal(p->stop_signal))
+		return fail(e, 0, "signal %u does not stop a process", p->stop_signal);
+	if (p->has_stop_told && !p->has_stop_signal)
+		return fail(e, 0, "its parent has waited for a stop that there is not");
 	c->n_processes++;
 	return check_threads(c, p, e);
 }

@@ -17,11 +17,12 @@
 /* The first page of the region that cr and all tasks of a restore share. */
 struct region_head {
 	struct cr_rst_report report;
-	uint32_t opened; /* 1: every slot is open, its number is in the plans */
-	uint32_t reaped; /* processes that have reaped the intermediate of their helper */
-	uint32_t ready;  /* tasks and helpers that wait for the commit */
-	uint32_t go;     /* 1: committed */
-	uint32_t gone;   /* 1: every thread has left the restorer */
+	uint32_t opened;  /* 1: every slot is open, its number is in the plans */
+	uint32_t reaped;  /* processes that have reaped the intermediate of their helper */
+	uint32_t ready;   /* tasks and helpers that wait for the commit */
+	uint32_t go;      /* 1: committed */
+	uint32_t gone;    /* 1: every thread has left the restorer */
+	uint32_t stopped; /* 1: what was in a job-control stop is in it again */
 };
 #define WORD_AT(name) offsetof(struct region_head, name)
 
@@ -36,6 +37,14 @@ struct rthread {
 	struct rprocess *process;
 };
 
+/* What a thread of a stopped process leaves by, see stop.c. */
+struct stop_frame {
+	struct stop_frame *next; /* at a higher address */
+	uint64_t at;
+	size_t size;
+	void *bytes;
+};
+
 struct rprocess {
 	const Process *rec;
 	struct rprocess *parent; /* NULL: the root */
@@ -45,6 +54,10 @@ struct rprocess {
 	size_t n_threads;
 	struct rprocess **children;
 	size_t n_children;
+	/* Of one that is to be stopped: its frames, from the first on, up to frames_end. */
+	struct stop_frame *frames;
+	uint64_t frames_end;
+	int watch; /* its userfaultfd, in cr */
 };
 
 /* --- slots (slots.c) --------------------------------------------------------------------------- */
@@ -89,6 +102,9 @@ struct task_plan {
 	uint64_t at;             /* in the region */
 	uint32_t clone_op;       /* in one that makes a helper or the root: the clone */
 	struct task_plan *maker; /* of a helper */
+	uint32_t watch_op;       /* in a helper's that stops its process: the userfaultfd */
+	uint64_t watch_range;    /* and the range, in its data */
+	uint64_t quiet_at;       /* in a leader's: what was the action of SIGCHLD */
 };
 
 struct shared_fd {
@@ -137,9 +153,10 @@ struct restore {
 	vec(struct shared_fd *) shared;
 	struct made_shmem *shmems; /* shmem.h */
 	size_t n_shmems;
-	struct host_range hole; /* of the region and, behind it, room for a vDSO */
-	uint64_t region_size;
-	uint64_t region_used; /* up to here there is something in it */
+	struct host_range hole;     /* of the region and, behind it, room for a vDSO */
+	uint64_t region_size, room; /* bytes that it needs, bytes that there are */
+	uint64_t region_used;       /* up to here there is something in it */
+	uint64_t frames_size;       /* of stopped processes, at the end of the room */
 	uint64_t blocked; /* signals that must not be the one that is not blocked, bit signal-1 */
 	int self_pidfd;   /* of cr, under a number that no table of the image uses */
 
@@ -207,6 +224,15 @@ void terminal_take(struct restore *r);
 
 /* job.c: cr as parent, until the root has ended. *status: how. */
 int job_wait(struct restore *r, int *status, struct error *e) must_check;
+/* stop.c: processes that were in a job-control stop. Bytes for their frames of this size. */
+bool process_is_stopped(const struct rprocess *p);
+uint64_t stop_room(const struct restore *r, uint64_t frame);
+void plan_stop_watch(struct task_plan *helper);
+void plan_stop_range(struct task_plan *helper);
+void plan_stop_parent(struct restore *r, struct task_plan *t);
+void plan_stop_wait(struct task_plan *t);
+int stop_prepare(struct restore *r, struct error *e) must_check;
+int stop_all(struct restore *r, struct error *e) must_check;
 
 uint32_t slot_add(struct restore *r, struct slot s);
 int slots_open(struct restore *r, struct error *e) must_check;

@@ -186,7 +186,7 @@ static void plan_maker(struct restore *r, struct task_plan *leader, struct task_
 	emit_post(p, WORD_AT(reaped), (uint32_t)r->n_processes - 1);
 }
 
-static void plan_helper(struct restore *r, struct task_plan *leader)
+static struct task_plan *plan_helper(struct restore *r, struct task_plan *leader)
 {
 	struct rprocess *pr = leader->process;
 	struct task_plan *t = new_plan(r, PLAN_HELPER, pr, 0);
@@ -198,6 +198,8 @@ static void plan_helper(struct restore *r, struct task_plan *leader)
 	if (pr->parent)
 		emit_wait(h, WORD_AT(reaped), (uint32_t)r->n_processes - 1);
 	emit_bond(h, (uint32_t)r->host.pid);
+	if (process_is_stopped(pr))
+		plan_stop_watch(t);
 	emit_post(h, WORD_AT(ready), restore_how_many(r));
 	emit_wait(h, WORD_AT(gone), 1);
 	own = plan_own_left(r, pr->mm, &n);
@@ -208,6 +210,7 @@ static void plan_helper(struct restore *r, struct task_plan *leader)
 	plan_note(h, "the restorer itself");
 	plan_op(h, CR_RST_VANISH, 0, PLAN_ARGS(arg_num(r->hole.start), arg_num(r->region_size)),
 		CR_RST_WANT_ANY, 0);
+	return t;
 }
 
 /* --- what every thread does at the end --------------------------------------------------------- */
@@ -306,6 +309,7 @@ static int plan_tail(struct restore *r, struct task_plan *t, const struct rthrea
 			emit_bond(p, parent_of(r, t->process));
 		}
 	}
+	plan_stop_parent(r, t);
 	plan_note(p, "commit");
 	emit_post(p, WORD_AT(ready), restore_how_many(r));
 	emit_wait(p, WORD_AT(go), 1);
@@ -313,6 +317,7 @@ static int plan_tail(struct restore *r, struct task_plan *t, const struct rthrea
 		plan_call_is(p, 0, SYS_prctl, arg_num(PR_SET_PDEATHSIG), arg_num(0));
 	if (gives)
 		terminal_plan_foreground(r, p, terminal);
+	plan_stop_wait(t);
 	for (enum stage s = STAGE_COMMITTED; s < STAGES; s++) {
 		int rc = s == STAGE_LEAVE ? plan_starts(r, t, th, e) : 0;
 
@@ -365,6 +370,7 @@ static void set_presence(struct task_plan *t)
 static int plan_leader(struct restore *r, struct task_plan *t, struct error *e)
 {
 	struct plan *p = &t->plan;
+	struct task_plan *helper;
 	int rc;
 
 	plan_presence(p);
@@ -377,7 +383,7 @@ static int plan_leader(struct restore *r, struct task_plan *t, struct error *e)
 	rc = plan_memory(r, t, e);
 	if (rc < 0)
 		return rc;
-	plan_helper(r, t);
+	helper = plan_helper(r, t);
 	rc = plan_files(r, t, e);
 	if (rc < 0)
 		return rc;
@@ -386,7 +392,10 @@ static int plan_leader(struct restore *r, struct task_plan *t, struct error *e)
 		rc = plan_threads(r, t, e);
 	if (rc < 0)
 		return rc;
-	return plan_tail(r, t, &t->process->threads[0], e);
+	rc = plan_tail(r, t, &t->process->threads[0], e);
+	if (rc >= 0 && process_is_stopped(t->process))
+		plan_stop_range(helper);
+	return rc;
 }
 
 /* --- layout ------------------------------------------------------------------------------------ */
@@ -403,7 +412,7 @@ static void lay_out(struct restore *r)
 		if (t->sort == PLAN_LEADER)
 			set_presence(t);
 	}
-	r->region_size = page_up(at);
+	r->region_size = page_up(at) + r->frames_size;
 	for (size_t i = 0; i < r->plans.n; i++) {
 		struct task_plan *t = r->plans.v[i];
 
@@ -426,6 +435,11 @@ static int compile(struct restore *r, struct error *e)
 		plan_free(&r->plans.v[i]->plan);
 	r->plans.n = 0;
 	r->slots.n = 0;
+	r->frames_size = 0;
+	for (size_t i = 0; i < r->n_processes; i++) {
+		r->processes[i].frames = NULL;
+		r->processes[i].frames_end = 0;
+	}
 	for (size_t i = 0; i < r->n_processes; i++)
 		new_plan(r, PLAN_LEADER, &r->processes[i], r->processes[i].rec->id);
 	for (size_t i = 0; i < r->n_processes; i++) {
@@ -461,7 +475,7 @@ static uint64_t guess_size(const struct restore *r)
 		size += p->n_threads * 16384;
 		size += (p->mm->n_mappings * 4 + p->mm->n_extents + p->files->n_fds * 4) * 96;
 	}
-	return page_up(size);
+	return page_up(size) + stop_room(r, 16384);
 }
 
 int planner_run(struct restore *r, struct error *e)
@@ -474,7 +488,7 @@ int planner_run(struct restore *r, struct error *e)
 
 		if (rc < 0)
 			return rc;
-		r->region_size = room;
+		r->region_size = r->room = room;
 		rc = compile(r, e);
 		if (rc < 0)
 			return rc;
@@ -482,7 +496,7 @@ int planner_run(struct restore *r, struct error *e)
 			break;
 		room = r->region_size + 65536;
 	}
-	r->region_used = r->region_size;
+	r->region_used = r->region_size - r->frames_size;
 	r->region_size = room;
 	return 0;
 }

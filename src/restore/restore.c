@@ -162,6 +162,9 @@ static int bring_up(struct restore *r, struct error *e)
 	rc = run_outside(r, e);
 	if (rc < 0)
 		return rc;
+	rc = stop_prepare(r, e);
+	if (rc < 0)
+		return rc;
 	rc = slots_start(r, e);
 	if (rc < 0)
 		return rc;
@@ -198,7 +201,7 @@ static int restore_all(struct restore *r, int *status, struct error *e)
 	/* What is left takes microseconds, however long the rest took. */
 	r->deadline = deadline_in(10);
 	/* The tree is what it was, and is left alone whatever happens now. */
-	if (release_all(r, e) < 0)
+	if (stop_all(r, e) < 0 || release_all(r, e) < 0)
 		warn("%s; something of cr stays in its memory", e->text);
 	inform("restored: %zu processes, root %u", r->n_processes, r->processes[0].rec->id);
 	terminal_tell_size(r);

@@ -207,6 +207,12 @@ uint32_t restore_path_slot(struct restore *r, const char *path, int flags)
 	return 0;
 }
 
+void *restore_stop_frame(struct restore *r, uint32_t tid, size_t size, uint64_t *at)
+{
+	(void)r, (void)tid, (void)size, (void)at;
+	return NULL;
+}
+
 uint32_t restore_emit_fetch(struct restore *r, struct plan *p, uint32_t slot)
 {
 	(void)r;

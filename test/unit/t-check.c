@@ -345,6 +345,10 @@ BROKEN(root_has_parent, "the root task has a parent", f.process->parent = 110)
 BROKEN(second_root, "it has no parent", f.child->parent = 0)
 BROKEN(parent_missing, "no record of its parent 77", f.child->parent = 77)
 BROKEN(parent_is_itself, "1 processes do not descend", f.child->parent = 110)
+BROKEN(stop_signal_unknown, "signal 9 does not stop",
+       (f.child->has_stop_signal = true, f.child->stop_signal = 9))
+BROKEN(stop_told_alone, "a stop that there is not",
+       (f.child->has_stop_told = true, f.child->stop_told = true))
 BROKEN(exit_signal_large, "exit signal 65", f.child->exit_signal = 65)
 BROKEN(leader_not_first, "first thread is not the leader", f.process->threads[0] = 101)
 BROKEN(no_threads, "first thread is not the leader", f.process->n_threads = 0)
@@ -474,6 +478,8 @@ static CU_TestInfo tests[] = {
 	ROW(parent_missing),
 	ROW(parent_is_itself),
 	ROW(exit_signal_large),
+	ROW(stop_signal_unknown),
+	ROW(stop_told_alone),
 	ROW(leader_not_first),
 	ROW(no_threads),
 	ROW(thread_twice),
