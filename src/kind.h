@@ -29,7 +29,8 @@ struct host;    /* restore/host.h: what a plan may know of this machine and of c
 /* A description, seen through one of the descriptors that refer to it. */
 struct fd_view {
 	int pid, fd;
-	int proc;         /* /proc/PID/task/TID of a live thread */
+	int tid;          /* a live thread, for calls that take a number */
+	int proc;         /* /proc/PID/task/TID of that */
 	const char *link; /* text of the /proc link, " (deleted)" included */
 	struct stat st;
 	struct fdinfo info;
@@ -112,6 +113,7 @@ struct task_view {
 	const struct proc_stat *stat;
 	const struct proc_status *status;
 	uint32_t id;                    /* of the record */
+	bool speaks;                    /* it answers for its process */
 	const struct held_thread *held; /* NULL during probe */
 	/* Answers to the batch: what this kind's ask emitted, in its order. */
 	const struct plan *batch;
@@ -128,6 +130,9 @@ const void *task_answer_data(const struct task_view *v, uint64_t at);
 struct task_ops {
 	enum scope scope;
 	enum stage stage;
+	/* SCOPE_THREAD: there is one of a leader too that has exited before its threads; dump gets by
+	 * with what /proc says. */
+	bool of_exited;
 	/* Refuses by name, before the freeze and once more after it. Reads only. May be NULL. */
 	int (*probe)(const struct task_view *v, struct error *e);
 	/* Emits calls that the thread itself is to make (in the leader only, unless SCOPE_THREAD). May be NULL. */

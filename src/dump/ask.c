@@ -46,7 +46,7 @@ static void ask_stops(struct dump *d)
 
 		if (!p->stop_signal)
 			continue;
-		batch = &leader_of(p->parent)->batch;
+		batch = &speaker_of(p->parent)->batch;
 		p->told_at = plan_data(batch, NULL, sizeof(siginfo_t));
 		p->told_op =
 			plan_call_any(batch, SYS_waitid, arg_num(P_PID), arg_num((uint64_t)p->pid),
@@ -65,7 +65,7 @@ static void take_stops(struct dump *d)
 
 		if (!p->stop_signal)
 			continue;
-		t = leader_of(p->parent);
+		t = speaker_of(p->parent);
 		results =
 			(const void *)(p->parent->answers + plan_results_at(&t->batch, t->plan_at));
 		memcpy(&si, p->parent->answers + plan_data_at(&t->batch, t->plan_at) + p->told_at,
@@ -79,7 +79,7 @@ static void write_questions(struct dump *d, struct dump_thread *t)
 	struct asked *asked = arena_alloc(&d->arena, n_kinds * sizeof(*asked));
 
 	plan_init(&t->batch, &d->arena, (uint32_t)t->tid);
-	if (t == leader_of(t->process))
+	if (t == speaker_of(t->process))
 		ask_engine(&t->batch);
 	for (size_t i = 0; i < n_kinds; i++)
 		if (kind_is_of_thread(kinds[i], t) && kinds[i]->task->ask &&
@@ -107,7 +107,7 @@ static bool is_call_at(const struct dump_process *p, uint64_t place)
 {
 	uint8_t bytes[16];
 
-	return place && memory_read(p->pid, place, bytes, arch_call_size) == 0 &&
+	return place && memory_read(speaker_id(p), place, bytes, arch_call_size) == 0 &&
 	       !memcmp(bytes, arch_call_bytes, arch_call_size);
 }
 
@@ -121,7 +121,7 @@ static uint64_t find_in_mappings(const struct dump_process *p, bool vdso)
 			continue;
 		if ((mapping_sort(v) == MAPPING_VDSO) != vdso || mapping_sort(v) == MAPPING_NONE)
 			continue;
-		at = memory_find(p->pid, v->start, v->end, arch_call_bytes, arch_call_size);
+		at = memory_find(speaker_id(p), v->start, v->end, arch_call_bytes, arch_call_size);
 		if (at)
 			return at;
 	}
@@ -227,7 +227,7 @@ static int check_report(const struct dump_process *p, struct error *e)
 
 static void take_engine(struct dump_process *p)
 {
-	const struct dump_thread *t = leader_of(p);
+	const struct dump_thread *t = speaker_of(p);
 	const int64_t *results =
 		(const void *)(p->answers + plan_results_at(&t->batch, t->plan_at));
 

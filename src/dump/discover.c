@@ -19,6 +19,8 @@ static void process_close(struct dump_process *p)
 {
 	vec_each(t, &p->threads)
 		thread_close(*t);
+	if (p->exited)
+		thread_close(p->exited);
 	vec_free(&p->threads);
 	vec_free(&p->fds);
 	maps_free(&p->maps);
@@ -50,29 +52,39 @@ int thread_read(struct dump *d, struct dump_thread *t, struct error *e)
 	return rc;
 }
 
+static int open_thread(const struct dump_process *p, int tid, struct error *e)
+{
+	char path[32];
+	int dir;
+
+	snprintf(path, sizeof(path), "task/%d", tid);
+	dir = openat(p->dir, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return fail(e, errno == ENOENT ? ESRCH : errno, "thread %d", tid);
+	return dir;
+}
+
 /* -ESRCH: there is no such thread (any more). */
 static int thread_add(struct dump *d, struct dump_process *p, int tid, struct dump_thread **out,
 		      struct error *e)
 {
-	struct dump_thread *t;
-	char path[32];
+	int dir = open_thread(p, tid, e);
 
-	snprintf(path, sizeof(path), "task/%d", tid);
-	auto_fd dir = openat(p->dir, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
-		return fail(e, errno == ENOENT ? ESRCH : errno, "thread %d", tid);
-	t = arena_alloc(&d->arena, sizeof(*t));
-	*t = (struct dump_thread){ .process = p, .tid = tid, .dir = take_fd(&dir) };
-	*vec_add(&p->threads) = t;
-	*out = t;
+		return dir;
+	*out = arena_alloc(&d->arena, sizeof(**out));
+	**out = (struct dump_thread){ .process = p, .tid = tid, .dir = dir };
+	*vec_add(&p->threads) = *out;
 	return 0;
 }
 
-static int open_process(struct dump_process *p, struct error *e)
+/* /proc/TID is there for every thread, and shows the process as that thread has it. */
+static int open_process(struct dump_process *p, int tid, struct error *e)
 {
 	char path[32];
 
-	snprintf(path, sizeof(path), "/proc/%d", p->pid);
+	fd_cleanup(&p->dir);
+	snprintf(path, sizeof(path), "/proc/%d", tid);
 	p->dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (p->dir < 0 && errno == ENOENT)
 		return fail(e, ESRCH, "process %d", p->pid);
@@ -84,7 +96,7 @@ static int open_process(struct dump_process *p, struct error *e)
 /* /proc/TID is there for every thread, though it is not listed. */
 static int check_is_process(struct dump_process *p, struct error *e)
 {
-	const struct dump_thread *t = leader_of(p);
+	const struct dump_thread *t = speaker_of(p);
 
 	if (t->status.tgid != p->pid)
 		return fail(e, 0, "%d is a thread of process %d; a process is saved as a whole",
@@ -98,12 +110,60 @@ static int check_is_process(struct dump_process *p, struct error *e)
 	return 0;
 }
 
+/* Of the leader's there is none that gives descriptors when it has exited; of a thread since 6.9. */
 static int open_pidfd(struct dump_process *p, struct error *e)
 {
-	p->pidfd = sys_pidfd_open(p->pid, 0);
+	bool leader = !p->exited;
+
+	fd_cleanup(&p->pidfd);
+	p->pidfd = sys_pidfd_open(speaker_id(p), leader ? 0 : PIDFD_THREAD);
+	if (p->pidfd == -EINVAL && !leader)
+		return 0;
 	if (p->pidfd < 0)
 		return fail(e, -p->pidfd, "open a pidfd of process %d", p->pid);
 	return 0;
+}
+
+/* What is two folders above the thread's is then the process as this thread has it. */
+static int turn_to_speaker(struct dump_process *p, struct error *e)
+{
+	struct dump_thread *t = speaker_of(p);
+	int rc = open_process(p, t->tid, e);
+
+	if (rc < 0)
+		return rc;
+	fd_cleanup(&t->dir);
+	t->dir = open_thread(p, t->tid, e);
+	return t->dir < 0 ? t->dir : 0;
+}
+
+/* The leader has exited: what it left is told by its entry in /proc, all else by another thread. */
+static int take_exited(struct dump *d, struct dump_process *p, struct error *e)
+{
+	struct pids tids = { 0 };
+	struct dump_thread *t = NULL;
+	int rc = proc_threads(p->dir, &tids, e);
+
+	p->exited = speaker_of(p);
+	p->threads.n = 0;
+	for (size_t i = 0; i < tids.list.n && rc >= 0 && !t; i++) {
+		if (tids.list.v[i] == p->pid)
+			continue;
+		rc = thread_add(d, p, tids.list.v[i], &t, e);
+		if (rc == -ESRCH)
+			rc = 0;
+	}
+	vec_free(&tids.list);
+	if (rc >= 0 && !t)
+		rc = fail(e, ESRCH, "process %d", p->pid);
+	if (rc >= 0)
+		rc = turn_to_speaker(p, e);
+	return rc < 0 ? rc : thread_read(d, t, e);
+}
+
+static bool has_exited(const struct dump_thread *t)
+{
+	return t->tid == t->process->pid && t->stat.state == 'Z' && t->status.threads > 1;
 }
 
 static int process_add(struct dump *d, int pid, struct dump_process *parent,
@@ -114,7 +174,7 @@ static int process_add(struct dump *d, int pid, struct dump_process *parent,
 	int rc;
 
 	*p = (struct dump_process){ .pid = pid, .parent = parent, .dir = -1, .pidfd = -1 };
-	rc = open_process(p, e);
+	rc = open_process(p, pid, e);
 	if (rc < 0)
 		return rc;
 	rc = thread_add(d, p, pid, &leader, e);
@@ -124,6 +184,8 @@ static int process_add(struct dump *d, int pid, struct dump_process *parent,
 		rc = thread_read(d, leader, e);
 	if (rc >= 0)
 		rc = check_is_process(p, e);
+	if (rc >= 0 && has_exited(leader))
+		rc = take_exited(d, p, e);
 	if (rc >= 0)
 		rc = open_pidfd(p, e);
 	if (rc < 0) {
@@ -141,11 +203,11 @@ static int add_threads(struct dump *d, struct dump_process *p, struct error *e)
 	struct dump_thread *t;
 	int rc;
 
-	if (leader_of(p)->status.threads <= 1)
+	if (speaker_of(p)->status.threads <= 1)
 		return 0;
 	rc = proc_threads(p->dir, &tids, e);
 	for (size_t i = 0; i < tids.list.n && rc >= 0; i++) {
-		if (tids.list.v[i] == p->pid)
+		if (tids.list.v[i] == p->pid || tids.list.v[i] == speaker_id(p))
 			continue;
 		rc = thread_add(d, p, tids.list.v[i], &t, e);
 		if (rc == -ESRCH)
@@ -221,7 +283,7 @@ static struct dump_thread *find_thread(struct dump_process *p, int tid)
 /* A number can have changed hands between the discovery and the freeze. */
 static int check_same(struct dump_process *p, struct error *e)
 {
-	int rc = sys_pidfd_send_signal(p->pidfd, 0, NULL, 0);
+	int rc = p->pidfd < 0 ? 0 : sys_pidfd_send_signal(p->pidfd, 0, NULL, 0);
 
 	if (rc < 0)
 		return fail(e, -rc, "process %d", p->pid);
@@ -258,10 +320,33 @@ static void drop_threads(struct dump_process *p)
 	vec_each(t, &p->threads) {
 		if ((*t)->held)
 			p->threads.v[n++] = *t;
+		else if ((*t)->tid == p->pid && !p->exited)
+			p->exited = *t;
 		else
 			thread_close(*t);
 	}
 	p->threads.n = n;
+}
+
+/* The one that spoke until now may have exited. */
+static int renew_speaker(struct dump *d, struct dump_process *p, struct error *e)
+{
+	int rc = 0;
+
+	if (!p->exited)
+		return 0;
+	rc = thread_read(d, p->exited, e);
+	if (rc >= 0)
+		rc = turn_to_speaker(p, e);
+	return rc < 0 ? rc : open_pidfd(p, e);
+}
+
+static bool is_held(const struct dump_process *p)
+{
+	vec_each(t, &p->threads)
+		if ((*t)->held)
+			return true;
+	return false;
 }
 
 static void drop_processes(struct dump *d)
@@ -269,7 +354,7 @@ static void drop_processes(struct dump *d)
 	size_t n = 0;
 
 	vec_each(p, &d->processes) {
-		if (leader_of(*p)->held)
+		if (is_held(*p))
 			d->processes.v[n++] = *p;
 		else
 			process_close(*p);
@@ -285,11 +370,11 @@ static int set_parents(struct dump *d, struct error *e)
 		int rc = check_same(p, e);
 
 		if (rc >= 0)
-			rc = thread_read(d, leader_of(p), e);
+			rc = thread_read(d, speaker_of(p), e);
 		if (rc < 0)
 			return rc;
 		if (i)
-			p->parent = find_process(d, leader_of(p)->stat.ppid);
+			p->parent = find_process(d, speaker_of(p)->stat.ppid);
 		if (i && !p->parent)
 			return fail(e, 0, "process %d has left the tree; try again", p->pid);
 	}
@@ -331,9 +416,12 @@ int discover_held(struct dump *d, struct error *e)
 	if (rc < 0)
 		return rc;
 	drop_processes(d);
-	vec_each(p, &d->processes)
-		drop_threads(*p);
-	rc = set_parents(d, e);
+	for (size_t i = 0; i < d->processes.n && rc >= 0; i++) {
+		drop_threads(d->processes.v[i]);
+		rc = renew_speaker(d, d->processes.v[i], e);
+	}
+	if (rc >= 0)
+		rc = set_parents(d, e);
 	sort_by_depth(d);
 	return rc;
 }

@@ -73,6 +73,22 @@ static char state_of(const struct held *h)
 	return stat.state;
 }
 
+/* The link count of the folder `task` less 2: one call in place of a listing. A leader that has exited
+ * before its threads counts. */
+static uint32_t n_threads(int pid)
+{
+	char path[32];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	return stat(path, &st) == 0 && st.st_nlink > 2 ? (uint32_t)st.st_nlink - 2 : 0;
+}
+
+static int zombie(int pid, struct error *e)
+{
+	return fail(e, 0, "process %d is a zombie now, and zombies cannot be saved yet", pid);
+}
+
 /* A leader is missed; that another thread has ended meanwhile is nothing. */
 static int gone(struct freezer *f, struct held *h, struct error *e)
 {
@@ -82,11 +98,13 @@ static int gone(struct freezer *f, struct held *h, struct error *e)
 	set_known(f, h->thread.tid, false);
 	if (h->thread.tid != h->pid)
 		return 0;
+	if (state == 'Z' && n_threads(h->pid) > 1) {
+		h->is_exited = true;
+		set_known(f, h->thread.tid, true);
+		return 0;
+	}
 	if (state == 'Z')
-		return fail(e, 0,
-			    "process %d is a zombie now, or only its first thread has exited; "
-			    "neither can be saved yet",
-			    h->pid);
+		return zombie(h->pid, e);
 	if (h->pid == f->page->root)
 		return fail(e, ESRCH, "process %d ended before it could be stopped", h->pid);
 	return 0;
@@ -126,9 +144,9 @@ static int abort_sequence(struct held *h, struct error *e)
 
 	if (!t->rseq_address)
 		return 0;
-	rc = memory_read(h->pid, t->rseq_address + 8, &at, sizeof(at));
+	rc = memory_read(t->tid, t->rseq_address + 8, &at, sizeof(at));
 	if (rc >= 0 && at)
-		rc = memory_read(h->pid, at, &cs, sizeof(cs));
+		rc = memory_read(t->tid, at, &cs, sizeof(cs));
 	if (rc < 0)
 		return fail(e, -rc, "read the rseq area of thread %d", t->tid);
 	if (at && arch_ip(t->regs) - cs.start < cs.length)
@@ -207,22 +225,20 @@ static int stop_new(struct freezer *f, struct error *e)
 
 /* --- looking for more ------------------------------------------------------------------------------ */
 
-/* The number of threads is the link count of the folder `task` less 2: one call in place of a listing. */
 static int find_threads(struct freezer *f, int pid, struct error *e)
 {
 	const struct holder_page *page = f->page;
 	uint32_t n = 0;
 	char path[32];
-	struct stat st;
 	struct pids tids = { 0 };
 	int rc, more = 0;
 
 	for (uint32_t i = 0; i < page->n_held; i++)
-		n += page->held[i].pid == pid && !page->held[i].is_gone;
-	snprintf(path, sizeof(path), "/proc/%d/task", pid);
-	if (stat(path, &st) == 0 && st.st_nlink == n + 2)
+		n += page->held[i].pid == pid &&
+		     (!page->held[i].is_gone || page->held[i].is_exited);
+	if (n_threads(pid) == n)
 		return 0;
-	path[strlen(path) - strlen("/task")] = '\0';
+	snprintf(path, sizeof(path), "/proc/%d", pid);
 	auto_fd dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return 0;
@@ -266,22 +282,42 @@ static int find_more(struct freezer *f, struct error *e)
 {
 	const struct holder_page *page = f->page;
 	uint32_t n = page->n_held;
-	int more = 0, rc;
+	int more = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
 		const struct held *h = &page->held[i];
+		int rc = 0;
 
-		if (h->is_gone)
-			continue;
-		rc = h->thread.tid == h->pid ? find_threads(f, h->pid, e) : 0;
+		if (i == 0 || page->held[i - 1].pid != h->pid)
+			rc = find_threads(f, h->pid, e);
 		more |= rc > 0;
-		if (rc >= 0)
+		if (rc >= 0 && !h->is_gone)
 			rc = find_children(f, h, e);
 		if (rc < 0)
 			return rc;
 		more |= rc > 0;
 	}
 	return more;
+}
+
+/* One of each process: its leader or, when that has exited, some other. */
+static int choose_speakers(struct holder_page *page, struct error *e)
+{
+	for (uint32_t i = 0; i < page->n_held; i++) {
+		struct held *h = &page->held[i];
+		uint32_t k = 0;
+
+		if (!h->is_gone && h->thread.tid == h->pid)
+			h->speaks = true;
+		if (!h->is_exited)
+			continue;
+		while (k < page->n_held && (page->held[k].pid != h->pid || page->held[k].is_gone))
+			k++;
+		if (k == page->n_held)
+			return zombie(h->pid, e);
+		page->held[k].speaks = true;
+	}
+	return 0;
 }
 
 /* A pass that finds nothing new, when all that is known stands still, ends it. */
@@ -298,7 +334,7 @@ int freeze_tree(struct holder_page *page, const struct trace_watch *w, struct er
 		if (rc >= 0)
 			rc = find_more(&f, e);
 	} while (rc > 0);
-	return rc;
+	return rc < 0 ? rc : choose_speakers(page, e);
 }
 
 /* --- filters of system calls ------------------------------------------------------------------------ */

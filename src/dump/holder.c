@@ -29,18 +29,18 @@ enum order {
 
 /* --- in the holder ------------------------------------------------------------------------------- */
 
-static bool is_leader(const struct held *h)
+static bool speaks(const struct held *h)
 {
-	return h->is_seized && !h->is_gone && h->thread.tid == h->pid;
+	return h->is_seized && !h->is_gone && h->speaks;
 }
 
-static bool is_stopped(int pid)
+static bool is_stopped(int tid)
 {
 	char path[32];
 	auto_buf text = { 0 };
 	const char *p;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
 	if (fd_read_record(AT_FDCWD, path, &text) < 0)
 		return true;
 	p = strrchr(text.p, ')');
@@ -50,7 +50,7 @@ static bool is_stopped(int pid)
 /* A job-control stop takes effect after the detach, some time. */
 static void await_stopped(const struct held *h, struct deadline d)
 {
-	while (!is_stopped(h->pid) && !deadline_is_over(d))
+	while (!is_stopped(h->thread.tid) && !deadline_is_over(d))
 		usleep(200);
 }
 
@@ -69,14 +69,14 @@ static void let_go(struct holder_page *page)
 			trace_detach(page->held[i].thread.tid);
 	page->n_held = 0;
 	for (uint32_t i = 0; i < n; i++)
-		if (is_leader(&page->held[i]) && page->held[i].thread.stop_signal)
+		if (speaks(&page->held[i]) && page->held[i].thread.stop_signal)
 			await_stopped(&page->held[i], d);
 }
 
 static void signal_all(struct holder_page *page, int signal)
 {
 	for (uint32_t i = 0; i < page->n_held; i++)
-		if (is_leader(&page->held[i]))
+		if (speaks(&page->held[i]))
 			kill(page->held[i].pid, signal);
 }
 
@@ -87,7 +87,7 @@ static int kill_all(struct holder_page *page, struct image_writer *writer, struc
 	struct trace_watch w = { deadline_in(WAIT_SECONDS), -1 };
 
 	for (uint32_t i = 0; i < page->n_held; i++)
-		if (is_leader(&page->held[i]))
+		if (speaks(&page->held[i]))
 			(void)!trace_set_exitkill(page->held[i].thread.tid);
 	signal_all(page, SIGKILL);
 	image_remove_replaced(writer);
@@ -105,11 +105,11 @@ static void stop_all(struct holder_page *page)
 	uint32_t n = page->n_held;
 
 	for (uint32_t i = 0; i < n; i++)
-		if (is_leader(&page->held[i]) && !page->held[i].thread.stop_signal)
+		if (speaks(&page->held[i]) && !page->held[i].thread.stop_signal)
 			kill(page->held[i].pid, SIGSTOP);
 	let_go(page);
 	for (uint32_t i = 0; i < n; i++)
-		if (is_leader(&page->held[i]))
+		if (speaks(&page->held[i]))
 			await_stopped(&page->held[i], d);
 }
 

@@ -25,7 +25,9 @@ struct held {
 	int pid;
 	bool is_seized;
 	bool is_gone;
-	bool is_read; /* stopped, and thread is filled in */
+	bool is_exited; /* gone, and the leader of threads that live on */
+	bool speaks;    /* one of each process that is held */
+	bool is_read;   /* stopped, and thread is filled in */
 };
 
 #define HOLDER_MAX_THREADS 32768u

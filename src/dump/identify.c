@@ -54,7 +54,7 @@ static int compare(const void *pa, const void *pb, void *arg)
 
 	if (c || a == b || s->rc < 0)
 		return c;
-	c = sys_kcmp(a->view.pid, b->view.pid, KCMP_FILE, (unsigned long)a->view.fd,
+	c = sys_kcmp(a->view.tid, b->view.tid, KCMP_FILE, (unsigned long)a->view.fd,
 		     (unsigned long)b->view.fd);
 	if (c < 0 || c > 2)
 		s->rc = c < 0 ? c : -EINVAL;
@@ -114,6 +114,12 @@ static int duplicate(struct description *desc, struct error *e)
 	struct fd_view *v = &desc->view;
 
 	v->dup = sys_pidfd_getfd(desc->process->pidfd, v->fd);
+	if (v->dup == -EBADF && desc->process->pidfd < 0)
+		return fail(
+			e, 0,
+			"task %d: fd %d: this kernel gives no descriptor of a process whose first thread has "
+			"exited (PIDFD_THREAD, since 6.9)",
+			v->pid, v->fd);
 	if (v->dup < 0)
 		return fail(e, -v->dup, "task %d: fd %d: duplicate (pidfd_getfd)", v->pid, v->fd);
 	return 0;

@@ -47,13 +47,16 @@ struct dump_fd {
 struct dump_process {
 	int pid;
 	struct dump_process *parent; /* NULL: the root */
-	int dir;                     /* /proc/PID */
+	int dir;                     /* /proc/TID of the speaker, which is /proc/PID */
 	int pidfd;
-	vec(struct dump_thread *) threads; /* the leader first */
-	size_t next_held;                  /* the thread that the holder's list should have next */
-	struct buf smaps;                  /* not parsed yet; empty: not read yet */
-	struct maps maps;                  /* as smaps tells */
-	char *exe;                         /* the path of the executable */
+	/* All that live, the one first that speaks for the process: the leader, or some thread when the
+	 * leader has exited before the others. */
+	vec(struct dump_thread *) threads;
+	struct dump_thread *exited; /* such a leader, of which only /proc tells something; NULL */
+	size_t next_held;           /* the thread that the holder's list should have next */
+	struct buf smaps;           /* not parsed yet; empty: not read yet */
+	struct maps maps;           /* as smaps tells */
+	char *exe;                  /* the path of the executable */
 	struct stat exe_stat;
 	vec(struct dump_fd) fds; /* ascending */
 	int stop_signal;         /* in a job-control stop by this one; 0: not */
@@ -109,9 +112,16 @@ struct dump {
 	bool frozen;
 };
 
-static inline struct dump_thread *leader_of(const struct dump_process *p)
+/* The thread that is asked for what its process has: a leader that has exited has neither memory nor
+ * descriptors any more. */
+static inline struct dump_thread *speaker_of(const struct dump_process *p)
 {
 	return p->threads.v[0];
+}
+/* Its number, for calls that take one: that of the process while the leader lives. */
+static inline int speaker_id(const struct dump_process *p)
+{
+	return speaker_of(p)->tid;
 }
 
 /* --- discover.c -------------------------------------------------------------------------------- */

@@ -47,7 +47,7 @@ static int fill_vdso(struct dump *d, const struct dump_process *p, const struct 
 	if (size > MAX_VDSO)
 		return fail(e, 0, "a vDSO of %zu bytes", size);
 	image = mem_alloc(size);
-	rc = memory_read(p->pid, v->start, image, size);
+	rc = memory_read(speaker_id(p), v->start, image, size);
 	if (rc < 0)
 		return fail(e, -rc, "task %d: read the vDSO", p->pid);
 	m->has_vdso_size = m->has_vdso_build_id = true;
@@ -86,7 +86,7 @@ int manifest_begin(struct dump *d, Manifest *m, struct error *e)
 int manifest_fill(struct dump *d, Manifest *m, struct error *e)
 {
 	const struct dump_process *root = d->processes.v[0];
-	const struct held_thread *held = leader_of(root)->held;
+	const struct held_thread *held = speaker_of(root)->held;
 
 	m->realtime_ns = d->realtime;
 	m->monotonic_ns = d->monotonic;

@@ -129,7 +129,7 @@ static void fill_extents(struct dump *d, const struct page_list *pages, Mm *mm)
 
 static int fill_fields(struct dump *d, const struct dump_process *p, Mm *mm, struct error *e)
 {
-	const struct proc_stat *s = &leader_of(p)->stat;
+	const struct proc_stat *s = &speaker_of(p)->stat;
 	auto_buf auxv = { 0 };
 	int rc = fd_read_record(p->dir, "auxv", &auxv);
 

@@ -199,7 +199,7 @@ int pages_save(struct dump *d, struct dump_process *p, struct page_list *out, st
 	r->d = d;
 	r->out = out;
 	r->maps = &p->maps;
-	r->pid = p->pid;
+	r->pid = speaker_id(p);
 	r->mem = mem;
 	r->buffer = buffer;
 	r->error = e;

@@ -35,7 +35,7 @@ int verdict(struct dump *d, struct object o, int rc, struct error *e, const char
 
 bool kind_is_of_thread(const struct kind *k, const struct dump_thread *t)
 {
-	return k->task && (k->task->scope == SCOPE_THREAD || t == leader_of(t->process));
+	return k->task && (k->task->scope == SCOPE_THREAD || t == speaker_of(t->process));
 }
 
 /* Nothing of these is shared between processes (that is refused), so each has the number of its process. */
@@ -54,6 +54,7 @@ void view_of_thread(const struct dump_thread *t, const struct kind *k, struct ta
 		.status = &t->status,
 		.id = (uint32_t)(k->task->scope == SCOPE_THREAD ? t->tid : pid),
 		.held = t->held,
+		.speaks = t == speaker_of(t->process),
 	};
 	if (!asked)
 		return;
@@ -111,7 +112,7 @@ static int probe_process(struct dump *d, struct dump_process *p, unsigned int pa
 	int rc = parts & PROBE_TASKS ? probe_threads(d, p, e) : 0;
 
 	/* A zombie has nothing else. */
-	if (rc < 0 || leader_of(p)->stat.state == 'Z')
+	if (rc < 0 || speaker_of(p)->stat.state == 'Z')
 		return rc;
 	if (parts & PROBE_MEMORY)
 		rc = probe_mappings(d, p, e);
@@ -149,7 +150,7 @@ static int check_shared(struct dump *d, const struct dump_process *a, const stru
 	struct object o = { "task", b->pid, b->pid };
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-		int rc = sys_kcmp(a->pid, b->pid, parts[i].type, 0, 0);
+		int rc = sys_kcmp(speaker_id(a), speaker_id(b), parts[i].type, 0, 0);
 
 		if (rc == -ESRCH)
 			return rc;
@@ -161,7 +162,8 @@ static int check_shared(struct dump *d, const struct dump_process *a, const stru
 			rc = fail(e, 0, "shares its %s with process %d, which cannot be saved yet",
 				  parts[i].name, a->pid);
 		if (rc < 0)
-			return verdict(d, o, rc, e, "%s", d->report ? leader_of(b)->stat.comm : "");
+			return verdict(d, o, rc, e, "%s",
+				       d->report ? speaker_of(b)->stat.comm : "");
 	}
 	return 0;
 }
@@ -174,7 +176,7 @@ static int check_all_shared(struct dump *d, struct error *e)
 		for (size_t k = 0; k < i && rc >= 0; k++) {
 			const struct dump_process *a = d->processes.v[k], *b = d->processes.v[i];
 
-			if (leader_of(a)->stat.state != 'Z' && leader_of(b)->stat.state != 'Z')
+			if (speaker_of(a)->stat.state != 'Z' && speaker_of(b)->stat.state != 'Z')
 				rc = check_shared(d, a, b, e);
 			if (rc == -ESRCH && !d->frozen)
 				rc = 0;

@@ -22,10 +22,12 @@ static int read_view(struct dump *d, struct dump_process *p, int fd, struct fd_v
 		     struct error *e)
 {
 	char path[32];
-	int dir = leader_of(p)->dir, rc;
+	int dir = speaker_of(p)->dir, rc;
 
 	snprintf(path, sizeof(path), "fd/%d", fd);
-	*v = (struct fd_view){ .pid = p->pid, .fd = fd, .proc = dir, .dup = -1 };
+	*v = (struct fd_view){
+		.pid = p->pid, .tid = speaker_id(p), .fd = fd, .proc = dir, .dup = -1
+	};
 	v->in_tree = in_tree;
 	v->engine = d;
 	v->link = fd_readlink(&d->arena, dir, path);
@@ -116,7 +118,7 @@ static int add_fd(struct dump *d, struct dump_process *p, int fd, struct error *
 int probe_fds(struct dump *d, struct dump_process *p, struct error *e)
 {
 	struct pids list = { 0 };
-	int rc = proc_fds(leader_of(p)->dir, &list, e);
+	int rc = proc_fds(speaker_of(p)->dir, &list, e);
 
 	p->fds.n = 0;
 	for (size_t i = 0; i < list.list.n && rc >= 0; i++)

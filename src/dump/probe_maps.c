@@ -162,7 +162,7 @@ static int check_class(const struct dump_process *p, const char *exe, struct err
 
 		if (v->offset || strcmp(v->name, exe) || !(v->prot & 1))
 			continue;
-		if (memory_read(p->pid, v->start, ident, sizeof(ident)) < 0)
+		if (memory_read(speaker_id(p), v->start, ident, sizeof(ident)) < 0)
 			return 0;
 		if (!memcmp(ident, ELFMAG, SELFMAG) && ident[EI_CLASS] != ELFCLASS64)
 			return fail(e, 0, "is a 32-bit program; only 64-bit ones can be saved");

@@ -12,15 +12,11 @@
 
 static int check_state(const struct dump *d, struct dump_thread *t, struct error *e)
 {
-	bool is_leader = t == leader_of(t->process);
-
 	if (t->stat.state == 'Z' || t->stat.state == 'X') {
-		if (!is_leader)
+		if (t->tid != t->process->pid)
 			return fail(e, ESRCH, "has exited");
 		if (t->status.threads > 1)
-			return fail(e, 0,
-				    "its first thread has exited while others run, which cannot be "
-				    "saved yet");
+			return fail(e, 0, "has exited while it was looked at; try again");
 		return fail(e, 0,
 			    "is a zombie: its parent (%d) has not waited for it yet, and zombies "
 			    "cannot be saved yet",
@@ -57,9 +53,9 @@ static int check_seccomp(const struct dump *d, struct dump_thread *t, struct err
 /* At the restore there is one terminal, and it becomes that of the root's session. */
 static int check_terminal(const struct dump *d, struct dump_thread *t, struct error *e)
 {
-	const struct proc_stat *root = &leader_of(d->processes.v[0])->stat;
+	const struct proc_stat *root = &speaker_of(d->processes.v[0])->stat;
 
-	if (t != leader_of(t->process) || !t->stat.tty_nr || t->stat.sid == root->sid)
+	if (t != speaker_of(t->process) || !t->stat.tty_nr || t->stat.sid == root->sid)
 		return 0;
 	return fail(
 		e, 0,
@@ -96,7 +92,7 @@ void probe_read_namespaces(struct dump *d)
  */
 static bool is_worth_it(const struct dump *d, const struct dump_thread *t)
 {
-	return d->frozen || d->report || t == leader_of(t->process);
+	return d->frozen || d->report || t == speaker_of(t->process);
 }
 
 /* After unshare(CLONE_NEWPID) the link of the new namespace cannot be read until a child is in there. */
@@ -124,7 +120,7 @@ static int fail_namespace(const struct dump_thread *t, const char *name, int cod
 
 static int check_namespaces(const struct dump *d, struct dump_thread *t, struct error *e)
 {
-	bool is_leader = t == leader_of(t->process);
+	bool is_leader = t == speaker_of(t->process);
 	size_t end = is_leader ? N_NAMESPACES : END_OF_THREAD;
 	char text[64];
 
@@ -156,14 +152,15 @@ static int check_shared(const struct dump *d, struct dump_thread *t, struct erro
 	int files, fs;
 
 	(void)d;
-	if (t == leader_of(t->process))
+	if (t == speaker_of(t->process))
 		return 0;
-	files = sys_kcmp(t->process->pid, t->tid, KCMP_FILES, 0, 0);
-	fs = sys_kcmp(t->process->pid, t->tid, KCMP_FS, 0, 0);
+	files = sys_kcmp(speaker_id(t->process), t->tid, KCMP_FILES, 0, 0);
+	fs = sys_kcmp(speaker_id(t->process), t->tid, KCMP_FS, 0, 0);
 	if (files == -ENOSYS)
 		return fail(e, ENOSYS, "kcmp (CONFIG_KCMP)");
 	if (files < 0 || fs < 0)
-		return fail(e, files < 0 ? -files : -fs, "compare with thread %d", t->process->pid);
+		return fail(e, files < 0 ? -files : -fs, "compare with thread %d",
+			    speaker_id(t->process));
 	if (files)
 		return fail(e, 0,
 			    "has a descriptor table of its own within its process (CLONE_FILES "

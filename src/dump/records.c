@@ -38,14 +38,14 @@ int records_put(struct dump *d, const struct record_type *type, const ProtobufCM
 
 static int put_process(struct dump *d, const struct dump_process *p, struct error *e)
 {
-	const struct proc_stat *s = &leader_of(p)->stat;
+	const struct proc_stat *s = &speaker_of(p)->stat;
 	Process m = PROCESS__INIT;
 
 	m.id = (uint32_t)p->pid;
 	m.parent = p->parent ? (uint32_t)p->parent->pid : 0;
 	m.group = (uint32_t)s->pgid;
 	m.session = (uint32_t)s->sid;
-	m.exit_signal = (uint32_t)s->exit_signal;
+	m.exit_signal = (uint32_t)(p->exited ? &p->exited->stat : s)->exit_signal;
 	m.has_terminal = s->tty_nr != 0;
 	m.terminal = (uint32_t)s->tty_nr;
 	m.has_foreground = !p->parent && s->tty_nr && s->tpgid > 0;
@@ -53,7 +53,9 @@ static int put_process(struct dump *d, const struct dump_process *p, struct erro
 	m.has_stop_signal = p->stop_signal;
 	m.stop_signal = (uint32_t)p->stop_signal;
 	m.has_stop_told = m.stop_told = p->stop_told;
-	m.threads = arena_alloc(&d->arena, p->threads.n * sizeof(*m.threads));
+	m.threads = arena_alloc(&d->arena, (p->threads.n + 1) * sizeof(*m.threads));
+	if (p->exited)
+		m.threads[m.n_threads++] = (uint32_t)p->pid;
 	vec_each(t, &p->threads)
 		m.threads[m.n_threads++] = (uint32_t)(*t)->tid;
 	return records_put(d, &record_process, &m.base, e);
@@ -67,6 +69,8 @@ static int put_thread(struct dump *d, const struct dump_thread *t, struct error 
 
 	m.id = (uint32_t)t->tid;
 	m.process = m.mm = m.files = m.fs = m.sighand = pid;
+	m.has_exit_status = t == t->process->exited;
+	m.exit_status = m.has_exit_status ? (uint32_t)t->stat.exit_code >> 8 & 0xff : 0;
 	return records_put(d, &record_thread, &m.base, e);
 }
 
@@ -92,7 +96,8 @@ static int put_task(struct dump *d, const struct dump_thread *t, struct error *e
 	int rc = put_thread(d, t, e);
 
 	for (size_t i = 0; i < n_kinds && rc >= 0; i++)
-		if (kind_is_of_thread(kinds[i], t))
+		if (t == t->process->exited ? kinds[i]->task && kinds[i]->task->of_exited
+					    : kind_is_of_thread(kinds[i], t))
 			rc = put_state(d, t, kinds[i], e);
 	return rc;
 }
@@ -105,9 +110,10 @@ static bool is_in_tree(const struct dump *d, const struct f_owner_ex *owner)
 
 	vec_each(p, &d->processes) {
 		leader = leader || (*p)->pid == owner->pid;
-		member = member || leader_of(*p)->stat.pgid == owner->pid;
+		member = member || speaker_of(*p)->stat.pgid == owner->pid;
 		vec_each(t, &(*p)->threads) {
-			if (owner->type != F_OWNER_PGRP && (*t)->tid == owner->pid)
+			if (owner->type != F_OWNER_PGRP &&
+			    ((*t)->tid == owner->pid || (*p)->pid == owner->pid))
 				return true;
 		}
 	}
@@ -186,6 +192,8 @@ static int put_of_process(struct dump *d, const struct dump_process *p, struct e
 {
 	int rc = put_process(d, p, e);
 
+	if (rc >= 0 && p->exited)
+		rc = put_task(d, p->exited, e);
 	for (size_t i = 0; i < p->threads.n && rc >= 0; i++)
 		rc = put_task(d, p->threads.v[i], e);
 	return rc < 0 ? rc : put_table(d, p, e);

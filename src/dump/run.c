@@ -68,7 +68,7 @@ static int look_at_memory(void *dump, struct error *e)
  */
 static void step_aside(const struct dump *d)
 {
-	int processor = leader_of(d->processes.v[0])->stat.processor;
+	int processor = speaker_of(d->processes.v[0])->stat.processor;
 	cpu_set_t set;
 
 	if (sched_getaffinity(0, sizeof(set), &set))
@@ -183,7 +183,7 @@ static int read_signals(struct dump *d, struct error *e)
 			struct held_thread *h = (*t)->held;
 
 			h->pending.wanted = s->sig_pending != 0;
-			h->shared.wanted = s->shared_pending && *t == leader_of(*p);
+			h->shared.wanted = s->shared_pending && *t == speaker_of(*p);
 			any = any || h->pending.wanted || h->shared.wanted;
 		}
 	}

@@ -41,6 +41,7 @@ static int emit(struct restore *r, struct plan *p, const void *record, uint32_t 
 static const struct task_ops ops = {
 	.scope = SCOPE_THREAD,
 	.stage = STAGE_LIBC,
+	.of_exited = true,
 	.dump = dump,
 	.emit = emit,
 };

@@ -145,7 +145,7 @@ static int check_place(struct dump *d, const struct task_view *v, const Context 
 	unsigned int n = frame_places(sp, m, f);
 	int rc;
 
-	if (n && is_readable(v->pid, f[0].at, f[0].end - 1))
+	if (n && is_readable(v->tid, f[0].at, f[0].end - 1))
 		return 0;
 	rc = check_maps(d, v, f, n, e);
 	if (rc < 0)
@@ -170,13 +170,13 @@ static int abort_rseq(const struct task_view *v, uint64_t *regs, struct error *e
 
 	if (!v->held->rseq_address)
 		return 0;
-	if (process_vm_readv(v->pid, &to, 1, &from, 1, 0) != sizeof(at))
+	if (process_vm_readv(v->tid, &to, 1, &from, 1, 0) != sizeof(at))
 		return fail(e, errno, "read its rseq area");
 	if (!at)
 		return 0;
 	to = (struct iovec){ &cs, sizeof(cs) };
 	from = (struct iovec){ (void *)at, sizeof(cs) };
-	if (process_vm_readv(v->pid, &to, 1, &from, 1, 0) != sizeof(cs))
+	if (process_vm_readv(v->tid, &to, 1, &from, 1, 0) != sizeof(cs))
 		return fail(e, errno, "read the restartable sequence at %#llx",
 			    (unsigned long long)at);
 	if (arch_ip(regs) - cs.start_ip < cs.post_commit_offset)

@@ -126,7 +126,7 @@ static int dump_member(const struct fd_view *v, void *arg, const struct member *
 	struct dump_arg *a = arg;
 	struct kcmp_epoll_slot slot = { (uint32_t)v->fd, (uint32_t)m->fd, toff };
 	EpollMember *to;
-	int rc = sys_kcmp(v->pid, v->pid, KCMP_EPOLL_TFD, m->fd, (unsigned long)&slot);
+	int rc = sys_kcmp(v->tid, v->tid, KCMP_EPOLL_TFD, m->fd, (unsigned long)&slot);
 
 	/* All anonymous descriptors have one inode: that the number is the member's only kcmp proves. */
 	if (rc < 0 && rc != -EBADF && rc != -ENOENT)

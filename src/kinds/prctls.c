@@ -71,7 +71,7 @@ static const struct row mce_kill = {
 
 static bool is_asked(const struct row *r, const struct task_view *v)
 {
-	return !r->process || v->tid == v->pid;
+	return !r->process || v->speaks;
 }
 
 /* --- dump -------------------------------------------------------------------------------------- */

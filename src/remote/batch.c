@@ -126,7 +126,7 @@ static int write_code(struct session *s, struct error *e)
 	char path[32];
 	int rc;
 
-	snprintf(path, sizeof(path), "/proc/%d/mem", s->b->pid);
+	snprintf(path, sizeof(path), "/proc/%d/mem", s->b->threads[0].held->tid);
 	auto_fd mem = fd_open(AT_FDCWD, path, O_WRONLY);
 	if (mem < 0)
 		return fail(e, -mem, "open %s", path);
@@ -184,7 +184,7 @@ static int write_plans(struct session *s, const struct round *r, struct error *e
 	memcpy(kept, from, sizeof(kept));
 	if (r->first)
 		memset(from, 0, sizeof(kept));
-	rc = memory_write(b->pid, s->data_at, from, size_of(b, r->first, r->last));
+	rc = memory_write(b->threads[0].held->tid, s->data_at, from, size_of(b, r->first, r->last));
 	memcpy(from, kept, sizeof(kept));
 	if (rc < 0)
 		return fail(e, -rc, "write the questions of process %d", b->pid);
@@ -200,12 +200,12 @@ static int read_answers(struct session *s, const struct round *r, struct error *
 	int rc;
 
 	if (!r->first) {
-		rc = memory_read(b->pid, s->data_at, b->image, r->to);
+		rc = memory_read(b->threads[0].held->tid, s->data_at, b->image, r->to);
 	} else {
-		rc = memory_read(b->pid, s->data_at, head, sizeof(head));
+		rc = memory_read(b->threads[0].held->tid, s->data_at, head, sizeof(head));
 		if (rc >= 0)
-			rc = memory_read(b->pid, s->data_at + sizeof(head), b->image + r->from,
-					 r->to - r->from);
+			rc = memory_read(b->threads[0].held->tid, s->data_at + sizeof(head),
+					 b->image + r->from, r->to - r->from);
 		if (rc >= 0 && report->state && !all->state)
 			*all = *report;
 	}

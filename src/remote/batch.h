@@ -38,7 +38,7 @@ struct batch {
 	uint64_t call;  /* an instruction that makes a system call, in this process */
 	uint8_t *image; /* the plans; afterwards with results and data */
 	size_t size;    /* whole pages */
-	struct batch_thread *threads; /* the leader first */
+	struct batch_thread *threads; /* the speaker first */
 	size_t n;
 };
 

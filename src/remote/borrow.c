@@ -133,7 +133,7 @@ static int open_of(const struct session *s, const char *what, int flags, struct 
 	char path[32];
 	int fd;
 
-	snprintf(path, sizeof(path), "/proc/%d/%s", s->b->pid, what);
+	snprintf(path, sizeof(path), "/proc/%d/%s", s->b->threads[0].held->tid, what);
 	fd = fd_open(AT_FDCWD, path, flags);
 	return fd < 0 ? fail(e, -fd, "open %s", path) : fd;
 }
@@ -193,7 +193,7 @@ int borrow(struct session *s, size_t least, size_t wish, struct error *e)
 	char path[32];
 	int rc;
 
-	snprintf(path, sizeof(path), "/proc/%d", s->b->pid);
+	snprintf(path, sizeof(path), "/proc/%d", s->b->threads[0].held->tid);
 	auto_fd proc = fd_open(AT_FDCWD, path, O_PATH | O_DIRECTORY);
 	if (proc < 0)
 		return fail(e, -proc, "open %s", path);
@@ -226,7 +226,7 @@ static int drop(struct session *s, const struct loan *l, size_t i, size_t k, str
 		return fail(e, (int)-result, "give borrowed memory of process %d back", s->b->pid);
 	for (; i < k; i++)
 		if (l->entries[i] & PAGE_PRESENT)
-			(void)!memory_read(s->b->pid, l->at + i * PAGE, &byte, 1);
+			(void)!memory_read(s->b->threads[0].held->tid, l->at + i * PAGE, &byte, 1);
 	return 0;
 }
 

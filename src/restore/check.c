@@ -85,6 +85,8 @@ static int check_threads(struct check *c, const Process *p, struct error *e)
 
 		if (!t)
 			return fail(e, 0, "there is no record of its thread %u", p->threads[i]);
+		if (t->has_exit_status && (i || p->n_threads == 1 || t->exit_status > 255))
+			return fail(e, 0, "its thread %u cannot have exited", t->id);
 		if (t->process != p->id)
 			return fail(e, 0, "its thread %u names process %u", t->id, t->process);
 		leader = leader ? leader : t;
@@ -290,6 +292,8 @@ static int check_of_kind(const struct check *c, const struct record *r, struct e
 /* Without its last operation a task cannot get back into the program. */
 static int check_can_leave(const struct check *c, const Thread *t, struct error *e)
 {
+	if (t->has_exit_status)
+		return 0;
 	for (size_t i = 0; i < n_kinds; i++) {
 		const struct task_ops *ops = kinds[i]->task;
 

@@ -22,7 +22,8 @@ struct region_head {
 	uint32_t ready;   /* tasks and helpers that wait for the commit */
 	uint32_t go;      /* 1: committed */
 	uint32_t gone;    /* 1: every thread has left the restorer */
-	uint32_t stopped; /* 1: what was in a job-control stop is in it again */
+	uint32_t stopped; /* processes that are in their job-control stop again, children first */
+	uint32_t unbound; /* processes whose end is not that of their parent any more */
 };
 #define WORD_AT(name) offsetof(struct region_head, name)
 
@@ -72,6 +73,12 @@ enum slot_sort {
 	SLOT_STANDARD, /* one of cr's own descriptors 0, 1, 2 */
 	SLOT_TERMINAL  /* cr's controlling terminal */
 };
+
+/* Leaders can have exited before their threads; the others are those that live on. */
+static inline bool thread_has_exited(const struct rthread *th)
+{
+	return th->rec->has_exit_status;
+}
 
 /* A descriptor that cr opens and tasks fetch by pidfd_getfd. */
 struct slot {
@@ -230,9 +237,11 @@ uint64_t stop_room(const struct restore *r, uint64_t frame);
 void plan_stop_watch(struct task_plan *helper);
 void plan_stop_range(struct task_plan *helper);
 void plan_stop_parent(struct restore *r, struct task_plan *t);
-void plan_stop_wait(struct task_plan *t);
+void plan_stop_wait(struct restore *r, struct task_plan *t);
 int stop_prepare(struct restore *r, struct error *e) must_check;
 int stop_all(struct restore *r, struct error *e) must_check;
+/* Waits until a leader that is to exit has done so. */
+int await_exit(const struct restore *r, const struct rprocess *p, struct error *e) must_check;
 
 uint32_t slot_add(struct restore *r, struct slot s);
 int slots_open(struct restore *r, struct error *e) must_check;

@@ -215,8 +215,12 @@ static struct task_plan *plan_helper(struct restore *r, struct task_plan *leader
 
 /* --- what every thread does at the end --------------------------------------------------------- */
 
-static uint32_t scope_id(const struct rthread *th, enum scope s)
+/* A leader that exits has the name that it had, and the credentials of its process: who may signal that
+ * depends on them. */
+static uint32_t scope_id(const struct rthread *th, enum stage stage, enum scope s)
 {
+	if (thread_has_exited(th) && stage == STAGE_CREDS)
+		th = &th->process->threads[1];
 	switch (s) {
 	case SCOPE_THREAD:
 		return th->rec->id;
@@ -244,7 +248,7 @@ static int plan_kind(struct restore *r, struct task_plan *t, const struct rthrea
 
 	if (t->sort == PLAN_THREAD && k->task->scope != SCOPE_THREAD)
 		return 0;
-	rec = restore_record(r, k->record.tag, scope_id(th, k->task->scope));
+	rec = restore_record(r, k->record.tag, scope_id(th, k->task->stage, k->task->scope));
 	if (!rec)
 		return 0;
 	plan_note(&t->plan, "%s", k->name);
@@ -280,6 +284,40 @@ static int plan_starts(struct restore *r, struct task_plan *t, const struct rthr
 	return rc;
 }
 
+static bool has_exited_leader(const struct restore *r)
+{
+	for (size_t i = 0; i < r->n_processes; i++) {
+		if (thread_has_exited(&r->processes[i].threads[0]))
+			return true;
+	}
+	return false;
+}
+
+/* The signal for the death of a parent is sent when the thread exits that has made the child. */
+static int check_death_signals(struct restore *r, const struct rprocess *p, struct error *e)
+{
+	for (size_t i = 0; i < p->n_children && thread_has_exited(&p->threads[0]); i++) {
+		const struct rprocess *c = p->children[i];
+
+		for (size_t k = 0; k < c->n_threads; k++) {
+			if (restore_record(r, "PDTH", c->threads[k].rec->id))
+				return fail(
+					e, 0,
+					"task %u: it gets a signal for the death of its parent, whose first "
+					"thread has exited: it would get that at once; this cannot be restored",
+					c->threads[k].rec->id);
+		}
+	}
+	return 0;
+}
+
+static void plan_exit(struct restore *r, struct task_plan *t, const struct rthread *th)
+{
+	plan_note(&t->plan, "exits before the other threads");
+	emit_wait(&t->plan, WORD_AT(unbound), (uint32_t)r->n_processes);
+	plan_call(&t->plan, SYS_exit, arg_num(th->rec->exit_status));
+}
+
 static int plan_tail(struct restore *r, struct task_plan *t, const struct rthread *th,
 		     struct error *e)
 {
@@ -313,11 +351,14 @@ static int plan_tail(struct restore *r, struct task_plan *t, const struct rthrea
 	plan_note(p, "commit");
 	emit_post(p, WORD_AT(ready), restore_how_many(r));
 	emit_wait(p, WORD_AT(go), 1);
-	if (leader)
+	if (leader) {
 		plan_call_is(p, 0, SYS_prctl, arg_num(PR_SET_PDEATHSIG), arg_num(0));
+		if (has_exited_leader(r))
+			emit_post(p, WORD_AT(unbound));
+	}
 	if (gives)
 		terminal_plan_foreground(r, p, terminal);
-	plan_stop_wait(t);
+	plan_stop_wait(r, t);
 	for (enum stage s = STAGE_COMMITTED; s < STAGES; s++) {
 		int rc = s == STAGE_LEAVE ? plan_starts(r, t, th, e) : 0;
 
@@ -325,6 +366,10 @@ static int plan_tail(struct restore *r, struct task_plan *t, const struct rthrea
 			rc = plan_stage(r, t, th, s, e);
 		if (rc < 0)
 			return rc;
+	}
+	if (thread_has_exited(th)) {
+		plan_exit(r, t, th);
+		return 0;
 	}
 	if (!p->ops.n || p->ops.v[p->ops.n - 1].op.code != CR_RST_LEAVE)
 		return fail(e, 0, "task %u: the image has no registers", th->rec->id);
@@ -380,7 +425,9 @@ static int plan_leader(struct restore *r, struct task_plan *t, struct error *e)
 		plan_inherited(r, t);
 	plan_ids(r, t);
 	plan_children(r, t);
-	rc = plan_memory(r, t, e);
+	rc = check_death_signals(r, t->process, e);
+	if (rc >= 0)
+		rc = plan_memory(r, t, e);
 	if (rc < 0)
 		return rc;
 	helper = plan_helper(r, t);

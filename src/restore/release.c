@@ -88,12 +88,13 @@ int release_all(struct restore *r, struct error *e)
 	struct region_head *h = r->region;
 
 	for (size_t i = 0; i < r->n_processes; i++) {
-		for (size_t k = 0; k < r->processes[i].n_threads; k++) {
-			int rc = wait_left(r, &r->processes[i].threads[k], e);
+		const struct rprocess *p = &r->processes[i];
+		int rc = await_exit(r, p, e);
 
-			if (rc < 0)
-				return rc;
-		}
+		for (size_t k = thread_has_exited(&p->threads[0]); k < p->n_threads && rc >= 0; k++)
+			rc = wait_left(r, &p->threads[k], e);
+		if (rc < 0)
+			return rc;
 	}
 	debug(RESTORE, "all threads have left");
 	__atomic_store_n(&h->gone, 1, __ATOMIC_RELEASE);

@@ -137,8 +137,18 @@ void plan_stop_parent(struct restore *r, struct task_plan *t)
 		     arg_num(8));
 }
 
+/* Children come behind their parents in the list, and are stopped before them. */
+static uint32_t stopped_behind(const struct restore *r, const struct rprocess *p)
+{
+	uint32_t n = 0;
+
+	for (const struct rprocess *q = p + 1; q < r->processes + r->n_processes; q++)
+		n += process_is_stopped(q);
+	return n;
+}
+
 /* Behind the commit. */
-void plan_stop_wait(struct task_plan *t)
+void plan_stop_wait(struct restore *r, struct task_plan *t)
 {
 	const struct rprocess *pr = t->process;
 	struct plan *p = &t->plan;
@@ -146,7 +156,8 @@ void plan_stop_wait(struct task_plan *t)
 	if (!has_stopped_child(pr))
 		return;
 	plan_note(p, "children are stopped");
-	plan_op(p, CR_RST_WAIT, 0, PLAN_ARGS(arg_region(WORD_AT(stopped)), arg_num(1)),
+	plan_op(p, CR_RST_WAIT, 0,
+		PLAN_ARGS(arg_region(WORD_AT(stopped)), arg_num(stopped_behind(r, pr))),
 		CR_RST_WANT_OK, 0);
 	if (t->sort != PLAN_LEADER)
 		return;
@@ -210,7 +221,7 @@ static bool is_gone(const struct rprocess *p)
 /* Each thread that blocks is an event of its own. */
 static int await_threads(const struct restore *r, const struct rprocess *p, struct error *e)
 {
-	size_t n = 0;
+	size_t n = thread_has_exited(&p->threads[0]);
 
 	while (n < p->n_threads && !is_gone(p)) {
 		struct pollfd one = { .fd = p->watch, .events = POLLIN };
@@ -277,10 +288,32 @@ static int await_stop(const struct restore *r, const struct rthread *th, struct 
 	return 0;
 }
 
+int await_exit(const struct restore *r, const struct rprocess *p, struct error *e)
+{
+	const struct timespec pause = { .tv_nsec = 200000 };
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%u", p->rec->id);
+	auto_fd dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	while (dir >= 0 && thread_has_exited(&p->threads[0])) {
+		struct proc_stat st;
+		struct error ignored;
+
+		if (proc_stat_read(dir, &st, &ignored) < 0 || st.state == 'Z' || st.state == 'X')
+			break;
+		if (deadline_is_over(r->deadline))
+			return fail(e, ETIMEDOUT, "task %u: does not exit", p->rec->id);
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
 static int stop_process(struct restore *r, struct rprocess *p, struct error *e)
 {
 	int rc = await_threads(r, p, e);
 
+	if (rc >= 0)
+		rc = await_exit(r, p, e);
 	if (rc < 0)
 		return rc;
 	kill((pid_t)p->rec->id, SIGSTOP);
@@ -294,20 +327,16 @@ static int stop_process(struct restore *r, struct rprocess *p, struct error *e)
 
 int stop_all(struct restore *r, struct error *e)
 {
-	struct region_head *h = r->region;
-	bool any = false;
+	uint32_t *word = &((struct region_head *)r->region)->stopped;
 	int rc = 0;
 
-	for (size_t i = 0; i < r->n_processes && rc >= 0; i++) {
+	for (size_t i = r->n_processes; i-- > 0 && rc >= 0;) {
 		if (!process_is_stopped(&r->processes[i]))
 			continue;
-		any = true;
 		rc = stop_process(r, &r->processes[i], e);
+		__atomic_add_fetch(word, 1, __ATOMIC_RELEASE);
+		syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+		debug(RESTORE, "process %u is stopped", r->processes[i].rec->id);
 	}
-	if (!any)
-		return rc;
-	debug(RESTORE, "stopped is what was stopped");
-	__atomic_store_n(&h->stopped, 1, __ATOMIC_RELEASE);
-	syscall(SYS_futex, &h->stopped, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 	return rc;
 }

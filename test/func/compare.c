@@ -227,6 +227,21 @@ static void read_lines(struct snapshot *s, const char *proc, const char *name)
 	free(text);
 }
 
+/* The signal mask of a thread that has exited, a leader before the others, means nothing. */
+static void forget_mask_of_dead(struct snapshot *s, size_t from)
+{
+	bool dead = false;
+
+	for (size_t i = from; i < s->n; i++) {
+		const char *key = strrchr(s->lines[i].key, '/') + 1;
+
+		if (!strcmp(key, "State") || !strcmp(key, "03-state"))
+			dead = s->lines[i].value[0] == 'Z';
+		if (dead && (!strcmp(key, "SigBlk") || !strcmp(key, "32-blocked")))
+			strcpy(s->lines[i].value, "0");
+	}
+}
+
 static void read_stat(struct snapshot *s, const char *proc)
 {
 	char path[PATH_MAX], masked[32];
@@ -535,8 +550,11 @@ static void read_timers(struct snapshot *s, const char *proc)
 
 static void read_task(struct snapshot *s, const char *proc)
 {
+	size_t from = s->n;
+
 	read_lines(s, proc, "status");
 	read_stat(s, proc);
+	forget_mask_of_dead(s, from);
 	read_bytes(s, proc, "comm", false);
 	read_bytes(s, proc, "personality", false);
 	read_bytes(s, proc, "oom_score_adj", false);

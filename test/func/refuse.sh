@@ -479,14 +479,6 @@ static void *on_and_on(void *arg)
 	}
 	return arg;
 }
-static void no_leader(void)
-{
-	pthread_t t;
-
-	dprintf(1, "ready %d\n", getpid());
-	pthread_create(&t, NULL, on_and_on, NULL);
-	pthread_exit(NULL);
-}
 static void ns_mnt(void) { MUST(unshare(CLONE_NEWNS)); }
 static void ns_net(void) { MUST(unshare(CLONE_NEWNET)); }
 static void ns_uts(void) { MUST(unshare(CLONE_NEWUTS)); }
@@ -529,7 +521,7 @@ static const struct { const char *name; void (*run)(void); } all[] = {
 	X(deleted_map), X(uffd_map), X(sysv), X(hugetlb), X(sealed), X(guard), X(droppable), X(secret),
 	X(aio), X(deleted_cwd), X(posix_timer), X(timer_orphan), X(filter), X(traced),
 	X(zombie), X(child_socket), X(shares_vm), X(shares_files), X(shares_fs), X(deadline),
-	X(own_files), X(own_fs), X(no_leader), X(ns_mnt), X(ns_net), X(ns_uts), X(ns_ipc), X(ns_cgroup),
+	X(own_files), X(own_fs), X(ns_mnt), X(ns_net), X(ns_uts), X(ns_ipc), X(ns_cgroup),
 	X(ns_user), X(ns_time), X(ns_pid_children), X(ns_pid), X(strict), X(none),
 };
 
@@ -777,7 +769,6 @@ try early shares_fs "a child that shares its working folder" "shares its working
 try early deadline "SCHED_DEADLINE" "SCHED_DEADLINE|deadline"
 try early own_files "a thread with descriptors of its own" "descriptor table of its own"
 try early own_fs "a thread with a working folder of its own" "working folder of its own"
-try early no_leader "a process whose first thread has exited" "first thread has exited"
 try early ns_mnt "another mount namespace" "another mnt namespace.*nsenter --target [0-9]+"
 try early ns_net "another network namespace" "another net namespace.*nsenter --target [0-9]+"
 try early ns_uts "another UTS namespace" "another uts namespace.*nsenter --target [0-9]+"

@@ -354,6 +354,8 @@ BROKEN(leader_not_first, "first thread is not the leader", f.process->threads[0]
 BROKEN(no_threads, "first thread is not the leader", f.process->n_threads = 0)
 BROKEN(thread_twice, "a thread is listed twice", f.process->threads[1] = 100)
 BROKEN(thread_missing, "no record of its thread 105", f.process->threads[1] = 105)
+BROKEN(exited_second, "its thread 101 cannot have exited", f.thread->has_exit_status = true)
+BROKEN(exited_alone, "its thread 110 cannot have exited", f.child_leader->has_exit_status = true)
 BROKEN(thread_of_other, "its thread 101 names process 110", f.thread->process = 110)
 BROKEN(thread_unlisted, "1 threads are not in the list", f.process->n_threads = 1)
 BROKEN(thread_other_mm, "other memory or signal actions", f.thread->mm = 2)
@@ -484,6 +486,8 @@ static CU_TestInfo tests[] = {
 	ROW(no_threads),
 	ROW(thread_twice),
 	ROW(thread_missing),
+	ROW(exited_second),
+	ROW(exited_alone),
 	ROW(thread_of_other),
 	ROW(thread_unlisted),
 	ROW(thread_other_mm),
