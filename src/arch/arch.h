@@ -35,6 +35,21 @@ bool arch_is_native(const uint64_t *regs);
  */
 void arch_restart(uint64_t *regs);
 
+/*
+ * A call that answers EINTR to any interruption, a stop too, and that the kernel never makes anew by
+ * itself (signal(7)): whether the thread is on its way out of one; and the same, as if it had not begun.
+ */
+bool arch_is_broken_off(const uint64_t *regs);
+void arch_begin_anew(uint64_t *regs);
+
+/*
+ * A call that was interrupted twice is `restart_syscall` by then, and only the kernel knows which one it was:
+ * whether that is so, and its own number put in again. sleeps_in: the function of the kernel in which
+ * it sleeps (wchan).
+ */
+bool arch_is_nameless(const uint64_t *regs);
+void arch_name_call(uint64_t *regs, const char *sleeps_in);
+
 /* Bytes that the program may use below its stack pointer (the red zone). */
 #define ARCH_RED_ZONE 128
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 #include <sys/syscall.h>
 
 #include "arch/arch.h"
@@ -154,6 +155,97 @@ static int abort_sequence(struct held *h, struct error *e)
 	return 0;
 }
 
+/* A signal on its way is delivered first. TRACE_GONE: it has ended. */
+static int next_stop(struct freezer *f, struct held *h, struct error *e)
+{
+	int tid = h->thread.tid, signal, rc;
+
+	for (;;) {
+		rc = trace_wait(tid, f->watch, &signal, e);
+		if (rc < 0 || rc == TRACE_GONE)
+			return rc;
+		if (rc == TRACE_STOP || rc == TRACE_GROUP_STOP)
+			break;
+		rc = trace_run(tid, false, signal, e);
+		if (rc < 0)
+			return rc;
+	}
+	h->thread.stop_signal = rc == TRACE_GROUP_STOP ? signal : 0;
+	return rc;
+}
+
+/* Where in the kernel the thread sleeps; it has a few milliseconds to fall asleep. */
+static bool read_sleep(const struct held *h, struct buf *out)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/wchan", h->pid, h->thread.tid);
+	for (int turn = 0; turn < 50; turn++) {
+		if (fd_read_file(AT_FDCWD, path, out) < 0)
+			return false;
+		if (out->len && strcmp(out->p, "0"))
+			return true;
+		usleep(100);
+	}
+	return false;
+}
+
+/* Lets a thread sleep on in a call that has lost its name, to see which it is. */
+static int name_call(struct freezer *f, struct held *h, struct error *e)
+{
+	struct held_thread *t = &h->thread;
+	auto_buf sleeps_in = { 0 };
+	bool seen;
+	int rc;
+
+	if (!arch_is_nameless(t->regs))
+		return 0;
+	rc = trace_run(t->tid, false, 0, e);
+	if (rc < 0)
+		return rc;
+	seen = read_sleep(h, &sleeps_in);
+	rc = trace_interrupt(t->tid);
+	if (rc < 0 && rc != -ESRCH)
+		return fail(e, -rc, "stop thread %d", t->tid);
+	rc = next_stop(f, h, e);
+	if (rc < 0 || rc == TRACE_GONE)
+		return rc < 0 ? rc : gone(f, h, e);
+	rc = trace_read_thread(t, HOLDER_XSTATE_ROOM, e);
+	if (rc >= 0 && arch_is_nameless(t->regs) && !seen)
+		return fail(
+			e, 0,
+			"thread %d sleeps in a call that was interrupted before, and this kernel does not "
+			"tell in which (/proc/PID/wchan); try again",
+			t->tid);
+	if (rc >= 0 && arch_is_nameless(t->regs))
+		arch_name_call(t->regs, sleeps_in.p);
+	return rc < 0 ? rc : trace_set_regs(t->tid, t->regs, t->n_regs, e);
+}
+
+/* The stop has broken a call off that would tell it to the program, which has got no signal: it is made
+ * anew. With a signal on its way the answer is right. */
+static int hide_interruption(struct held *h, struct error *e)
+{
+	struct arena arena = { 0 };
+	struct proc_status status;
+	char path[64];
+	int rc;
+
+	if (!arch_is_broken_off(h->thread.regs))
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/task/%d", h->pid, h->thread.tid);
+	auto_fd dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return fail(e, errno, "open %s", path);
+	rc = proc_status_read(dir, &arena, &status, e);
+	arena_free(&arena);
+	if (rc < 0 || (status.sig_pending | status.shared_pending) & ~h->thread.sigmask)
+		return rc;
+	arch_begin_anew(h->thread.regs);
+	/* At once, so that it is so too when the dump fails before it has come to this thread. */
+	return trace_set_regs(h->thread.tid, h->thread.regs, h->thread.n_regs, e);
+}
+
 static int read_thread(struct freezer *f, struct held *h, struct error *e)
 {
 	struct holder_page *page = f->page;
@@ -164,32 +256,23 @@ static int read_thread(struct freezer *f, struct held *h, struct error *e)
 		return fail(e, 0, "too many threads");
 	h->thread.xstate = (uint8_t *)page + page->used;
 	rc = trace_read_thread(&h->thread, HOLDER_XSTATE_ROOM, e);
-	if (rc < 0)
+	if (rc >= 0)
+		rc = name_call(f, h, e);
+	if (rc < 0 || h->is_gone)
 		return rc;
 	page->used += (h->thread.xstate_size + 63) & ~63u;
 	h->is_read = true;
-	return abort_sequence(h, e);
+	rc = hide_interruption(h, e);
+	return rc < 0 ? rc : abort_sequence(h, e);
 }
 
-/* A signal on its way is delivered first. */
 static int await_stop(struct freezer *f, struct held *h, struct error *e)
 {
-	int tid = h->thread.tid, signal, rc;
+	int rc = next_stop(f, h, e);
 
-	for (;;) {
-		rc = trace_wait(tid, f->watch, &signal, e);
-		if (rc < 0)
-			return rc;
-		if (rc == TRACE_GONE)
-			return gone(f, h, e);
-		if (rc == TRACE_STOP || rc == TRACE_GROUP_STOP)
-			break;
-		rc = trace_run(tid, false, signal, e);
-		if (rc < 0)
-			return rc;
-	}
-	h->thread.stop_signal = rc == TRACE_GROUP_STOP ? signal : 0;
-	return read_thread(f, h, e);
+	if (rc == TRACE_GONE)
+		return gone(f, h, e);
+	return rc < 0 ? rc : read_thread(f, h, e);
 }
 
 static bool is_new(const struct held *h)

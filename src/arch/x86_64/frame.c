@@ -5,8 +5,12 @@
 #include <asm/sigcontext.h>
 #include <cpuid.h>
 #include <linux/audit.h>
+#include <errno.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/user.h>
+
+#define ERESTART_RESTARTBLOCK 516 /* the kernel's own */
 
 #define REGS (sizeof(struct user_regs_struct) / 8)
 
@@ -103,6 +107,51 @@ bool arch_is_native(const uint64_t *regs)
 	if ((r->ds && r->ds != 0x2b) || (r->es && r->es != 0x2b) || r->fs || r->gs)
 		return false;
 	return (int64_t)r->orig_rax < 0 || !(r->orig_rax & x32_call);
+}
+
+bool arch_is_broken_off(const uint64_t *regs)
+{
+	static const uint64_t calls[] = { SYS_epoll_wait,      SYS_epoll_pwait,  SYS_epoll_pwait2,
+					  SYS_rt_sigtimedwait, SYS_semop,        SYS_semtimedop,
+					  SYS_io_getevents,    SYS_io_pgetevents };
+	const struct user_regs_struct *r = as_user(regs);
+
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		if (r->orig_rax == calls[i])
+			return (int64_t)r->rax == -EINTR;
+	}
+	return false;
+}
+
+void arch_begin_anew(uint64_t *regs)
+{
+	struct user_regs_struct *r = (struct user_regs_struct *)regs;
+
+	r->rax = r->orig_rax;
+	r->rip -= 2; /* the length of `syscall` */
+	r->orig_rax = ~0ull;
+}
+
+bool arch_is_nameless(const uint64_t *regs)
+{
+	const struct user_regs_struct *r = as_user(regs);
+
+	return r->orig_rax == SYS_restart_syscall && (int64_t)r->rax == -ERESTART_RESTARTBLOCK;
+}
+
+/* There are four of that sort; the first argument of clock_nanosleep is a clock and no address. */
+void arch_name_call(uint64_t *regs, const char *sleeps_in)
+{
+	struct user_regs_struct *r = (struct user_regs_struct *)regs;
+
+	if (strstr(sleeps_in, "poll"))
+		r->orig_rax = SYS_poll;
+	else if (strstr(sleeps_in, "futex"))
+		r->orig_rax = SYS_futex;
+	else if (r->rdi < 4096 || (int32_t)r->rdi == (int64_t)r->rdi)
+		r->orig_rax = SYS_clock_nanosleep;
+	else
+		r->orig_rax = SYS_nanosleep;
 }
 
 void arch_restart(uint64_t *regs)
