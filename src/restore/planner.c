@@ -354,7 +354,7 @@ static int plan_tail(struct restore *r, struct task_plan *t, const struct rthrea
 	if (leader) {
 		plan_call_is(p, 0, SYS_prctl, arg_num(PR_SET_PDEATHSIG), arg_num(0));
 		if (has_exited_leader(r))
-			emit_post(p, WORD_AT(unbound));
+			emit_post(p, WORD_AT(unbound), (uint32_t)r->n_processes);
 	}
 	if (gives)
 		terminal_plan_foreground(r, p, terminal);
