@@ -97,7 +97,8 @@ expect bad "must fail: no flags at all" flags /dev/null /dev/null
 
 images=$top/images
 expect good "records of cr-image(5)" fields "$top/man/cr-image.5" "$images/manifest.proto" \
-	"$images/process.proto" "$images/files.proto" "$images/mm.proto"
+	"$images/process.proto" "$images/files.proto" "$images/mm.proto" \
+	"$images/shmem.proto"
 expect bad "must fail: another record" fields "$top/man/cr-image.5" "$images/manifest.proto"
 expect bad "must fail: no fields at all" fields /dev/null /dev/null
 

@@ -29,9 +29,11 @@ static int look(struct dump *d, int fd, struct fd_view *v)
 	char path[32];
 	struct error e;
 
-	*v = (struct fd_view){
-		.pid = getpid(), .fd = fd, .dup = -1, .id = (uint32_t)d->views.n + 1
-	};
+	*v = (struct fd_view){ .pid = getpid(),
+			       .tid = getpid(),
+			       .fd = fd,
+			       .dup = -1,
+			       .id = (uint32_t)d->views.n + 1 };
 	v->proc = open("/proc/thread-self", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	snprintf(path, sizeof(path), "fd/%d", fd);
 	v->link = fd_readlink(&d->arena, v->proc, path);

@@ -151,7 +151,9 @@ static const struct sample samples[] = {
 
 static struct fd_view view_of(const struct sample *s, int proc)
 {
-	struct fd_view v = { .pid = getpid(), .fd = 3, .proc = proc, .link = s->link, .dup = -1 };
+	struct fd_view v = {
+		.pid = getpid(), .tid = getpid(), .fd = 3, .proc = proc, .link = s->link, .dup = -1
+	};
 	struct stat own = { 0 };
 
 	v.st.st_mode = s->mode | 0600;
