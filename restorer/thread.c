@@ -8,14 +8,17 @@
 
 _Static_assert(offsetof(struct cr_rst_plan, stack_top) == 40, "entry-<arch>.S");
 
-#define LOOK_AGAIN_NS (50 * 1000 * 1000)
+#define SECOND 1000000000ull
+#define LOOK_AGAIN_NS 50000000ull
+#define LOOK_LATEST_NS (2 * SECOND)
 #define LOOKS_AT_HALF_A_REPORT 20
 
-static void futex_wait(const uint32_t *word, uint32_t value)
+static int64_t futex_wait(const uint32_t *word, uint32_t value, uint64_t ns)
 {
-	struct __kernel_timespec time = { .tv_sec = 0, .tv_nsec = LOOK_AGAIN_NS };
+	struct __kernel_timespec time = { .tv_sec = (int64_t)(ns / SECOND),
+					  .tv_nsec = (int64_t)(ns % SECOND) };
 
-	rst_call(__NR_futex, (uintptr_t)word, FUTEX_WAIT, value, (uintptr_t)&time, 0, 0);
+	return rst_call(__NR_futex, (uintptr_t)word, FUTEX_WAIT, value, (uintptr_t)&time, 0, 0);
 }
 
 static void futex_wake(const uint32_t *word)
@@ -43,7 +46,7 @@ void rst_tell(struct cr_rst_report *report, uint32_t task, uint32_t index, int64
 	for (int i = 0; i < LOOKS_AT_HALF_A_REPORT; i++) {
 		if (__atomic_load_n(&report->state, __ATOMIC_ACQUIRE) != 1)
 			return;
-		futex_wait(&report->state, 1);
+		futex_wait(&report->state, 1, LOOK_AGAIN_NS);
 	}
 }
 
@@ -71,9 +74,11 @@ static int is_ended(uint32_t process)
 	return process && rst_call(__NR_kill, process, 0, 0, 0, 0, 0) == -ESRCH;
 }
 
+/* Who waits for long looks around more and more seldom: thousands would keep each other from running. */
 int64_t rst_op_wait(const struct cr_rst_report *report, const uint64_t *arg)
 {
 	const uint32_t *word = (const void *)(uintptr_t)arg[0];
+	uint64_t ns = LOOK_AGAIN_NS;
 
 	for (;;) {
 		uint32_t value = __atomic_load_n(word, __ATOMIC_ACQUIRE);
@@ -82,12 +87,13 @@ int64_t rst_op_wait(const struct cr_rst_report *report, const uint64_t *arg)
 			return -ECANCELED;
 		if (value >= (uint32_t)arg[1])
 			return 0;
-		if (arg[2])
+		if (arg[2]) {
 			rst_pause();
-		else if (is_ended(report->watched))
-			return -ECANCELED;
-		else
-			futex_wait(word, value);
+		} else if (futex_wait(word, value, ns) == -ETIMEDOUT) {
+			if (is_ended(report->watched))
+				return -ECANCELED;
+			ns = 2 * ns < LOOK_LATEST_NS ? 2 * ns : LOOK_LATEST_NS;
+		}
 	}
 }
 
