@@ -27,7 +27,7 @@ extern "C" {
 #endif
 
 /* Changes whenever a struct below or the meaning of an operation changes. */
-#define CR_RST_ABI 1u
+#define CR_RST_ABI 2u
 
 /* What an operation does. Arguments that are not named are not looked at. */
 enum cr_rst_code {
@@ -47,8 +47,8 @@ enum cr_rst_code {
 	 * The child goes on in that plan, on that plan's stack. Result: the child's number. */
 	CR_RST_CLONE = 5,
 	/* Waits until the 32-bit word at address arg0 is >= arg1 (unsigned); arg2 != 0: spins, makes
-	 * no system call. -ECANCELED as soon as another task has reported a failure,
-	 * or, but for spinning, the process that the report names is not there any more. */
+	 * no system call. Where the word is not there yet: -ECANCELED as soon as another task has reported
+	 * a failure or, but for spinning, the process that the report names is not there any more. */
 	CR_RST_WAIT = 6,
 	/* Adds arg1 to the 32-bit word at address arg0 and, if it is then >= arg2, wakes all who wait there.
 	 * Result: the new value. */
@@ -72,6 +72,10 @@ enum cr_rst_code {
 	/* Stores the low arg2 (4 or 8) bytes of the value arg1 at address arg0. Result: 0. For structs in
 	 * the plan's data that hold addresses or results of earlier operations. */
 	CR_RST_STORE = 12,
+	/* Waits until the task whose file "status" in /proc has the path at address arg0 has another signal
+	 * mask than arg1, or has ended: it is past the rt_sigreturn of CR_RST_LEAVE, if it had that mask
+	 * before and the frame has another. -ETIMEDOUT after some ten seconds. */
+	CR_RST_LEFT = 13,
 };
 
 /* How `want` is compared with the result. */

@@ -118,6 +118,8 @@ static int64_t perform(struct cr_rst_plan *plan, const struct cr_rst_op *op, con
 		return rst_op_vanish(arg);
 	case CR_RST_STORE:
 		return op_store(arg);
+	case CR_RST_LEFT:
+		return rst_op_left(arg);
 	case CR_RST_END:
 		return 0;
 	}
@@ -141,7 +143,7 @@ static int is_wanted(const struct cr_rst_op *op, int64_t result)
 
 static int is_known(const struct cr_rst_op *op)
 {
-	return op->code >= CR_RST_CALL && op->code <= CR_RST_STORE;
+	return op->code >= CR_RST_CALL && op->code <= CR_RST_LEFT;
 }
 
 int64_t cr_rst_run(struct cr_rst_plan *plan)

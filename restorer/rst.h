@@ -18,6 +18,7 @@ int64_t rst_clone(const void *args, size_t size, struct cr_rst_plan *child);
 int64_t rst_op_clone(struct cr_rst_plan *plan, const uint64_t *arg);
 int64_t rst_op_wait(const struct cr_rst_report *report, const uint64_t *arg);
 int64_t rst_op_post(const uint64_t *arg);
+int64_t rst_op_left(const uint64_t *arg);
 int64_t rst_op_vanish(const uint64_t *arg);
 
 /* Tells the first failure of all; waits a moment for a first one that is just being written. */

@@ -229,6 +229,7 @@ static const struct {
 	[CR_RST_END] = { "end", "" },
 	[CR_RST_VANISH] = { "vanish", "px" },
 	[CR_RST_STORE] = { "store", "ppd" },
+	[CR_RST_LEFT] = { "left", "px" },
 };
 
 void plan_explain_op(const struct plan *p, uint32_t index, struct buf *out)

@@ -20,10 +20,8 @@ struct region_head {
 	uint32_t opened;  /* 1: every slot is open, its number is in the plans */
 	uint32_t reaped;  /* processes that have reaped the intermediate of their helper */
 	uint32_t ready;   /* tasks and helpers that wait for the commit */
-	uint32_t go;      /* 1: committed */
-	uint32_t gone;    /* 1: every thread has left the restorer */
+	uint32_t go;      /* 1: committed; all who wait see the same, should cr be killed now */
 	uint32_t stopped; /* processes that are in their job-control stop again, children first */
-	uint32_t unbound; /* processes whose end is not that of their parent any more */
 };
 #define WORD_AT(name) offsetof(struct region_head, name)
 
@@ -237,11 +235,11 @@ uint64_t stop_room(const struct restore *r, uint64_t frame);
 void plan_stop_watch(struct task_plan *helper);
 void plan_stop_range(struct task_plan *helper);
 void plan_stop_parent(struct restore *r, struct task_plan *t);
+void plan_stop_await(struct restore *r, struct task_plan *helper);
 void plan_stop_wait(struct restore *r, struct task_plan *t);
 int stop_prepare(struct restore *r, struct error *e) must_check;
 int stop_all(struct restore *r, struct error *e) must_check;
 /* Waits until a leader that is to exit has done so. */
-int await_exit(const struct restore *r, const struct rprocess *p, struct error *e) must_check;
 
 uint32_t slot_add(struct restore *r, struct slot s);
 int slots_open(struct restore *r, struct error *e) must_check;
@@ -256,7 +254,8 @@ int *slots_numbers(struct restore *r);
 int run_start(struct restore *r, struct error *e) must_check;
 int run_wait_ready(struct restore *r, struct error *e) must_check;
 int run_outside(struct restore *r, struct error *e) must_check;
-void run_commit(struct restore *r);
+/* The last moment at which a signal ends it; behind it nothing fails. */
+int run_commit(struct restore *r, struct error *e) must_check;
 /* Kills and reaps everything that has been started. */
 void run_abort(struct restore *r);
 int release_all(struct restore *r, struct error *e) must_check;

@@ -158,7 +158,8 @@ static void plan_children(struct restore *r, struct task_plan *t)
 }
 
 /*
- * The helper shares the memory, waits until all threads have left, unmaps what is left of cr and dies.
+ * The helper shares the memory, waits until all threads have left, unmaps what is left of cr and dies,
+ * whether cr lives or not.
  * It must be nobody's child but cr's. The root makes it as its own sibling. Elsewhere an intermediate
  * makes it and exits, so that it falls to the nearest subreaper, which is cr; the intermediate has no
  * exit signal, so that no SIGCHLD is left behind, and is waited for.
@@ -186,6 +187,22 @@ static void plan_maker(struct restore *r, struct task_plan *leader, struct task_
 	emit_post(p, WORD_AT(reaped), (uint32_t)r->n_processes - 1);
 }
 
+/*
+ * A thread has left when its signal mask is another: the frame that rt_sigreturn reads lies on the
+ * program's own stack, so behind the change of the mask nothing of the restorer is touched any more.
+ * A thread that is not there has ended, which it did in its own code. The mask is known when all plans
+ * are made.
+ */
+static void emit_left(struct plan *p, const Thread *t)
+{
+	char path[64];
+	int n = snprintf(path, sizeof(path), "/proc/%u/task/%u/status", t->process, t->id);
+
+	plan_op(p, CR_RST_LEFT, 0,
+		PLAN_ARGS(arg_data(plan_data(p, path, (size_t)n + 1)), arg_num(0)), CR_RST_WANT_OK,
+		0);
+}
+
 static struct task_plan *plan_helper(struct restore *r, struct task_plan *leader)
 {
 	struct rprocess *pr = leader->process;
@@ -197,11 +214,14 @@ static struct task_plan *plan_helper(struct restore *r, struct task_plan *leader
 	plan_maker(r, leader, t);
 	if (pr->parent)
 		emit_wait(h, WORD_AT(reaped), (uint32_t)r->n_processes - 1);
-	emit_bond(h, (uint32_t)r->host.pid);
 	if (process_is_stopped(pr))
 		plan_stop_watch(t);
 	emit_post(h, WORD_AT(ready), restore_how_many(r));
-	emit_wait(h, WORD_AT(gone), 1);
+	emit_wait(h, WORD_AT(go), 1);
+	if (process_is_stopped(pr))
+		plan_stop_await(r, t);
+	for (size_t i = 0; i < pr->n_threads; i++)
+		emit_left(h, pr->threads[i].rec);
 	own = plan_own_left(r, pr->mm, &n);
 	plan_note(h, "what is left of cr's executable");
 	for (size_t i = 0; i < n; i++)
@@ -284,15 +304,6 @@ static int plan_starts(struct restore *r, struct task_plan *t, const struct rthr
 	return rc;
 }
 
-static bool has_exited_leader(const struct restore *r)
-{
-	for (size_t i = 0; i < r->n_processes; i++) {
-		if (thread_has_exited(&r->processes[i].threads[0]))
-			return true;
-	}
-	return false;
-}
-
 /* The signal for the death of a parent is sent when the thread exits that has made the child. */
 static int check_death_signals(struct restore *r, const struct rprocess *p, struct error *e)
 {
@@ -311,10 +322,9 @@ static int check_death_signals(struct restore *r, const struct rprocess *p, stru
 	return 0;
 }
 
-static void plan_exit(struct restore *r, struct task_plan *t, const struct rthread *th)
+static void plan_exit(struct task_plan *t, const struct rthread *th)
 {
 	plan_note(&t->plan, "exits before the other threads");
-	emit_wait(&t->plan, WORD_AT(unbound), (uint32_t)r->n_processes);
 	plan_call(&t->plan, SYS_exit, arg_num(th->rec->exit_status));
 }
 
@@ -348,14 +358,13 @@ static int plan_tail(struct restore *r, struct task_plan *t, const struct rthrea
 		}
 	}
 	plan_stop_parent(r, t);
+	/* Whoever waits looks himself whether cr is there. The bond ends before, and not with the commit, so
+	 * that the end of cr never takes a part of the tree only. */
 	plan_note(p, "commit");
+	if (leader)
+		plan_call_is(p, 0, SYS_prctl, arg_num(PR_SET_PDEATHSIG), arg_num(0));
 	emit_post(p, WORD_AT(ready), restore_how_many(r));
 	emit_wait(p, WORD_AT(go), 1);
-	if (leader) {
-		plan_call_is(p, 0, SYS_prctl, arg_num(PR_SET_PDEATHSIG), arg_num(0));
-		if (has_exited_leader(r))
-			emit_post(p, WORD_AT(unbound), (uint32_t)r->n_processes);
-	}
 	if (gives)
 		terminal_plan_foreground(r, p, terminal);
 	plan_stop_wait(r, t);
@@ -368,7 +377,7 @@ static int plan_tail(struct restore *r, struct task_plan *t, const struct rthrea
 			return rc;
 	}
 	if (thread_has_exited(th)) {
-		plan_exit(r, t, th);
+		plan_exit(t, th);
 		return 0;
 	}
 	if (!p->ops.n || p->ops.v[p->ops.n - 1].op.code != CR_RST_LEAVE)
@@ -450,6 +459,7 @@ static int plan_leader(struct restore *r, struct task_plan *t, struct error *e)
 static void lay_out(struct restore *r)
 {
 	uint64_t at = CODE_AT + page_up(cr_rst_size());
+	const uint64_t marker = restore_marker_mask(r);
 
 	for (size_t i = 0; i < r->plans.n; i++) {
 		struct task_plan *t = r->plans.v[i];
@@ -466,6 +476,8 @@ static void lay_out(struct restore *r)
 		vec_each(o, &t->plan.ops) {
 			if (o->op.code == CR_RST_CLONE)
 				o->op.arg[3] = r->plans.v[o->op.arg[3]]->at - t->at;
+			if (o->op.code == CR_RST_LEFT)
+				o->op.arg[1] = marker;
 		}
 	}
 }

@@ -13,6 +13,8 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "restore/check.h"
+#include "restore/internal.h"
+#include "restore/pidfile.h"
 #include "restore/shmem.h"
 
 /* What a restore of a small process uses. */
@@ -125,30 +127,13 @@ void restore_explain(const struct restore *r, struct buf *out)
 		slot_print(r, (uint32_t)i, out);
 }
 
-static int write_pidfile(const struct restore *r, struct error *e)
-{
-	auto_fd fd = -1;
-	char text[16];
-	int n;
-
-	if (!r->opt->pidfile)
-		return 0;
-	fd = open(r->opt->pidfile, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	if (fd < 0)
-		return fail(e, errno, "open %s", r->opt->pidfile);
-	n = snprintf(text, sizeof(text), "%u\n", r->processes[0].rec->id);
-	n = fd_write_full(fd, text, (size_t)n);
-	if (n >= 0)
-		return 0;
-	unlink(r->opt->pidfile);
-	return fail(e, -n, "write %s", r->opt->pidfile);
-}
-
 /* From the first clone to the commit: all or nothing. */
-static int bring_up(struct restore *r, struct error *e)
+static int bring_up(struct restore *r, struct pidfile *f, struct error *e)
 {
-	int rc = run_start(r, e);
+	int rc = pidfile_open(f, r->opt->pidfile, r->processes[0].rec->id, e);
 
+	if (rc >= 0)
+		rc = run_start(r, e);
 	if (rc < 0)
 		return rc;
 	debug(RESTORE, "all descriptors are open");
@@ -168,14 +153,15 @@ static int bring_up(struct restore *r, struct error *e)
 	rc = slots_start(r, e);
 	if (rc < 0)
 		return rc;
-	rc = write_pidfile(r, e);
+	rc = terminal_give_first(r, e);
 	if (rc < 0)
 		return rc;
-	return terminal_give_first(r, e);
+	return run_commit(r, e);
 }
 
 static int restore_all(struct restore *r, int *status, struct error *e)
 {
+	struct pidfile pidfile;
 	int rc = prepare(r, e);
 
 	if (rc < 0)
@@ -188,21 +174,22 @@ static int restore_all(struct restore *r, int *status, struct error *e)
 		return 0;
 	}
 	debug(RESTORE, "%zu plans", r->plans.n);
-	rc = bring_up(r, e);
+	rc = bring_up(r, &pidfile, e);
 	slots_close(r);
 	shmem_close(r, rc < 0);
 	if (rc < 0) {
 		run_abort(r);
 		terminal_take_back(r);
+		pidfile_close(&pidfile);
 		return rc;
 	}
-	run_commit(r);
 	debug(RESTORE, "committed");
 	/* What is left takes microseconds, however long the rest took. */
 	r->deadline = deadline_in(10);
 	/* The tree is what it was, and is left alone whatever happens now. */
 	if (stop_all(r, e) < 0 || release_all(r, e) < 0)
 		warn("%s; something of cr stays in its memory", e->text);
+	pidfile_publish(&pidfile);
 	inform("restored: %zu processes, root %u", r->n_processes, r->processes[0].rec->id);
 	terminal_tell_size(r);
 	if (!r->opt->detach)

@@ -437,10 +437,15 @@ int run_outside(struct restore *r, struct error *e)
 	return slots_set_owners(r, e);
 }
 
-void run_commit(struct restore *r)
+int run_commit(struct restore *r, struct error *e)
 {
+	int rc = interrupted(e);
+
+	if (rc < 0)
+		return rc;
 	__atomic_store_n(&head(r)->go, 1, __ATOMIC_RELEASE);
 	syscall(SYS_futex, &head(r)->go, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+	return 0;
 }
 
 /* --- failing --------------------------------------------------------------------------------------- */

@@ -147,6 +147,15 @@ static uint32_t stopped_behind(const struct restore *r, const struct rprocess *p
 	return n;
 }
 
+/* Behind the commit, in the plan of the helper: the frames lie in what it takes away. */
+void plan_stop_await(struct restore *r, struct task_plan *helper)
+{
+	plan_op(&helper->plan, CR_RST_WAIT, 0,
+		PLAN_ARGS(arg_region(WORD_AT(stopped)),
+			  arg_num(stopped_behind(r, helper->process) + 1)),
+		CR_RST_WANT_OK, 0);
+}
+
 /* Behind the commit. */
 void plan_stop_wait(struct restore *r, struct task_plan *t)
 {
@@ -288,7 +297,7 @@ static int await_stop(const struct restore *r, const struct rthread *th, struct 
 	return 0;
 }
 
-int await_exit(const struct restore *r, const struct rprocess *p, struct error *e)
+static int await_exit(const struct restore *r, const struct rprocess *p, struct error *e)
 {
 	const struct timespec pause = { .tv_nsec = 200000 };
 	char path[32];
@@ -330,13 +339,17 @@ int stop_all(struct restore *r, struct error *e)
 	uint32_t *word = &((struct region_head *)r->region)->stopped;
 	int rc = 0;
 
-	for (size_t i = r->n_processes; i-- > 0 && rc >= 0;) {
+	for (size_t i = r->n_processes; i-- > 0;) {
+		struct error next;
+
 		if (!process_is_stopped(&r->processes[i]))
 			continue;
-		rc = stop_process(r, &r->processes[i], e);
+		if (stop_process(r, &r->processes[i], rc < 0 ? &next : e) < 0)
+			rc = -ETIMEDOUT;
 		__atomic_add_fetch(word, 1, __ATOMIC_RELEASE);
 		syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
-		debug(RESTORE, "process %u is stopped", r->processes[i].rec->id);
+		if (rc >= 0)
+			debug(RESTORE, "process %u is stopped", r->processes[i].rec->id);
 	}
 	return rc;
 }

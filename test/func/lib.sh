@@ -78,7 +78,7 @@ until_true() {
 	done
 }
 is_longer() { # THAN [FILE]: what the subject has written
-	[ "$(wc -c <"${2:-$work/out}")" -gt "$1" ]
+	[ -e "${2:-$work/out}" ] && [ "$(wc -c <"${2:-$work/out}")" -gt "$1" ]
 }
 has_lines() { # N
 	[ "$(wc -l <"$work/out")" -ge "$1" ]
@@ -149,4 +149,175 @@ can_be_nobody() {
 	chmod 755 "$work"
 	[ -e "$work/cr-of-all" ] || cp "$cr" "$work/cr-of-all"
 	as_nobody "$work/cr-of-all" --help >/dev/null 2>&1
+}
+
+# --- a rich subject --------------------------------------------------------------------------------------------
+# make_rich: $work/rich DIR runs three processes, two threads each, that hold something of all that can be
+# saved and check it all the time; each adds a dot to DIR/log.0, 1 or 2 for each round, and dies when
+# something is wrong. The last one of them is an ordinary user, if the first is root.
+make_rich() {
+	cat >"$work/rich.c" <<'END_OF_C'
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SIZE (64 * 4096)
+#define NEED(x)                                                                    \
+	do {                                                                       \
+		if (!(x)) {                                                        \
+			dprintf(2, "process %d, line %d: %s\n", me, __LINE__, #x); \
+			kill(0, SIGKILL);                                          \
+		}                                                                  \
+	} while (0)
+
+static int me, out, uid;
+static int ring[3][2], full[2], set, event, data;
+static pid_t pid;
+static unsigned char *anon, *private, *shared;
+static _Atomic unsigned int rounds;
+
+static void fill(unsigned char *p, unsigned int seed)
+{
+	for (int i = 0; i < SIZE; i++)
+		p[i] = (unsigned char)(seed + i % 251);
+}
+static int is_filled(const unsigned char *p, unsigned int seed)
+{
+	for (int i = 0; i < SIZE; i += 509)
+		if (p[i] != (unsigned char)(seed + i % 251))
+			return 0;
+	return 1;
+}
+static void look(unsigned int seed)
+{
+	struct epoll_event ev[2];
+	int n;
+
+	NEED(is_filled(anon, seed));
+	NEED(is_filled(private, seed + 1));
+	NEED(is_filled(shared, 7));
+	NEED(epoll_wait(set, ev, 2, 0) == 1 && ev[0].data.u64 == 4711);
+	NEED(ioctl(full[0], 0x541b, &n) == 0 && n == 300);
+	NEED(lseek(data, 0, SEEK_CUR) == 100);
+	NEED(getpid() == pid && getuid() == (uid_t)uid && geteuid() == (uid_t)uid);
+}
+static void *thread(void *arg)
+{
+	unsigned int seed = 40 + me;
+	sigset_t s, now;
+
+	sigemptyset(&s);
+	sigaddset(&s, SIGUSR1 + me % 2);
+	pthread_sigmask(SIG_SETMASK, &s, NULL);
+	prctl(PR_SET_NAME, "second");
+	for (;;) {
+		usleep(1000);
+		look(10 * me);
+		pthread_sigmask(SIG_SETMASK, NULL, &now);
+		NEED(!memcmp(&s, &now, sizeof(long)));
+		rounds++;
+	}
+	return arg;
+}
+static void handler(int sig) { (void)sig; }
+
+int main(int argc, char **argv)
+{
+	struct epoll_event ev = { EPOLLIN, { .u64 = 4711 } };
+	char name[64];
+	pthread_t t;
+	char c = 0;
+
+	(void)argc;
+	for (int fd = 3; fd < 1024; fd++)
+		close(fd);
+	uid = getuid();
+	NEED(chdir(argv[1]) == 0);
+	for (int i = 0; i < 3; i++)
+		NEED(pipe(ring[i]) == 0);
+	NEED(pipe2(full, O_NONBLOCK) == 0 && write(full[1], name, 64) == 64);
+	for (int i = 0; i < 4; i++)
+		NEED(write(full[1], name, 59) == 59);
+	event = eventfd(3, EFD_SEMAPHORE);
+	set = epoll_create1(0);
+	NEED(epoll_ctl(set, EPOLL_CTL_ADD, event, &ev) == 0);
+	data = open("data", O_RDWR | O_CREAT, 0666);
+	NEED(ftruncate(data, SIZE) == 0 && lseek(data, 100, SEEK_SET) == 100);
+	shared = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, data, 0);
+	fill(shared, 7);
+	anon = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	private = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE, data, 0);
+	signal(SIGHUP, handler);
+	while (me < 2 && !fork())
+		if (++me == 1)
+			NEED(setsid() > 0);
+	pid = getpid();
+	if (me == 2 && !uid)
+		NEED(setresgid(65534, 65534, 65534) == 0 && setresuid(uid = 65534, 65534, 65534) == 0);
+	fill(anon, 10 * me);
+	fill(private, 10 * me + 1);
+	NEED(pthread_create(&t, NULL, thread, NULL) == 0);
+	snprintf(name, sizeof(name), "log.%d", me);
+	out = open(name, O_WRONLY | O_APPEND | O_CREAT, 0666);
+	NEED(out >= 0);
+	if (me == 0)
+		NEED(write(ring[0][1], "x", 1) == 1);
+	for (unsigned int before = 0;; before = rounds) {
+		NEED(read(ring[me][0], &c, 1) == 1 && c == 'x');
+		usleep(2000);
+		look(10 * me);
+		NEED(write(out, ".", 1) == 1);
+		NEED(write(ring[(me + 1) % 3][1], "x", 1) == 1);
+	}
+}
+END_OF_C
+	gcc -O1 -w -pthread -o "$work/rich" "$work/rich.c" || skip_all "the rich subject does not compile"
+}
+
+# start_rich: sets pid, and rich to the numbers of all three
+start_rich() {
+	rm -rf "$work/rich.dir"
+	mkdir "$work/rich.dir"
+	chmod 777 "$work/rich.dir"
+	setsid "$work/rich" "$work/rich.dir" </dev/null >"$work/out" 2>&1 &
+	pid=$!
+	started=$pid
+	until_true is_longer 1 "$work/rich.dir/log.2" || skip_all "the rich subject does not run: $(cat "$work/out")"
+	rich=$pid
+	for i in 1 2; do
+		rich="$rich $(cat "/proc/${rich##* }/task/${rich##* }/children")"
+		rich=${rich% }
+	done
+}
+rich_looks() {
+	for p in $rich; do
+		looks "$p"
+		cat "/proc/$p/smaps" "/proc/$p/limits" "/proc/$p/task/"*/comm | grep -E '^[0-9a-f]+-|^VmFlags|^Max|^[a-z]+$'
+	done 2>&1
+}
+# The processes pass a byte around, so if one grows all do.
+rich_runs_on() {
+	runs_on "$work/rich.dir/log.0"
+}
+rich_is_gone() {
+	for p in $rich; do
+		is_gone "$p" || return 1
+	done
+}
+end_rich() {
+	for p in $rich; do
+		kill -9 "$p"
+	done 2>/dev/null
+	until_true rich_is_gone
 }

@@ -111,7 +111,7 @@ static void test_refusals(void)
 	CU_ASSERT_EQUAL(room->report.state, 0);
 
 	one->plan.abi--;
-	room_want(room_op(one, CR_RST_STORE + 1), CR_RST_WANT_ANY, 0);
+	room_want(room_op(one, CR_RST_LEFT + 1), CR_RST_WANT_ANY, 0);
 	CU_ASSERT_EQUAL(run(one), -EINVAL);
 	check_report(room, 100, 1, -EINVAL);
 
@@ -474,7 +474,7 @@ static void test_first_report_stays(void)
 
 	room->report.state = 2;
 	room->report.task = 5;
-	room_wait(one, &room->word[0], 0, 0);
+	room_wait(one, &room->word[0], 1, 0);
 	CU_ASSERT_EQUAL(run(one), -ECANCELED);
 	CU_ASSERT_EQUAL(one->result[0], -ECANCELED);
 	CU_ASSERT_EQUAL(room->report.task, 5);
@@ -650,6 +650,82 @@ static void test_vanish(void)
 	room_free(room);
 }
 
+/* --- who has left ------------------------------------------------------------------------------- */
+
+#define MARKER (~((1ull << (SIGKILL - 1)) | (1ull << (SIGSTOP - 1)) | (1ull << (SIGURG - 1))))
+
+/* A process with the mask MARKER, that takes another one when it reads a byte, or ends. */
+static pid_t marked(int *to, int ends)
+{
+	const uint64_t marker = MARKER, other = MARKER & ~1ull;
+	int go[2], ready[2];
+	pid_t pid;
+	char c;
+
+	CU_ASSERT_FATAL(pipe(go) == 0 && pipe(ready) == 0);
+	pid = fork();
+	if (!pid) {
+		syscall(SYS_rt_sigprocmask, SIG_SETMASK, &marker, NULL, sizeof(marker));
+		(void)!write(ready[1], "x", 1);
+		(void)!read(go[0], &c, 1);
+		usleep(20000);
+		if (ends)
+			_exit(0);
+		syscall(SYS_rt_sigprocmask, SIG_SETMASK, &other, NULL, sizeof(other));
+		for (;;)
+			pause();
+	}
+	(void)!read(ready[0], &c, 1);
+	close(go[0]);
+	close(ready[0]);
+	close(ready[1]);
+	*to = go[1];
+	return pid;
+}
+
+static int64_t wait_until_left(const char *path)
+{
+	struct room *room = room_new();
+	struct cr_rst_op *op = room_op(&room->one[0], CR_RST_LEFT);
+	int64_t result;
+
+	op->want_how = CR_RST_WANT_ANY;
+	op->arg[0] = (uintptr_t)path;
+	op->arg[1] = MARKER;
+	CU_ASSERT_EQUAL(cr_rst_run(&room->one[0].plan), 0);
+	result = room->one[0].result[0];
+	room_free(room);
+	return result;
+}
+
+static void test_left(void)
+{
+	for (int ends = 0; ends < 2; ends++) {
+		uint64_t mask = 0;
+		char path[64], line[256];
+		int to;
+		pid_t pid = marked(&to, ends);
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/%d/status", pid);
+		(void)!write(to, "x", 1);
+		CU_ASSERT_EQUAL(wait_until_left(path), 0);
+		f = fopen(path, "re");
+		while (f && fgets(line, sizeof(line), f))
+			sscanf(line, "SigBlk: %llx", (unsigned long long *)&mask);
+		if (f)
+			fclose(f);
+		/* that of a zombie stays */
+		CU_ASSERT_EQUAL(mask == MARKER, ends);
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		close(to);
+		CU_ASSERT_EQUAL(wait_until_left(path), 0); /* there is nobody */
+	}
+	CU_ASSERT_EQUAL(wait_until_left("/dev/null"), -ENODATA);
+	CU_ASSERT_EQUAL(wait_until_left("/proc/self"), -EISDIR);
+}
+
 /* Nothing but the copy: begin, size, and what starts a task tell where they really are. */
 static int run_copy(struct room *room)
 {
@@ -716,6 +792,7 @@ int main(void)
 	};
 	CU_TestInfo tasks[] = {
 		{ "fork, WAIT and POST, waiting and spinning", test_fork },
+		{ "LEFT: another mask, an end, nobody", test_left },
 		{ "fork with a chosen number", test_fork_number },
 		{ "fork with a number that is taken", test_fork_taken },
 		{ "a thread", test_thread },

@@ -1,0 +1,124 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# SIGKILL, SIGINT and SIGTERM of `cr restore` at many moments, and of a tree of several processes with
+# threads: nothing is there afterwards, no process and no file, or all of the tree runs, with nothing of
+# cr in it. The image can be restored after all of that.
+set -u
+# shellcheck source=test/func/lib.sh
+. "${srcdir:-$(dirname "$0")/../..}/test/func/lib.sh"
+needs gcc
+moments=${CR_KILL_MOMENTS:-24} # of SIGKILL; a third of it for the others
+
+# Mappings of each process that it did not have.
+nothing_of_cr() {
+	for p in $rich; do
+		cut -d' ' -f1-3 "/proc/$p/maps" >"$work/maps.now"
+		cmp -s "$work/maps.$p" "$work/maps.now" && continue
+		echo "memory of process $p: $(diff "$work/maps.$p" "$work/maps.now")"
+	done
+	strangers
+}
+# Whatever runs the subject's program or cr and is not of the tree.
+strangers() {
+	# shellcheck disable=SC2012 # a link of /proc has no odd characters
+	ls -l /proc/[0-9]*/exe 2>/dev/null | sed -n 's#.*/proc/\([0-9]*\)/exe -> \(.*/rich\|.*/cr\)$#\1 \2#p' |
+		while read -r stranger exe; do
+			case $exe in
+			*/cr) ! grep -qz "^CR_KILL_RESTORE=$$\$" "/proc/$stranger/environ" || echo "cr is left: $stranger" ;;
+			"$work/rich") case " $rich " in *" $stranger "*) ;; *) echo "process $stranger is left" ;; esac ;;
+			esac
+		done 2>/dev/null
+}
+has_no_strangers() {
+	[ -z "$(strangers)" ]
+}
+has_nothing_of_cr() {
+	[ -z "$(nothing_of_cr)" ]
+}
+# All or nothing, soon.
+is_settled() {
+	there=
+	for p in $rich; do
+		is_gone "$p" || there="$there$p "
+	done
+	case $there in
+	"") has_no_strangers ;;
+	"$rich ") has_nothing_of_cr ;;
+	*) return 1 ;;
+	esac
+}
+
+# kill_at SIGNAL MICROSECONDS: prints what is wrong; sets no variable
+kill_at() {
+	size=$(wc -c <"$work/rich.dir/log.0")
+	CR_KILL_RESTORE=$$ "$cr" restore --detach --pidfile "$work/pid.file" "$work/image" 2>"$work/err" &
+	restore=$!
+	sleep "$(printf '%d.%06d' $(($2 / 1000000)) $(($2 % 1000000)))"
+	kill -"$1" $restore 2>/dev/null
+	wait $restore 2>/dev/null
+	status=$?
+	until_true is_settled || { echo "left: $there"; nothing_of_cr; }
+	if rich_is_gone; then
+		[ $status -ne 0 ] || echo "it has ended with 0, but nothing is there"
+		[ ! -e "$work/pid.file" ] || echo "the pidfile is left"
+		case $1-$status in
+		KILL-137 | INT-1 | TERM-1 | INT-130 | TERM-143) ;;
+		*) echo "status $status" ;;
+		esac
+		[ $status -ne 1 ] || sentence "SIG$1: nothing was restored"
+		echo before >>"$work/before"
+	else
+		until_true is_longer "$size" "$work/rich.dir/log.0" || echo "it does not run: $(cat "$work/out")"
+		# Killed behind the commit it has not told the number.
+		[ $status -ne 0 ] || [ "$(cat "$work/pid.file")" = "$pid" ] || echo "the pidfile is wrong"
+		end_rich
+		until_true has_no_strangers || strangers
+		echo behind >>"$work/behind"
+	fi
+	rm -f "$work/pid.file"
+}
+
+make_rich
+start_rich
+"$cr" dump --no-sync "$pid" "$work/image" 2>"$work/err" || skip_all "$(cat "$work/err")"
+wait "$pid" 2>/dev/null
+started=
+until_true rich_is_gone || skip_all "the subject does not end"
+begin=$(date +%s%N)
+"$cr" restore --detach "$work/image" 2>"$work/err" || skip_all "$(cat "$work/err")"
+whole=$((($(date +%s%N) - begin) / 1000))
+for p in $rich; do
+	cut -d' ' -f1-3 "/proc/$p/maps" >"$work/maps.$p"
+done
+report "must fail: what is found when the tree is there" "$(
+	[ -n "$(rich=1 strangers)" ] || echo "no process is found"
+	sed -i 1d "$work/maps.$pid"
+	[ -n "$(nothing_of_cr)" ] || echo "no mapping is found")"
+cut -d' ' -f1-3 "/proc/$pid/maps" >"$work/maps.$pid"
+end_rich
+echo "# a whole restore takes $whole us"
+
+for signal in KILL TERM INT; do
+	: >"$work/before"
+	: >"$work/behind"
+	i=0
+	wrong=
+	while [ $i -lt "$moments" ]; do
+		us=$((whole * 5 / 4 * i / moments))
+		i=$((i + 1))
+		bad=$(kill_at $signal $us)
+		[ -z "$bad" ] || wrong="$wrong$us us: $bad
+"
+		[ "${#wrong}" -lt 1000 ] || break
+	done
+	moments=$((moments / 3 < 7 ? 7 : moments / 3))
+	n_before=$(wc -l <"$work/before")
+	[ "$n_before" -gt 0 ] || wrong="${wrong}only $n_before were ended before the commit"
+	report "SIG$signal at $i moments: $n_before times nothing was restored" "$wrong"
+done
+
+wrong=$("$cr" restore --detach "$work/image" 2>&1)
+[ -n "$wrong" ] || rich_runs_on || wrong="it does not run: $(cat "$work/out")"
+report "after all of that the image is restored" "$wrong"
+end_rich
+finish_test
