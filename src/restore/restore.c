@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -21,6 +22,15 @@
 #define RESTORE_HEAP ((size_t)320 * 1024)
 
 /* --- is this the machine for it? ------------------------------------------------------------------- */
+
+/* Seconds from what the clock showed at the dump to what it shows now. */
+static double jump(clockid_t clock, int64_t then)
+{
+	struct timespec t;
+
+	clock_gettime(clock, &t);
+	return ((double)t.tv_sec * 1e9 + (double)t.tv_nsec - (double)then) / 1e9;
+}
 
 static int check_machine(struct restore *r, struct error *e)
 {
@@ -53,7 +63,10 @@ static int check_machine(struct restore *r, struct error *e)
 			u.release, m->kernel);
 	if (fd_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", &boot) == 0 && boot.len &&
 	    strncmp(boot.p, m->boot_id, strlen(m->boot_id)))
-		warn("the image was made in another boot: CLOCK_MONOTONIC and CLOCK_BOOTTIME jump for the program");
+		warn("the image was made in another boot: for the program CLOCK_MONOTONIC jumps by %+.3f s and "
+		     "CLOCK_BOOTTIME by %+.3f s; absolute times of these that it has kept come too late or too "
+		     "early by as much",
+		     jump(CLOCK_MONOTONIC, m->monotonic_ns), jump(CLOCK_BOOTTIME, m->boottime_ns));
 	return 0;
 }
 
