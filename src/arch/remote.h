@@ -12,6 +12,13 @@
 
 /* Which regset of PTRACE_GETREGSET holds what a signal frame holds besides the general registers. */
 extern const int arch_xstate_regset;
+/* Where PTRACE_PEEKUSER finds which hardware breakpoints are on, 0 of them: none; and the regset of the
+ * I/O ports that the thread may use, which is there only if it may use any. */
+extern const size_t arch_breakpoints_at;
+extern const int arch_ports_regset;
+/* Asks for the segments that the process has of its own; the answer is positive if it has any. */
+struct plan;
+uint32_t arch_ask_segments(struct plan *batch);
 
 /* The instruction that makes a system call. */
 extern const uint8_t arch_call_bytes[];

@@ -16,11 +16,13 @@
 /* The engine's own questions, the first operations of a leader's plan. */
 enum {
 	ASK_BRK,
+	ASK_SEGMENTS,
 };
 
 static void ask_engine(struct plan *batch)
 {
 	plan_call_any(batch, SYS_brk, arg_num(0));
+	arch_ask_segments(batch);
 }
 
 static void ask_kind(struct dump_thread *t, const struct kind *k, struct asked *asked)
@@ -225,13 +227,20 @@ static int check_report(const struct dump_process *p, struct error *e)
 		    text.p ? text.p : "a call");
 }
 
-static void take_engine(struct dump_process *p)
+static int take_engine(struct dump_process *p, struct error *e)
 {
 	const struct dump_thread *t = speaker_of(p);
 	const int64_t *results =
 		(const void *)(p->answers + plan_results_at(&t->batch, t->plan_at));
 
 	p->brk = (uint64_t)results[ASK_BRK];
+	/* An int, whatever the width of the register. */
+	if ((int32_t)results[ASK_SEGMENTS] > 0)
+		return fail(
+			e, 0,
+			"has segments of its own (modify_ldt), which cannot be saved yet; programs for "
+			"16 or 32 bits and their emulators use them");
+	return 0;
 }
 
 void ask_prepare(struct dump *d)
@@ -280,7 +289,7 @@ int ask_finish(struct dump *d, struct error *e)
 		      p->answers_size);
 		rc = check_report(p, e);
 		if (rc >= 0)
-			take_engine(p);
+			rc = take_engine(p, e);
 		rc = within(e, rc, "task %d", p->pid);
 	}
 	if (rc >= 0)

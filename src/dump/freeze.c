@@ -417,7 +417,12 @@ int freeze_tree(struct holder_page *page, const struct trace_watch *w, struct er
 		if (rc >= 0)
 			rc = find_more(&f, e);
 	} while (rc > 0);
-	return rc < 0 ? rc : choose_speakers(page, e);
+	if (rc >= 0)
+		rc = choose_speakers(page, e);
+	for (uint32_t i = 0; i < page->n_held && rc >= 0; i++)
+		if (page->held[i].speaks)
+			rc = trace_check_hardware(page->held[i].thread.tid, e);
+	return rc;
 }
 
 /* --- filters of system calls ------------------------------------------------------------------------ */

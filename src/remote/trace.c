@@ -248,6 +248,28 @@ static int refuse_dispatch(int tid, struct error *e)
 	return 0;
 }
 
+/* A debugger that lets go leaves its breakpoints; every thread of the process has them, most often. */
+int trace_check_hardware(int tid, struct error *e)
+{
+	uint8_t ports[8192];
+	struct iovec iov = { ports, sizeof(ports) };
+	long on;
+
+	errno = 0;
+	on = ptrace(PTRACE_PEEKUSER, tid, (void *)arch_breakpoints_at, NULL);
+	if (!errno && on)
+		return fail(
+			e, 0,
+			"task %d: has hardware breakpoints (%#lx), which cannot be saved yet; have the "
+			"debugger that has set them delete them",
+			tid, on);
+	if (ptrace(PTRACE_GETREGSET, tid, arch_ports_regset, &iov) == 0)
+		return fail(e, 0,
+			    "task %d: may use I/O ports (ioperm, iopl), which cannot be saved yet",
+			    tid);
+	return 0;
+}
+
 int trace_read_thread(struct held_thread *t, uint32_t room, struct error *e)
 {
 	int rc = trace_get_regs(t->tid, t->regs, &t->n_regs, e);

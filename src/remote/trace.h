@@ -55,6 +55,8 @@ int trace_read_thread(struct held_thread *t, uint32_t room, struct error *e) mus
  * many there were. */
 int trace_read_signals(int tid, bool shared, siginfo_t *to, uint32_t room,
 		       struct error *e) must_check;
+/* Refuses hardware breakpoints and rights to I/O ports. */
+int trace_check_hardware(int tid, struct error *e) must_check;
 int trace_get_regs(int tid, uint64_t *regs, uint32_t *n, struct error *e) must_check;
 int trace_set_regs(int tid, const uint64_t *regs, uint32_t n, struct error *e) must_check;
 int trace_set_mask(int tid, uint64_t mask, struct error *e) must_check;

@@ -10,6 +10,7 @@ needs gcc
 # --- the subject: refuse-subject WHAT prepares it, says "ready PID", and then a dot for each round -----
 cat >"$work/subject.c" <<'END'
 #define _GNU_SOURCE
+#include <asm/ldt.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -17,6 +18,7 @@ cat >"$work/subject.c" <<'END'
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +27,7 @@ cat >"$work/subject.c" <<'END'
 #include <sys/fanotify.h>
 #include <sys/file.h>
 #include <sys/inotify.h>
+#include <sys/io.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -33,6 +36,7 @@ cat >"$work/subject.c" <<'END'
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -312,6 +316,32 @@ static void sysv(void)
 	outside(hold_memory);
 }
 static void hugetlb(void) { map(2 << 20, RW, ANON | MAP_HUGETLB | MAP_NORESERVE, -1); }
+static void segments(void)
+{
+	struct user_desc d = { .limit = 0xfffff, .seg_32bit = 1, .limit_in_pages = 1 };
+
+	MUST((int)syscall(SYS_modify_ldt, 1, &d, sizeof(d)));
+}
+static void set_breakpoint(pid_t pid)
+{
+	const size_t regs = offsetof(struct user, u_debugreg);
+
+	ptrace(PTRACE_SEIZE, pid, 0, 0);
+	ptrace(PTRACE_INTERRUPT, pid, 0, 0);
+	waitpid(pid, NULL, __WALL);
+	ptrace(PTRACE_POKEUSER, pid, regs, (void *)dir);
+	ptrace(PTRACE_POKEUSER, pid, regs + 7 * 8, 0x1 | 0x3 << 16);
+	ptrace(PTRACE_DETACH, pid, 0, 0);
+	new_file("set");
+	_exit(0);
+}
+static void breakpoints(void)
+{
+	outside(set_breakpoint);
+	while (access(in_dir("set"), F_OK))
+		nap();
+}
+static void ports(void) { MUST(ioperm(0x80, 1, 1)); }
 static void sealed(void) { MUST(syscall(462, map(4096, RW, ANON, -1), 4096, 0)); }
 static void guard(void) { MUST(madvise(map(65536, RW, ANON, -1), 4096, 102)); }
 static void droppable(void) { map(4096, RW, MAP_ANONYMOUS | 0x08, -1); }
@@ -496,7 +526,7 @@ static void ns_pid(void)
 	p = fork();
 	if (!p)
 		return;
-	dprintf(1, "ready %d\n", p);
+	dprintf(1, "\nready %d\n", p); /* the child may have begun its dots */
 	waitpid(p, &status, 0);
 	_exit(0);
 }
@@ -522,7 +552,8 @@ static const struct { const char *name; void (*run)(void); } all[] = {
 	X(aio), X(deleted_cwd), X(posix_timer), X(timer_orphan), X(filter), X(traced),
 	X(zombie), X(child_socket), X(shares_vm), X(shares_files), X(shares_fs), X(deadline),
 	X(own_files), X(own_fs), X(ns_mnt), X(ns_net), X(ns_uts), X(ns_ipc), X(ns_cgroup),
-	X(ns_user), X(ns_time), X(ns_pid_children), X(ns_pid), X(strict), X(none),
+	X(ns_user), X(ns_time), X(ns_pid_children), X(ns_pid), X(strict), X(segments),
+	X(breakpoints), X(ports), X(none),
 };
 
 int main(int argc, char **argv)
@@ -768,6 +799,9 @@ try early shares_files "a child that shares descriptors" "shares its descriptor 
 try early shares_fs "a child that shares its working folder" "shares its working folder with process"
 try early deadline "SCHED_DEADLINE" "SCHED_DEADLINE|deadline"
 try early own_files "a thread with descriptors of its own" "descriptor table of its own"
+try late segments "segments of its own" "segments of its own \(modify_ldt\)"
+try late breakpoints "hardware breakpoints" "hardware breakpoints \(0x[0-9a-f]+\).*delete them"
+try late ports "I/O ports" "I/O ports \(ioperm"
 try early own_fs "a thread with a working folder of its own" "working folder of its own"
 try early ns_mnt "another mount namespace" "another mnt namespace.*nsenter --target [0-9]+"
 try early ns_net "another network namespace" "another net namespace.*nsenter --target [0-9]+"

@@ -6,6 +6,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/user.h>
+
+#include "plan/plan.h"
 
 /* struct user_regs_struct */
 enum {
@@ -34,6 +37,15 @@ enum {
 #define CALM_FLAGS 0x202 /* IF and the bit that is always set: neither direction nor trap */
 
 const int arch_xstate_regset = NT_X86_XSTATE;
+const size_t arch_breakpoints_at = offsetof(struct user, u_debugreg[7]);
+const int arch_ports_regset = NT_386_IOPERM;
+
+/* modify_ldt(0, ...) reads: the size of what is there. */
+uint32_t arch_ask_segments(struct plan *batch)
+{
+	return plan_call_any(batch, SYS_modify_ldt, arg_num(0), arg_data(plan_data(batch, NULL, 8)),
+			     arg_num(8));
+}
 const uint8_t arch_call_bytes[] = { 0x0f, 0x05 };
 const size_t arch_call_size = sizeof(arch_call_bytes);
 
