@@ -19,6 +19,7 @@ start() {
 	parent=$pid
 }
 
+# shellcheck disable=SC2317 # called by until_true
 # There is progress when a file has become longer.
 has_grown() {
 	[ "$(stat -c %s "$1")" -gt "$2" ]
@@ -152,6 +153,20 @@ END
 	same "xz with two threads, in the middle of a file" "$work/want" "$work/packed"
 else
 	missing "xz"
+fi
+
+# --- openssl -------------------------------------------------------------------------------------------
+# Vector code up to AVX-512 where the processor has it, and an interval timer that ends each round.
+# By the clock: the processor time of a process begins anew when it is restored.
+if command -v openssl >/dev/null; then
+	whole "$work/out" openssl speed -elapsed -seconds 1 -evp chacha20
+	if [ $rc -eq 0 ]; then
+		tail -n 1 "$work/out" >"$work/err"
+		grep -Eqi '^chacha20( +[0-9.]+k){6}' "$work/err" || rc=1
+	fi
+	result $rc "openssl in the middle of its vector code"
+else
+	missing "openssl"
 fi
 
 finish_test
