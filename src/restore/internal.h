@@ -56,7 +56,8 @@ struct rprocess {
 	/* Of one that is to be stopped: its frames, from the first on, up to frames_end. */
 	struct stop_frame *frames;
 	uint64_t frames_end;
-	int watch; /* its userfaultfd, in cr */
+	int watch;  /* its userfaultfd, in cr */
+	size_t end; /* index in the list of all, one past its last descendant */
 };
 
 /* --- slots (slots.c) --------------------------------------------------------------------------- */
@@ -113,6 +114,7 @@ struct task_plan {
 };
 
 struct shared_fd {
+	struct shared_fd *next; /* of the same record */
 	const struct kind *kind;
 	uint64_t key;
 	unsigned int which;
@@ -143,6 +145,15 @@ struct terminal {
 	struct terminal_settings program, own;
 };
 
+/* What is found out about a record, so that nothing is searched for again and again. */
+struct known {
+	uint32_t process; /* PROC: its index in processes, + 1 */
+	uint32_t owner;   /* DESC: index of the first process that has it, + 1 */
+	uint32_t slot;    /* DESC: + 1; while plans are made */
+	uint32_t placed;  /* DESC: index in the table that is being planned, + 1 */
+	struct shared_fd *shared;
+};
+
 struct restore {
 	const struct restore_options *opt;
 	struct arena arena;
@@ -152,11 +163,16 @@ struct restore {
 
 	struct rprocess *processes; /* parents before their children; [0]: the root */
 	size_t n_processes;
+	struct known *known; /* in the order of img.records */
+	uint64_t
+		marker; /* signal mask of a thread that is still in the restorer; 0: not yet chosen */
 
 	vec(struct slot) slots;
 	vec(struct task_plan *) plans; /* [0]: the root's leader; the last: what cr does itself */
 	vec(struct shared_fd *) shared;
-	struct made_shmem *shmems; /* shmem.h */
+	struct shared_fd *shared_others; /* whose key is the id of no record */
+	uint32_t standard_slots[3];      /* + 1; while plans are made */
+	struct made_shmem *shmems;       /* shmem.h */
 	size_t n_shmems;
 	struct host_range hole;     /* of the region and, behind it, room for a vDSO */
 	uint64_t region_size, room; /* bytes that it needs, bytes that there are */
@@ -178,6 +194,11 @@ void restore_explain(const struct restore *r, struct buf *out);
 void restore_end(struct restore *r);
 
 int tree_build(struct restore *r, struct error *e) must_check;
+/* NULL: there is no such record. */
+struct known *tree_known(const struct restore *r, const char *tag, uint32_t id);
+struct rprocess *tree_process(const struct restore *r, uint32_t pid);
+/* Whether `a` is p or an ancestor of it. */
+bool tree_is_above(const struct restore *r, const struct rprocess *a, const struct rprocess *p);
 /* The lowest descriptor number >= from that no table of the image uses. */
 int tree_free_fd(const struct restore *r, int from);
 
@@ -261,7 +282,5 @@ void run_abort(struct restore *r);
 int release_all(struct restore *r, struct error *e) must_check;
 /* The last act of cr in front of a tree that goes on without it. */
 void release_part(struct restore *r);
-
-uint64_t restore_marker_mask(const struct restore *r);
 
 #endif

@@ -20,6 +20,7 @@ struct table {
 	struct restore *r;
 	struct plan *p;
 	vec(struct placed) placed;
+	uint32_t standard[3];
 	uint32_t lowest; /* free number */
 };
 
@@ -31,25 +32,29 @@ static void skip_used(struct table *t, uint32_t now_used)
 		t->lowest++;
 }
 
-static const struct placed *find_placed(const struct table *t, uint64_t description)
+static struct known *known_of(const struct restore *r, uint64_t description)
 {
-	vec_each(p, &t->placed) {
-		if (p->description == description)
-			return p;
-	}
-	return NULL;
+	return tree_known(r, record_description.tag, (uint32_t)description);
+}
+
+/* Where it is noted which of the placed ones it is (+ 1). */
+static uint32_t *place_of(struct table *t, uint64_t description)
+{
+	if (description & STANDARD)
+		return &t->standard[(uint32_t)description];
+	return &known_of(t->r, description)->placed;
 }
 
 static uint32_t description_slot(struct restore *r, uint64_t description)
 {
 	enum slot_sort sort = description & STANDARD ? SLOT_STANDARD : SLOT_DESCRIPTION;
 	uint32_t id = (uint32_t)description;
+	uint32_t *known =
+		description & STANDARD ? &r->standard_slots[id] : &known_of(r, description)->slot;
 
-	for (size_t i = 0; i < r->slots.n; i++) {
-		if (r->slots.v[i].sort == sort && r->slots.v[i].id == id)
-			return (uint32_t)i;
-	}
-	return slot_add(r, (struct slot){ .sort = sort, .id = id });
+	if (!*known)
+		*known = slot_add(r, (struct slot){ .sort = sort, .id = id }) + 1;
+	return *known - 1;
 }
 
 static const struct kind *kind_of(struct restore *r, uint32_t id)
@@ -86,15 +91,16 @@ static void place(struct table *t, const Descriptor *d)
 {
 	bool redirected = terminal_is_redirected(t->r, d);
 	uint64_t description = redirected ? STANDARD | d->fd : d->description;
-	const struct placed *before = find_placed(t, description);
+	uint32_t *number = place_of(t, description);
 
 	plan_note(t->p, "fd %u: %s", d->fd,
 		  redirected ? "cr's own" : kind_of(t->r, d->description)->name);
-	if (before) {
-		emit_dup(t, before->fd, d);
+	if (*number) {
+		emit_dup(t, t->placed.v[*number - 1].fd, d);
 	} else {
 		emit_fetch(t, d, description);
 		*vec_add(&t->placed) = (struct placed){ description, d->fd };
+		*number = (uint32_t)t->placed.n;
 	}
 	skip_used(t, d->fd);
 }
@@ -102,13 +108,7 @@ static void place(struct table *t, const Descriptor *d)
 /* Whether this process is the first in the tree that has the description. */
 static bool is_first_owner(const struct restore *r, const struct rprocess *pr, uint32_t description)
 {
-	for (const struct rprocess *q = r->processes; q < pr; q++) {
-		for (size_t i = 0; i < q->files->n_fds; i++) {
-			if (q->files->fds[i]->description == description)
-				return false;
-		}
-	}
-	return true;
+	return known_of(r, description)->owner == (uint32_t)(pr - r->processes) + 1;
 }
 
 /* What the kinds want done under the task's own numbers. */
@@ -139,6 +139,8 @@ int plan_files(struct restore *r, struct task_plan *t, struct error *e)
 	for (size_t i = 0; i < t->process->files->n_fds; i++)
 		place(&table, t->process->files->fds[i]);
 	rc = plan_kinds(&table, t->process, e);
+	vec_each(p, &table.placed)
+		*place_of(&table, p->description) = 0;
 	vec_free(&table.placed);
 	return rc;
 }

@@ -121,6 +121,7 @@ static void plan_inherited(struct restore *r, struct task_plan *t)
 static void plan_ids(struct restore *r, struct task_plan *t)
 {
 	const Process *rec = t->process->rec;
+	const struct rprocess *group;
 	struct plan *p = &t->plan;
 
 	plan_note(p, "session and process group");
@@ -136,10 +137,9 @@ static void plan_ids(struct restore *r, struct task_plan *t)
 		return;
 	}
 	/* A group in the tree has its leader among the ancestors; another is that of cr. */
-	for (const struct rprocess *a = t->process->parent; a; a = a->parent) {
-		if (a->rec->id == rec->group)
-			plan_call_is(p, 0, SYS_setpgid, arg_num(0), arg_num(rec->group));
-	}
+	group = tree_process(r, rec->group);
+	if (group && group != t->process && tree_is_above(r, group, t->process))
+		plan_call_is(p, 0, SYS_setpgid, arg_num(0), arg_num(rec->group));
 }
 
 static void plan_children(struct restore *r, struct task_plan *t)
@@ -148,12 +148,9 @@ static void plan_children(struct restore *r, struct task_plan *t)
 		struct rprocess *c = t->process->children[i];
 
 		plan_note(&t->plan, "child %u", c->rec->id);
-		for (size_t k = 0; k < r->plans.n; k++) {
-			struct task_plan *ct = r->plans.v[k];
-
-			if (ct->process == c && ct->sort == PLAN_LEADER)
-				emit_clone(&t->plan, 0, c->rec->exit_signal, c->rec->id, ct);
-		}
+		/* the plans of the leaders come first, in the order of the processes */
+		emit_clone(&t->plan, 0, c->rec->exit_signal, c->rec->id,
+			   r->plans.v[c - r->processes]);
 	}
 }
 
@@ -499,6 +496,9 @@ static int compile(struct restore *r, struct error *e)
 		r->processes[i].frames = NULL;
 		r->processes[i].frames_end = 0;
 	}
+	memset(r->standard_slots, 0, sizeof(r->standard_slots));
+	for (size_t i = 0; i < r->img.records.n; i++)
+		r->known[i].slot = 0;
 	for (size_t i = 0; i < r->n_processes; i++)
 		new_plan(r, PLAN_LEADER, &r->processes[i], r->processes[i].rec->id);
 	for (size_t i = 0; i < r->n_processes; i++) {

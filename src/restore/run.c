@@ -72,6 +72,8 @@ void restore_keep_blocked(struct restore *r, uint32_t signal)
 		r->blocked |= 1ull << (signal - 1);
 }
 
+#define UNBLOCKABLE (1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1))
+
 static bool is_mask_of_image(const struct restore *r, uint64_t mask)
 {
 	vec_each(rec, &r->img.records) {
@@ -80,7 +82,8 @@ static bool is_mask_of_image(const struct restore *r, uint64_t mask)
 		if (strcmp(rec->type->tag, "CTXT"))
 			continue;
 		f = protobuf_c_message_descriptor_get_field_by_name(rec->type->desc, "sigmask");
-		if (*(uint64_t *)((char *)rec->msg + f->offset) == mask)
+		/* as the kernel takes it */
+		if ((*(uint64_t *)((char *)rec->msg + f->offset) & ~UNBLOCKABLE) == mask)
 			return true;
 	}
 	return false;
@@ -92,13 +95,12 @@ static bool is_mask_of_image(const struct restore *r, uint64_t mask)
  * ignored by default, and chosen so that no thread of the image has this very mask, and that none gets
  * the signal while it is being rebuilt. 0: there is no such.
  */
-uint64_t restore_marker_mask(const struct restore *r)
+static uint64_t marker_mask(const struct restore *r)
 {
 	static const int odd[] = { SIGURG, SIGWINCH, SIGCONT, SIGCHLD };
-	const uint64_t unblockable = 1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1);
 
 	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
-		uint64_t bit = 1ull << (odd[i] - 1), mask = ~(unblockable | bit);
+		uint64_t bit = 1ull << (odd[i] - 1), mask = ~(UNBLOCKABLE | bit);
 
 		if (!(r->blocked & bit) && !is_mask_of_image(r, mask))
 			return mask;
@@ -108,8 +110,9 @@ uint64_t restore_marker_mask(const struct restore *r)
 
 static int block_signals(struct restore *r, struct error *e)
 {
-	uint64_t mask = restore_marker_mask(r);
+	uint64_t mask = marker_mask(r);
 
+	r->marker = mask;
 	if (!mask)
 		return fail(e, 0,
 			    "SIGURG, SIGWINCH, SIGCONT and SIGCHLD are all pending somewhere, or "

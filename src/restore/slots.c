@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -50,14 +51,16 @@ const struct host *restore_host(struct restore *r)
 
 int *restore_shared_fd(struct restore *r, const struct kind *k, uint64_t key, unsigned int which)
 {
-	struct shared_fd *s;
+	struct known *of = key <= UINT32_MAX ? tree_known(r, k->record.tag, (uint32_t)key) : NULL;
+	struct shared_fd **list = of ? &of->shared : &r->shared_others, *s;
 
-	vec_each(it, &r->shared) {
-		if ((*it)->kind == k && (*it)->key == key && (*it)->which == which)
-			return &(*it)->fd;
+	for (s = *list; s; s = s->next) {
+		if (s->kind == k && s->key == key && s->which == which)
+			return &s->fd;
 	}
 	s = arena_alloc(&r->arena, sizeof(*s));
-	*s = (struct shared_fd){ k, key, which, -1 };
+	*s = (struct shared_fd){ *list, k, key, which, -1 };
+	*list = s;
 	*vec_add(&r->shared) = s;
 	return &s->fd;
 }
@@ -187,15 +190,62 @@ static int open_slot(struct restore *r, const struct slot *s, struct error *e)
 	return -EINVAL;
 }
 
-static bool is_same(const struct slot *a, const struct slot *b)
+static int compare(uint64_t a, uint64_t b)
 {
-	if (a->sort != b->sort || a->flags != b->flags || a->id != b->id)
-		return false;
-	if (a->sort == SLOT_PATH)
-		return !strcmp(a->path, b->path) && a->flags & O_PATH;
-	if (a->sort == SLOT_FILE)
-		return !strcmp(a->file->path, b->file->path);
-	return true;
+	return a < b ? -1 : a > b;
+}
+
+/* 0: what one gives does for the other too. A file is checked against what is known of it each time. */
+static int compare_slots(const struct slot *a, const struct slot *b)
+{
+	int order = compare(a->sort, b->sort);
+
+	if (!order)
+		order = compare((uint64_t)a->flags, (uint64_t)b->flags);
+	if (!order)
+		order = compare(a->id, b->id);
+	if (!order && a->sort == SLOT_PATH)
+		order = strcmp(a->path, b->path);
+	if (order || a->sort != SLOT_FILE)
+		return order;
+	order = strcmp(a->file->path, b->file->path);
+	if (!order)
+		order = compare(a->file->size, b->file->size);
+	return order ? order : compare((uint64_t)a->file->mtime_ns, (uint64_t)b->file->mtime_ns);
+}
+
+/* Then by their place, so that the first of equal ones comes first. */
+static int slot_order(const void *x, const void *y)
+{
+	const struct slot *a = *(struct slot *const *)x, *b = *(struct slot *const *)y;
+	int order = compare_slots(a, b);
+
+	return order ? order : a < b ? -1 : a > b;
+}
+
+static bool can_be_shared(const struct slot *s)
+{
+	return s->sort != SLOT_DESCRIPTION && (s->sort != SLOT_PATH || s->flags & O_PATH);
+}
+
+/* For each slot the first that is the same, in the arena. */
+static struct slot **find_same(struct restore *r)
+{
+	size_t n = r->slots.n;
+	struct slot **order = arena_alloc(&r->arena, (n + 1) * sizeof(*order));
+	struct slot **same = arena_alloc(&r->arena, (n + 1) * sizeof(*same));
+
+	for (size_t i = 0; i < n; i++)
+		order[i] = &r->slots.v[i];
+	if (n)
+		qsort(order, n, sizeof(*order), slot_order);
+	for (size_t i = 0; i < n; i++) {
+		struct slot *s = order[i], *before = i ? order[i - 1] : NULL;
+		bool is_same = before && can_be_shared(s) && !compare_slots(before, s);
+
+		same[s - r->slots.v] = is_same ? same[before - r->slots.v] : s;
+	}
+	return same;
 }
 
 /* Whether all kinds that must be open before have been. */
@@ -213,18 +263,15 @@ static bool comes_now(struct restore *r, const struct slot *s, unsigned int roun
 
 int slots_open(struct restore *r, struct error *e)
 {
+	struct slot **same = find_same(r);
+
 	for (unsigned int round = 0; round < 2; round++) {
 		for (size_t i = 0; i < r->slots.n; i++) {
 			struct slot *s = &r->slots.v[i];
 
 			if (!comes_now(r, s, round))
 				continue;
-			for (size_t k = 0; k < i && s->fd < 0; k++) {
-				if (is_same(s, &r->slots.v[k]))
-					s->fd = r->slots.v[k].fd;
-			}
-			if (s->fd < 0)
-				s->fd = open_slot(r, s, e);
+			s->fd = same[i] != s ? same[i]->fd : open_slot(r, s, e);
 			if (s->fd < 0)
 				return s->fd;
 		}
@@ -249,16 +296,20 @@ int *slots_numbers(struct restore *r)
 /* A number that somebody else has by now would get the signals. */
 static bool is_owner_ours(struct restore *r, const Owner *o)
 {
+	const Process *leader = restore_record(r, "PROC", o->pid);
+
 	if (!o->pid)
 		return true;
-	for (size_t i = 0; i < r->n_processes; i++) {
-		const Process *p = r->processes[i].rec;
-
-		if (o->type == F_OWNER_PGRP && p->group == o->pid &&
-		    restore_record(r, "PROC", p->group))
+	if (o->type != F_OWNER_PGRP)
+		return restore_record(r, "THRD", o->pid);
+	/* Nearly always its leader is in it. */
+	if (leader && leader->group == o->pid)
+		return true;
+	for (size_t i = 0; leader && i < r->n_processes; i++) {
+		if (r->processes[i].rec->group == o->pid)
 			return true;
 	}
-	return o->type != F_OWNER_PGRP && restore_record(r, "THRD", o->pid);
+	return false;
 }
 
 /* Owners are numbers of tasks, which must be there. */
@@ -307,24 +358,34 @@ int slots_start(struct restore *r, struct error *e)
 	return 0;
 }
 
+static int fd_order(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+static bool is_store(const struct restore *r, int fd)
+{
+	for (size_t i = 0; i < r->img.n_stores; i++) {
+		if (r->img.stores[i] == fd)
+			return true;
+	}
+	return false;
+}
+
+/* Several slots may have one descriptor. */
 void slots_close(struct restore *r)
 {
-	for (size_t i = 0; i < r->slots.n; i++) {
-		int fd = r->slots.v[i].fd;
+	int *fds = slots_numbers(r);
+	size_t n = r->slots.n;
 
-		if (fd < 0)
-			continue;
-		for (size_t k = i; k < r->slots.n; k++) {
-			if (r->slots.v[k].fd == fd)
-				r->slots.v[k].fd = -1;
-		}
-		for (size_t k = 0; k < r->img.n_stores; k++) {
-			if (r->img.stores[k] == fd)
-				fd = -1;
-		}
-		if (fd >= 0)
-			close(fd);
+	if (n)
+		qsort(fds, n, sizeof(*fds), fd_order);
+	for (size_t i = 0; i < n; i++) {
+		if (fds[i] >= 0 && (!i || fds[i] != fds[i - 1]) && !is_store(r, fds[i]))
+			close(fds[i]);
 	}
+	vec_each(s, &r->slots)
+		s->fd = -1;
 }
 
 void slot_print(const struct restore *r, uint32_t i, struct buf *out)

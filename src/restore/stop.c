@@ -287,7 +287,7 @@ static int await_stop(const struct restore *r, const struct rthread *th, struct 
 			break;
 		if (fd_read_file(dir, "status", &b) < 0 || proc_sigblk_parse(b.p, &mask) < 0)
 			break;
-		runs += mask != restore_marker_mask(r);
+		runs += mask != r->marker;
 		if (runs > 100)
 			break;
 		if (deadline_is_over(r->deadline))

@@ -2,6 +2,7 @@
 /* The records of an image become a tree of processes, parents before their children. Pure. */
 #include "restore/internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "restore/order.h"
@@ -13,13 +14,24 @@ static const void *find(const struct restore *r, const char *tag, uint32_t id)
 	return rec ? rec->msg : NULL;
 }
 
-static struct rprocess *process_find(const struct restore *r, uint32_t pid)
+struct known *tree_known(const struct restore *r, const char *tag, uint32_t id)
 {
-	for (size_t i = 0; i < r->n_processes; i++) {
-		if (r->processes[i].rec->id == pid)
-			return &r->processes[i];
-	}
-	return NULL;
+	const struct record *rec = image_find(&r->img, tag, id);
+
+	return rec ? &r->known[rec - r->img.records.v] : NULL;
+}
+
+struct rprocess *tree_process(const struct restore *r, uint32_t pid)
+{
+	const struct known *k = tree_known(r, record_process.tag, pid);
+
+	return k && k->process ? &r->processes[k->process - 1] : NULL;
+}
+
+/* Depth first: the descendants of a process stand behind it, in one piece. */
+bool tree_is_above(const struct restore *r, const struct rprocess *a, const struct rprocess *p)
+{
+	return a <= p && (size_t)(p - r->processes) < a->end;
 }
 
 static int add_threads(struct restore *r, struct rprocess *p, struct error *e)
@@ -48,21 +60,60 @@ static int add_threads(struct restore *r, struct rprocess *p, struct error *e)
 static int add_shared(struct restore *r, struct rprocess *p, struct error *e)
 {
 	const Thread *leader = p->threads[0].rec;
+	uint32_t number = (uint32_t)(p - r->processes) + 1;
 
 	p->mm = find(r, record_mm.tag, leader->mm);
 	p->files = find(r, record_fdtable.tag, leader->files);
 	if (!p->mm || !p->files)
 		return fail(e, 0, "the image has no record of its %s",
 			    p->mm ? "descriptors" : "address space");
-	for (struct rprocess *q = r->processes; q < p; q++) {
-		const Thread *other = q->threads[0].rec;
+	for (size_t i = 0; i < p->files->n_fds; i++) {
+		struct known *k =
+			tree_known(r, record_description.tag, p->files->fds[i]->description);
 
-		if (other->mm == leader->mm || other->files == leader->files ||
-		    other->fs == leader->fs || other->sighand == leader->sighand)
+		if (k && !k->owner)
+			k->owner = number;
+	}
+	return 0;
+}
+
+struct sharer {
+	uint32_t id, process;
+};
+
+static int by_id(const void *a, const void *b)
+{
+	const struct sharer *x = a, *y = b;
+
+	if (x->id != y->id)
+		return x->id < y->id ? -1 : 1;
+	return x->process < y->process ? -1 : x->process > y->process;
+}
+
+/* The object of this scope that a thread has. */
+static uint32_t object_of(const Thread *t, unsigned int which)
+{
+	const uint32_t all[] = { t->mm, t->files, t->fs, t->sighand };
+
+	return all[which];
+}
+
+/* No two processes have the same one. */
+static int check_apart(const struct restore *r, unsigned int which, struct error *e)
+{
+	size_t n = r->n_processes;
+	auto_free struct sharer *v = mem_alloc(n * sizeof(*v));
+
+	for (size_t i = 0; i < n; i++)
+		v[i] = (struct sharer){ object_of(r->processes[i].threads[0].rec, which),
+					r->processes[i].rec->id };
+	qsort(v, n, sizeof(*v), by_id);
+	for (size_t i = 1; i < n; i++) {
+		if (v[i].id == v[i - 1].id)
 			return fail(e, 0,
-				    "it shares memory, descriptors, folders or signal actions with "
-				    "process %u, which is not supported",
-				    q->rec->id);
+				    "task %u: it shares memory, descriptors, folders or signal "
+				    "actions with process %u, which is not supported",
+				    v[i].process, v[i - 1].process);
 	}
 	return 0;
 }
@@ -70,7 +121,7 @@ static int add_shared(struct restore *r, struct rprocess *p, struct error *e)
 /* A session or group in the tree is that of the process itself or of an ancestor. */
 static int check_ids(const struct restore *r, const struct rprocess *p, struct error *e)
 {
-	const struct rprocess *group = process_find(r, p->rec->group), *a = p;
+	const struct rprocess *group = tree_process(r, p->rec->group);
 
 	if (p->parent && p->rec->session != p->rec->id &&
 	    p->rec->session != p->parent->rec->session)
@@ -83,9 +134,7 @@ static int check_ids(const struct restore *r, const struct rprocess *p, struct e
 			e, 0,
 			"it leads a session of its own with a terminal below the root task, which "
 			"is not supported");
-	while (group && a && a != group)
-		a = a->parent;
-	if (group && !a)
+	if (group && !tree_is_above(r, group, p))
 		return fail(e, 0,
 			    "its process group %u is neither its own nor an ancestor's, which is "
 			    "not supported",
@@ -93,36 +142,55 @@ static int check_ids(const struct restore *r, const struct rprocess *p, struct e
 	return 0;
 }
 
+/* Parents stand before their children, and the children of one in the order of the list. */
 static void add_children(struct restore *r)
 {
+	for (size_t i = r->n_processes; i-- > 0;) {
+		struct rprocess *p = &r->processes[i];
+
+		if (p->end <= i)
+			p->end = i + 1;
+		if (!p->parent)
+			continue;
+		p->parent->n_children++;
+		if (p->parent->end < p->end)
+			p->parent->end = p->end;
+	}
 	for (size_t i = 0; i < r->n_processes; i++) {
 		struct rprocess *p = &r->processes[i];
-		size_t n = 0;
 
-		for (size_t k = i + 1; k < r->n_processes; k++)
-			n += r->processes[k].parent == p;
-		p->children = arena_alloc(&r->arena, (n + 1) * sizeof(*p->children));
-		for (size_t k = i + 1; k < r->n_processes; k++) {
-			if (r->processes[k].parent == p)
-				p->children[p->n_children++] = &r->processes[k];
-		}
+		p->children = arena_alloc(&r->arena, (p->n_children + 1) * sizeof(*p->children));
+		p->n_children = 0;
+		if (p->parent)
+			p->parent->children[p->parent->n_children++] = p;
 	}
 }
 
 static int add_process(struct restore *r, const Process *rec, struct error *e)
 {
 	struct rprocess *p = &r->processes[r->n_processes];
+	struct known *k = tree_known(r, record_process.tag, rec->id);
 	int rc;
 
 	p->rec = rec;
-	p->parent = process_find(r, rec->parent);
+	p->parent = tree_process(r, rec->parent);
 	rc = add_threads(r, p, e);
 	if (rc == 0)
 		rc = add_shared(r, p, e);
-	r->n_processes++;
-	if (rc == 0)
-		rc = check_ids(r, p, e);
+	k->process = (uint32_t)++r->n_processes;
 	return within(e, rc, "task %u", rec->id);
+}
+
+static int check_tree(const struct restore *r, struct error *e)
+{
+	int rc = 0;
+
+	for (unsigned int which = 0; which < 4 && rc == 0; which++)
+		rc = check_apart(r, which, e);
+	for (size_t i = 0; i < r->n_processes && rc == 0; i++)
+		rc = within(e, check_ids(r, &r->processes[i], e), "task %u",
+			    r->processes[i].rec->id);
+	return rc;
 }
 
 int tree_build(struct restore *r, struct error *e)
@@ -132,6 +200,7 @@ int tree_build(struct restore *r, struct error *e)
 
 	order_read(&r->img, &order);
 	r->processes = arena_alloc(&r->arena, (order.list.n + 1) * sizeof(*r->processes));
+	r->known = arena_alloc(&r->arena, (r->img.records.n + 1) * sizeof(*r->known));
 	for (size_t i = 0; i < order.list.n && rc == 0; i++)
 		rc = add_process(r, order.list.v[i].process, e);
 	if (rc == 0 && !order.list.n)
@@ -140,7 +209,7 @@ int tree_build(struct restore *r, struct error *e)
 	if (rc < 0)
 		return rc;
 	add_children(r);
-	return 0;
+	return check_tree(r, e);
 }
 
 /* --- numbers of descriptors -------------------------------------------------------------------- */

@@ -193,15 +193,22 @@ static void add_descriptor(struct hostile *h, FdTable *t, uint32_t id)
 	t->n_fds = n + 1;
 }
 
+uint32_t hostile_add_description(struct hostile *h, const struct kind *k, uint32_t id)
+{
+	Description *d = add(h, &record_description, id);
+
+	d->kind = arena_strdup(&h->arena, k->record.tag);
+	add(h, &k->record, id);
+	return id;
+}
+
 static void add_description(struct hostile *h, const struct kind *k, uint32_t id)
 {
 	/* before the list of records moves */
 	const struct hostile_record *r = find(h, record_fdtable.tag);
 	FdTable *table = r ? (FdTable *)r->msg : NULL;
-	Description *d = add(h, &record_description, id);
 
-	d->kind = arena_strdup(&h->arena, k->record.tag);
-	add(h, &k->record, id);
+	hostile_add_description(h, k, id);
 	if (table)
 		add_descriptor(h, table, id);
 }

@@ -41,6 +41,8 @@ void hostile_fix_tags(struct hostile *h);
 struct kind;
 /* Adds a record of the kind where it would belong, all zero; false if the image has one. */
 bool hostile_add_kind(struct hostile *h, const struct kind *k);
+/* Adds an open file of the kind, under no number; gives the id. */
+uint32_t hostile_add_description(struct hostile *h, const struct kind *k, uint32_t id);
 
 /* The blob of an image folder. */
 int hostile_read(const char *dir, struct buf *blob, struct error *e) must_check;
