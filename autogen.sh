@@ -94,7 +94,7 @@ program() {
 	find_files test/unit '*.h' | variable unit_headers
 	find_files test/fuzz 'f-*.c' | sed 's|\.c$||' | variable fuzz_programs
 	program fuzz test/fuzz/f-*.c
-	find_files test/fuzz '*.[ch]' | grep -v -e '/f-[^/]*$' -e '/main\.c$' | variable hostile_files
+	find_files test/fuzz '*.[ch]' | grep -v -e '/f-[^/]*$' -e '/main\.c$' -e '/subject\.c$' | variable hostile_files
 	find_files test/func 'f-*.c' | sed 's|\.c$||' | variable func_tests
 	program func test/func/f-*.c
 	find_files test/func '*.[ch]' | grep -v '/f-[^/]*$' | variable subject_files

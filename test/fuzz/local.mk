@@ -10,6 +10,12 @@ libhostile_a_SOURCES = $(hostile_files)
 libhostile_a_CPPFLAGS = $(TARGET_CPPFLAGS)
 $(libhostile_a_OBJECTS): | $(GENERATED)
 
+# What t-sandbox dumps, without sanitizers.
+check_PROGRAMS += test/fuzz/subject
+test_fuzz_subject_SOURCES = test/fuzz/subject.c
+test_fuzz_subject_CFLAGS = $(FUNC_CFLAGS)
+test_fuzz_subject_LDFLAGS = -pthread
+
 check_PROGRAMS += $(fuzz_programs)
 EXTRA_DIST += test/fuzz/run.sh
 TARGET_LIBS = libhostile.a $(LIBCR) $(LIBCR_LIBS)
