@@ -372,10 +372,13 @@ static void put_path(void *arg, const struct hostile_place *p)
 {
 	static const char *const names[] = { "fifo", "device", "folder", "canary", "nothing" };
 	struct run *r = arg;
-	char **at = (char **)((char *)p->msg + p->field->offset), *old = *at;
+	char **at = (char **)((char *)p->msg + p->field->offset), *old;
 
 	if (p->field->type != PROTOBUF_C_TYPE_STRING ||
-	    p->field->label == PROTOBUF_C_LABEL_REPEATED || !old || *old != '/')
+	    p->field->label == PROTOBUF_C_LABEL_REPEATED)
+		return;
+	old = *at;
+	if (!old || *old != '/')
 		return;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		snprintf(doing, DOING, "%s.%s: %s", p->msg->descriptor->name, p->field->name,
