@@ -470,8 +470,10 @@ static int between(void)
 	if (unshare(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS) < 0)
 		return skip("no namespaces (needs root)");
 	pid = fork();
-	if (pid == 0)
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		_exit(inside());
+	}
 	waitpid(pid, &status, 0);
 	if (WIFEXITED(status))
 		return WEXITSTATUS(status);
@@ -494,6 +496,7 @@ int main(void)
 	must(doing != MAP_FAILED, "mmap");
 	pid = fork();
 	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		status = between();
 		fflush(stdout);
 		_exit(status);
