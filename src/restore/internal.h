@@ -280,6 +280,8 @@ int run_commit(struct restore *r, struct error *e) must_check;
 /* Kills and reaps everything that has been started. */
 void run_abort(struct restore *r);
 int release_all(struct restore *r, struct error *e) must_check;
+/* Known when all plans are made. */
+uint64_t restore_marker_mask(const struct restore *r);
 /* The last act of cr in front of a tree that goes on without it. */
 void release_part(struct restore *r);
 

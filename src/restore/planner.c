@@ -456,8 +456,8 @@ static int plan_leader(struct restore *r, struct task_plan *t, struct error *e)
 static void lay_out(struct restore *r)
 {
 	uint64_t at = CODE_AT + page_up(cr_rst_size());
-	const uint64_t marker = restore_marker_mask(r);
 
+	r->marker = restore_marker_mask(r);
 	for (size_t i = 0; i < r->plans.n; i++) {
 		struct task_plan *t = r->plans.v[i];
 
@@ -474,7 +474,7 @@ static void lay_out(struct restore *r)
 			if (o->op.code == CR_RST_CLONE)
 				o->op.arg[3] = r->plans.v[o->op.arg[3]]->at - t->at;
 			if (o->op.code == CR_RST_LEFT)
-				o->op.arg[1] = marker;
+				o->op.arg[1] = r->marker;
 		}
 	}
 }

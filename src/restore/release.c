@@ -54,8 +54,9 @@ int release_all(struct restore *r, struct error *e)
 
 	for (size_t i = 0; i < r->plans.n; i++) {
 		const struct task_plan *maker = r->plans.v[i]->maker;
+		struct error later;
 
-		if (maker && reap_helper(r, maker, rc < 0 ? &(struct error){ 0 } : e) < 0)
+		if (maker && reap_helper(r, maker, rc < 0 ? &later : e) < 0)
 			rc = -ETIMEDOUT;
 	}
 	if (rc < 0)

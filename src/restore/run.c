@@ -95,7 +95,7 @@ static bool is_mask_of_image(const struct restore *r, uint64_t mask)
  * ignored by default, and chosen so that no thread of the image has this very mask, and that none gets
  * the signal while it is being rebuilt. 0: there is no such.
  */
-static uint64_t marker_mask(const struct restore *r)
+uint64_t restore_marker_mask(const struct restore *r)
 {
 	static const int odd[] = { SIGURG, SIGWINCH, SIGCONT, SIGCHLD };
 
@@ -110,9 +110,8 @@ static uint64_t marker_mask(const struct restore *r)
 
 static int block_signals(struct restore *r, struct error *e)
 {
-	uint64_t mask = marker_mask(r);
+	uint64_t mask = r->marker;
 
-	r->marker = mask;
 	if (!mask)
 		return fail(e, 0,
 			    "SIGURG, SIGWINCH, SIGCONT and SIGCHLD are all pending somewhere, or "

@@ -29,9 +29,11 @@ strangers() {
 			esac
 		done 2>/dev/null
 }
+# shellcheck disable=SC2317 # called by until_true
 has_no_strangers() {
 	[ -z "$(strangers)" ]
 }
+# shellcheck disable=SC2317 # as above
 has_nothing_of_cr() {
 	[ -z "$(nothing_of_cr)" ]
 }
