@@ -3,6 +3,7 @@
 # SIGKILL, SIGINT and SIGTERM of `cr restore` at many moments, and of a tree of several processes with
 # threads: nothing is there afterwards, no process and no file, or all of the tree runs, with nothing of
 # cr in it. The image can be restored after all of that.
+# shellcheck disable=SC2317 # functions that until_true calls
 set -u
 # shellcheck source=test/func/lib.sh
 . "${srcdir:-$(dirname "$0")/../..}/test/func/lib.sh"
@@ -29,11 +30,9 @@ strangers() {
 			esac
 		done 2>/dev/null
 }
-# shellcheck disable=SC2317 # called by until_true
 has_no_strangers() {
 	[ -z "$(strangers)" ]
 }
-# shellcheck disable=SC2317 # as above
 has_nothing_of_cr() {
 	[ -z "$(nothing_of_cr)" ]
 }
@@ -106,7 +105,7 @@ for signal in KILL TERM INT; do
 	i=0
 	wrong=
 	while [ $i -lt "$moments" ]; do
-		us=$((whole * 5 / 4 * i / moments))
+		us=$((whole * 5 * i / (4 * moments)))
 		i=$((i + 1))
 		bad=$(kill_at $signal $us)
 		[ -z "$bad" ] || wrong="$wrong$us us: $bad
