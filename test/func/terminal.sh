@@ -197,6 +197,29 @@ stop_and_go() {
 }
 try "Ctrl-Z, jobs, fg, exit status" stop_and_go
 
+# What a job leaves behind at its end the shell would keep, but for one that it has brought back by fg.
+begin "bash -c 'stty -echoctl intr %; exec $talk'"
+untidy() {
+	shows '^ready'
+	dump
+	restored
+	stty -F "$(tm display-message -p -t "$pane" '#{pane_tty}')" -a | grep -q 'intr = %' ||
+		echo "not the modes of the program"
+	keys C-z
+	to_shell
+	[ "$(modes)" = "$was" ] || echo "other modes while it is stopped"
+	line fg
+	until_true has_front "$pid" || echo "fg does not bring it to the front"
+	stty -F "$(tm display-message -p -t "$pane" '#{pane_tty}')" -a | grep -q 'intr = %' ||
+		echo "not the modes of the program after fg"
+	dump
+	restored
+	line 'exit 0'
+	to_shell
+	[ "$(modes)" = "$was" ] || echo "other modes at the end"
+}
+try "the modes of the program, and those from before" untidy
+
 begin "perl -e '\$| = 1; for (;;) { print STDERR \"x\"; select undef, undef, undef, 0.1 }' 2>$work/out"
 background() {
 	runs_on || echo "it does not run"
