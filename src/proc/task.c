@@ -440,12 +440,12 @@ static int parse_children(const char *p, struct pids *out, struct error *e)
 	return 0;
 }
 
-/* text: for reading into. */
+/* text: for reading into. A task that is gone has no files either, though its folder is still open. */
 static int add_children(int task, struct buf *text, struct pids *out, struct error *e)
 {
 	int rc = fd_read_file(task, "children", text);
 
-	if (rc == -ENOENT && faccessat(task, ".", F_OK, 0) == 0)
+	if (rc == -ENOENT && faccessat(task, "stat", F_OK, 0) == 0)
 		return fail(e, 0, "the kernel has no task/TID/children (CONFIG_PROC_CHILDREN)");
 	if (rc == -ENOENT || rc == -ESRCH)
 		return 0; /* the thread has exited: its children are another's */
