@@ -162,7 +162,8 @@ static int emit_queue(struct restore *r, struct plan *p, PendingSignal *const *l
 			return rc;
 		si.si_errno = s->error;
 		si.si_code = s->code;
-		memcpy((uint8_t *)&si + FIELDS_AT, s->fields.data, s->fields.len);
+		if (s->fields.len)
+			memcpy((uint8_t *)&si + FIELDS_AT, s->fields.data, s->fields.len);
 		restore_keep_blocked(r, s->signal);
 		info = arg_data(plan_data(p, &si, sizeof(si)));
 		plan_note(p, "pending signal %u (RLIMIT_SIGPENDING has to allow it)", s->signal);
