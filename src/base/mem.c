@@ -52,6 +52,11 @@ void *mem_alloc(size_t n)
 	return p;
 }
 
+void *mem_try(size_t n)
+{
+	return calloc(1, n ? n : 1);
+}
+
 void *mem_realloc(void *p, size_t n)
 {
 	void *q = realloc(p, n ? n : 1);

@@ -16,6 +16,8 @@
 
 _Noreturn void mem_exhausted(void); /* what all of them do when there is none left */
 void *mem_alloc(size_t n);          /* zeroed, never NULL */
+/* The same, but NULL: for the holder while a thread of the subject is not as it was. */
+void *mem_try(size_t n);
 void *mem_realloc(void *p, size_t n);
 void mem_free_cleanup(void *pp);
 /*

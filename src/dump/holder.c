@@ -223,8 +223,11 @@ static _Noreturn void hold(struct holding *h, int (*first)(void *, struct error 
 		rc = carry_out(h, (enum order)byte, &ends);
 		heard = reply(h, rc);
 	}
-	if (!ends)
+	if (!ends) {
 		let_go(page);
+		/* cr does it itself if it still can; or, by now, it has. */
+		image_close(h->writer, page->published);
+	}
 	_exit(0);
 }
 

@@ -311,7 +311,7 @@ static int run(struct dump *d, struct error *e)
 		e->exit_status = STATUS_NOT_ENDED;
 	identify_close(d);
 	holder_close(&d->holder);
-	image_close(d->writer, published || d->holder.is_lost);
+	image_close(d->writer, published);
 	return rc;
 }
 

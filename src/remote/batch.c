@@ -122,10 +122,12 @@ static int unmap_area(struct session *s, struct error *e)
 static int write_code(struct session *s, struct error *e)
 {
 	size_t size = s->code + (s->is_mapped ? begin_of(s->b, 1) : 0);
-	auto_free char *code = mem_alloc(size);
+	auto_free char *code = mem_try(size);
 	char path[32];
 	int rc;
 
+	if (!code)
+		return fail(e, ENOMEM, "the code that asks process %d", s->b->pid);
 	snprintf(path, sizeof(path), "/proc/%d/mem", s->b->threads[0].held->tid);
 	auto_fd mem = fd_open(AT_FDCWD, path, O_WRONLY);
 	if (mem < 0)
@@ -251,13 +253,11 @@ static int run_round(struct session *s, const struct round *r, struct error *e)
 		rc = run_threads(s, r, e);
 	result = rc;
 	for (size_t i = r->first; i < r->last; i++) {
-		struct error undo;
-		int rc2 = bring_back(s, i, result >= 0, &undo);
+		struct error ignored;
+		int rc2 = bring_back(s, i, result >= 0, rc < 0 ? &ignored : e);
 
-		if (rc >= 0 && rc2 < 0) {
-			*e = undo;
+		if (rc >= 0 && rc2 < 0)
 			rc = rc2;
-		}
 	}
 	if (rc > 0) {
 		int rc2 = read_answers(s, r, e);
@@ -318,38 +318,48 @@ static void send_owed(const struct session *s)
 			kill(s->b->pid, signal);
 }
 
+/* Not given up half way, whatever becomes of cr: a call that has begun is waited for. */
+static int undo(struct session *s, struct error *e)
+{
+	struct batch_thread *leader = &s->b->threads[0];
+	struct error ignored;
+	int rc = session_stop(s, leader, e), rc2;
+
+	if (rc >= 0)
+		rc = give_back(s, e);
+	rc2 = session_stop(s, leader, &ignored);
+	if (rc2 >= 0)
+		rc2 = session_restore(leader, rc < 0 ? &ignored : e);
+	return rc < 0 ? rc : rc2;
+}
+
 static int run_and_undo(struct session *s, const struct trace_watch *w, struct error *e)
 {
 	struct batch_thread *leader = &s->b->threads[0];
-	struct error undo, ignored;
-	int rc, rc2, rc3;
+	struct error first;
+	int rc, rc2;
 
 	rc = session_block(s, leader, e);
 	if (rc >= 0)
 		rc = run_all(s, w, e);
-	/* Not given up half way, whatever becomes of cr: a call that has begun is waited for. */
-	rc2 = session_stop(s, leader, &undo);
-	if (rc2 >= 0)
-		rc2 = give_back(s, &undo);
-	rc3 = session_stop(s, leader, &ignored);
-	if (rc3 >= 0)
-		rc3 = session_restore(leader, rc2 < 0 ? &ignored : &undo);
-	if (rc >= 0 && (rc2 < 0 || rc3 < 0))
-		*e = undo;
-	return rc < 0 ? rc : rc2 < 0 ? rc2 : rc3 < 0 ? rc3 : 0;
+	rc2 = undo(s, rc < 0 ? &first : e);
+	/* A call that failed once may not the second time, and there is nothing else to be done. */
+	if (rc2 < 0)
+		(void)!undo(s, &first);
+	return rc < 0 ? rc : rc2;
 }
 
 int batch_run(const struct batch *b, const struct trace_watch *w, struct error *e)
 {
 	struct session s = { .b = b };
-	struct error undo;
+	struct error ignored;
 	int rc, rc2;
 
 	s.code = page_up(INTERPRETER_AT + cr_rst_size());
 	rc = suspend_filters(b, true, e);
 	if (rc >= 0)
 		rc = run_and_undo(&s, w, e);
-	rc2 = suspend_filters(b, false, rc < 0 ? &undo : e);
+	rc2 = suspend_filters(b, false, rc < 0 ? &ignored : e);
 	send_owed(&s);
 	return rc < 0 ? rc : rc2;
 }

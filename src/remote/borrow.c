@@ -147,8 +147,10 @@ static int take(struct session *s, struct loan *l, uint64_t at, size_t size, str
 
 	if (pagemap < 0 || mem < 0)
 		return pagemap < 0 ? pagemap : mem;
-	l->bytes = mem_alloc(size);
-	l->entries = mem_alloc(n * sizeof(*l->entries));
+	l->bytes = mem_try(size);
+	l->entries = mem_try(n * sizeof(*l->entries));
+	if (!l->bytes || !l->entries)
+		return fail(e, ENOMEM, "borrow memory of process %d", s->b->pid);
 	rc = fd_pread_full(pagemap, l->entries, n * sizeof(*l->entries),
 			   (off_t)(at / PAGE * sizeof(*l->entries)));
 	if (rc >= 0)

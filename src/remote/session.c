@@ -52,6 +52,22 @@ static int wait_for(struct session *s, struct batch_thread *t, bool calls, struc
 	}
 }
 
+/* A call that has begun comes to its end, what came of it is known, and a thread is brought back: so one
+ * failure there is none. */
+static int resume_call(struct batch_thread *t, struct error *e)
+{
+	int rc = resume(t, true, e);
+
+	return rc < 0 ? resume(t, true, e) : rc;
+}
+
+static int read_result(struct batch_thread *t, uint64_t *regs, uint32_t *n, struct error *e)
+{
+	int rc = trace_get_regs(t->held->tid, regs, n, e);
+
+	return rc < 0 ? trace_get_regs(t->held->tid, regs, n, e) : rc;
+}
+
 int session_call(struct session *s, long nr, const uint64_t args[6], int64_t *result,
 		 struct error *e)
 {
@@ -64,12 +80,12 @@ int session_call(struct session *s, long nr, const uint64_t args[6], int64_t *re
 	arch_set_call(regs, s->b->call, nr, args);
 	rc = trace_set_regs(t->held->tid, regs, n, e);
 	for (int stop = 0; stop < 2 && rc >= 0; stop++) {
-		rc = resume(t, true, e);
+		rc = resume_call(t, e);
 		if (rc >= 0)
 			rc = wait_for(s, t, true, e);
 	}
 	if (rc >= 0)
-		rc = trace_get_regs(t->held->tid, regs, &n, e);
+		rc = read_result(t, regs, &n, e);
 	if (rc >= 0)
 		*result = arch_call_result(regs);
 	return rc;
@@ -114,12 +130,18 @@ int session_await_end(struct session *s, struct batch_thread *t, struct error *e
 	}
 }
 
-int session_restore(const struct batch_thread *t, struct error *e)
+static int restore(const struct held_thread *h, struct error *e)
 {
-	const struct held_thread *h = t->held;
 	int rc = trace_set_regs(h->tid, h->regs, h->n_regs, e);
 
 	return rc < 0 ? rc : trace_set_mask(h->tid, h->sigmask, e);
+}
+
+int session_restore(const struct batch_thread *t, struct error *e)
+{
+	int rc = restore(t->held, e);
+
+	return rc < 0 ? restore(t->held, e) : rc;
 }
 
 void session_be_alone(struct session *s)

@@ -12,6 +12,7 @@
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "arch/arch.h"
 #include "arch/remote.h"
@@ -85,14 +86,17 @@ static bool is_peer_gone(int peer)
 /* A leader that exits before its threads is not reported to its tracer until they are gone. */
 static bool is_dead(int tid)
 {
-	char path[32];
-	auto_buf text = { 0 };
+	char path[32], text[512]; /* no memory is asked for in the middle of a call */
 	const char *p;
+	ssize_t n;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", tid);
-	if (fd_read_record(AT_FDCWD, path, &text) < 0)
+	auto_fd fd = fd_open(AT_FDCWD, path, O_RDONLY);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (n < 0)
 		return false;
-	p = strrchr(text.p, ')');
+	text[n] = '\0';
+	p = strrchr(text, ')');
 	return p && p[1] && (p[2] == 'Z' || p[2] == 'X');
 }
 
