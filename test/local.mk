@@ -28,5 +28,24 @@ dist_check_SCRIPTS += $(test_scripts)
 TESTS += $(test_scripts)
 
 include test/fuzz/local.mk
+
+# Calls that fail on demand, see test/fault.c. The test of them needs it, and says so.
+FAULT_WRAPS = -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=mmap -Wl,--wrap=mprotect \
+	-Wl,--wrap=read -Wl,--wrap=pread -Wl,--wrap=write -Wl,--wrap=pwrite \
+	-Wl,--wrap=readlinkat -Wl,--wrap=fstat -Wl,--wrap=stat -Wl,--wrap=fstatat \
+	-Wl,--wrap=lseek -Wl,--wrap=getdents64 -Wl,--wrap=opendir -Wl,--wrap=fsync \
+	-Wl,--wrap=flock -Wl,--wrap=mkdirat -Wl,--wrap=renameat -Wl,--wrap=linkat \
+	-Wl,--wrap=unlinkat -Wl,--wrap=access -Wl,--wrap=faccessat -Wl,--wrap=dup2 \
+	-Wl,--wrap=pipe2 -Wl,--wrap=eventfd -Wl,--wrap=epoll_create1 -Wl,--wrap=socketpair \
+	-Wl,--wrap=send -Wl,--wrap=tee -Wl,--wrap=process_vm_readv -Wl,--wrap=fork \
+	-Wl,--wrap=pthread_create -Wl,--wrap=sigaction -Wl,--wrap=setitimer \
+	-Wl,--wrap=personality -Wl,--wrap=open -Wl,--wrap=openat -Wl,--wrap=fcntl \
+	-Wl,--wrap=ioctl -Wl,--wrap=prctl -Wl,--wrap=ptrace -Wl,--wrap=syscall \
+	-Wl,--wrap=plan_write
+if FAULT
+cr_SOURCES += test/fault.c
+cr_LDFLAGS += $(FAULT_WRAPS)
+endif
+
 include test/bench/local.mk
 include test/kernels/local.mk

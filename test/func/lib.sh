@@ -295,7 +295,7 @@ start_rich() {
 	started=$pid
 	until_true is_longer 1 "$work/rich.dir/log.2" || skip_all "the rich subject does not run: $(cat "$work/out")"
 	rich=$pid
-	for i in 1 2; do
+	for child in 1 2; do # only counted
 		rich="$rich $(cat "/proc/${rich##* }/task/${rich##* }/children")"
 		rich=${rich% }
 	done
