@@ -54,6 +54,23 @@ const struct kind *kind_by_tag(const char *tag)
 	return NULL;
 }
 
+uint32_t kind_record_id(const Thread *t, enum scope s)
+{
+	switch (s) {
+	case SCOPE_THREAD:
+		return t->id;
+	case SCOPE_PROCESS:
+		return t->process;
+	case SCOPE_MM:
+		return t->mm;
+	case SCOPE_FS:
+		return t->fs;
+	case SCOPE_SIGHAND:
+		return t->sighand;
+	}
+	return 0;
+}
+
 /* --- matching ---------------------------------------------------------------------------------- */
 
 static bool is_match(const struct fd_match *m, const struct fd_view *v)

@@ -18,6 +18,7 @@
 #include "plan/plan.h"
 #include "proc/fdinfo.h"
 #include "proc/task.h"
+#include "process.pb-c.h"
 #include "remote/held.h"
 
 struct dump;    /* dump/api.h */
@@ -168,6 +169,8 @@ struct kind {
 extern const struct kind *const kinds[];
 extern const size_t n_kinds;
 const struct kind *kind_by_tag(const char *tag);
+/* The id of the record that a thread has of a kind with this scope. */
+uint32_t kind_record_id(const Thread *t, enum scope s);
 
 /* The kind of a description: NULL if none matches; *second is set if another matches too (a bug). */
 const struct kind *kind_of_fd(const struct fd_view *v, const struct kind **second);

@@ -275,23 +275,6 @@ static void show_memory(struct buf *out, const Mm *mm)
 
 /* --- processes ------------------------------------------------------------------------------- */
 
-static uint32_t scope_id(const Thread *t, enum scope s)
-{
-	switch (s) {
-	case SCOPE_THREAD:
-		return t->id;
-	case SCOPE_PROCESS:
-		return t->process;
-	case SCOPE_MM:
-		return t->mm;
-	case SCOPE_FS:
-		return t->fs;
-	case SCOPE_SIGHAND:
-		return t->sighand;
-	}
-	return 0;
-}
-
 /* A line for each record that a thread has of a kind; the name stands elsewhere. */
 static void show_kinds(struct buf *out, const struct image *img, const Thread *t, bool leader)
 {
@@ -301,7 +284,7 @@ static void show_kinds(struct buf *out, const struct image *img, const Thread *t
 
 		if (!ops || kinds[i] == &kind_comm || (!leader && ops->scope != SCOPE_THREAD))
 			continue;
-		r = image_find(img, kinds[i]->record.tag, scope_id(t, ops->scope));
+		r = image_find(img, kinds[i]->record.tag, kind_record_id(t, ops->scope));
 		if (!r)
 			continue;
 		buf_printf(out, "  %s%-12s ", leader ? "" : "       ", kinds[i]->name);

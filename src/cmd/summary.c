@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/escape.h"
+#include "image/record.h"
 
 #define SHORT_BYTES 32u /* longer or unprintable ones are only counted */
 #define SHORT_LIST 4u
@@ -75,28 +76,6 @@ static void add_value(struct buf *out, const ProtobufCFieldDescriptor *f, const 
 	}
 }
 
-static size_t value_size(const ProtobufCFieldDescriptor *f)
-{
-	switch (f->type) {
-	case PROTOBUF_C_TYPE_INT64:
-	case PROTOBUF_C_TYPE_SINT64:
-	case PROTOBUF_C_TYPE_SFIXED64:
-	case PROTOBUF_C_TYPE_UINT64:
-	case PROTOBUF_C_TYPE_FIXED64:
-	case PROTOBUF_C_TYPE_DOUBLE:
-		return sizeof(uint64_t);
-	case PROTOBUF_C_TYPE_BOOL:
-		return sizeof(protobuf_c_boolean);
-	case PROTOBUF_C_TYPE_STRING:
-	case PROTOBUF_C_TYPE_MESSAGE:
-		return sizeof(void *);
-	case PROTOBUF_C_TYPE_BYTES:
-		return sizeof(ProtobufCBinaryData);
-	default:
-		return sizeof(uint32_t);
-	}
-}
-
 static void add_list(struct buf *out, const ProtobufCFieldDescriptor *f, const char *v, size_t n)
 {
 	if (n > SHORT_LIST) {
@@ -107,7 +86,7 @@ static void add_list(struct buf *out, const ProtobufCFieldDescriptor *f, const c
 	for (size_t i = 0; i < n; i++) {
 		if (i)
 			buf_add(out, " ", 1);
-		add_value(out, f, v + i * value_size(f));
+		add_value(out, f, v + i * record_value_size(f));
 	}
 	buf_add(out, "]", 1);
 }

@@ -425,3 +425,11 @@ int discover_held(struct dump *d, struct error *e)
 	sort_by_depth(d);
 	return rc;
 }
+
+bool dump_has_process(const struct dump *d, int pid)
+{
+	vec_each(p, &d->processes)
+		if ((*p)->pid == pid)
+			return true;
+	return false;
+}

@@ -130,6 +130,8 @@ int discover_tree(struct dump *d, int pid, struct error *e) must_check;
 /* After the freeze: exactly what the holder holds. */
 int discover_held(struct dump *d, struct error *e) must_check;
 void discover_free(struct dump *d);
+/* Whether the process is of the tree. */
+bool dump_has_process(const struct dump *d, int pid);
 /* Reads stat and status of the thread. */
 int thread_read(struct dump *d, struct dump_thread *t, struct error *e) must_check;
 

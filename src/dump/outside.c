@@ -102,14 +102,6 @@ static void look_at_fds(struct look *l, int proc)
 	vec_free(&fds.list);
 }
 
-static bool is_inside(const struct dump *d, int pid)
-{
-	vec_each(p, &d->processes)
-		if ((*p)->pid == pid)
-			return true;
-	return false;
-}
-
 static void look_at_all(struct look *l)
 {
 	const struct dump *d = l->d;
@@ -122,7 +114,7 @@ static void look_at_all(struct look *l)
 		if (!str_to_pid(de->d_name, &l->pid) || l->pid == getpid() ||
 		    l->pid == d->holder.pid)
 			continue;
-		l->is_inside = is_inside(d, l->pid);
+		l->is_inside = dump_has_process(d, l->pid);
 		proc = openat(dirfd(all), de->d_name, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (proc < 0)
 			continue;

@@ -9,14 +9,6 @@
 #include "base/fd.h"
 #include "dump/shmem.h"
 
-static bool in_tree(const struct dump *d, int pid)
-{
-	vec_each(p, &d->processes)
-		if ((*p)->pid == pid)
-			return true;
-	return false;
-}
-
 /* 0: the descriptor was closed meanwhile. */
 static int read_view(struct dump *d, struct dump_process *p, int fd, struct fd_view *v,
 		     struct error *e)
@@ -28,7 +20,7 @@ static int read_view(struct dump *d, struct dump_process *p, int fd, struct fd_v
 	*v = (struct fd_view){
 		.pid = p->pid, .tid = speaker_id(p), .fd = fd, .proc = dir, .dup = -1
 	};
-	v->in_tree = in_tree;
+	v->in_tree = dump_has_process;
 	v->engine = d;
 	v->link = fd_readlink(&d->arena, dir, path);
 	if (!v->link)

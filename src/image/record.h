@@ -22,6 +22,8 @@ extern const struct record_type record_manifest;
 /* Asserts what only a bug can break: field 1 is the id, messages do not contain themselves. */
 void record_check_type(const struct record_type *type);
 uint32_t record_id(const ProtobufCMessage *msg);
+/* Bytes of one value of the field in the unpacked message. */
+size_t record_value_size(const ProtobufCFieldDescriptor *f);
 
 /* Appends a framed record. */
 int record_put(struct buf *out, const struct record_type *type, const ProtobufCMessage *msg,

@@ -234,23 +234,11 @@ static struct task_plan *plan_helper(struct restore *r, struct task_plan *leader
 
 /* A leader that exits has the name that it had, and the credentials of its process: who may signal that
  * depends on them. */
-static uint32_t scope_id(const struct rthread *th, enum stage stage, enum scope s)
+static uint32_t record_of(const struct rthread *th, enum stage stage, enum scope s)
 {
 	if (thread_has_exited(th) && stage == STAGE_CREDS)
 		th = &th->process->threads[1];
-	switch (s) {
-	case SCOPE_THREAD:
-		return th->rec->id;
-	case SCOPE_PROCESS:
-		return th->rec->process;
-	case SCOPE_MM:
-		return th->rec->mm;
-	case SCOPE_FS:
-		return th->rec->fs;
-	case SCOPE_SIGHAND:
-		return th->rec->sighand;
-	}
-	return 0;
+	return kind_record_id(th->rec, s);
 }
 
 /* The operations of one kind. */
@@ -265,7 +253,7 @@ static int plan_kind(struct restore *r, struct task_plan *t, const struct rthrea
 
 	if (t->sort == PLAN_THREAD && k->task->scope != SCOPE_THREAD)
 		return 0;
-	rec = restore_record(r, k->record.tag, scope_id(th, k->task->stage, k->task->scope));
+	rec = restore_record(r, k->record.tag, record_of(th, k->task->stage, k->task->scope));
 	if (!rec)
 		return 0;
 	plan_note(&t->plan, "%s", k->name);

@@ -213,23 +213,6 @@ static void add_description(struct hostile *h, const struct kind *k, uint32_t id
 		add_descriptor(h, table, id);
 }
 
-static uint32_t scope_id(const Thread *t, enum scope s)
-{
-	switch (s) {
-	case SCOPE_THREAD:
-		return t->id;
-	case SCOPE_PROCESS:
-		return t->process;
-	case SCOPE_MM:
-		return t->mm;
-	case SCOPE_FS:
-		return t->fs;
-	case SCOPE_SIGHAND:
-		return t->sighand;
-	}
-	return 0;
-}
-
 bool hostile_add_kind(struct hostile *h, const struct kind *k)
 {
 	const struct hostile_record *thread = find(h, record_thread.tag);
@@ -239,7 +222,7 @@ bool hostile_add_kind(struct hostile *h, const struct kind *k)
 	if (k->fd)
 		add_description(h, k, 1000000 + (uint32_t)h->records.n);
 	else
-		add(h, &k->record, scope_id((const Thread *)thread->msg, k->task->scope));
+		add(h, &k->record, kind_record_id((const Thread *)thread->msg, k->task->scope));
 	hostile_fix_tags(h);
 	return true;
 }

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "image/record.h"
 #include "kind.h"
 
 typedef uint64_t u64;
@@ -10,28 +11,6 @@ typedef uint64_t u64;
 #define N(a) (sizeof(a) / sizeof((a)[0]))
 #define LONG 5000u  /* bytes: longer than a path may be */
 #define MANY 20000u /* elements */
-
-static size_t value_size(const ProtobufCFieldDescriptor *f)
-{
-	switch (f->type) {
-	case PROTOBUF_C_TYPE_INT64:
-	case PROTOBUF_C_TYPE_SINT64:
-	case PROTOBUF_C_TYPE_SFIXED64:
-	case PROTOBUF_C_TYPE_UINT64:
-	case PROTOBUF_C_TYPE_FIXED64:
-	case PROTOBUF_C_TYPE_DOUBLE:
-		return 8;
-	case PROTOBUF_C_TYPE_BOOL:
-		return sizeof(protobuf_c_boolean);
-	case PROTOBUF_C_TYPE_STRING:
-	case PROTOBUF_C_TYPE_MESSAGE:
-		return sizeof(void *);
-	case PROTOBUF_C_TYPE_BYTES:
-		return sizeof(ProtobufCBinaryData);
-	default:
-		return 4;
-	}
-}
 
 /* --- places -------------------------------------------------------------------------------------- */
 
@@ -105,7 +84,7 @@ static bool set_number(const struct hostile_place *p, void *at, unsigned int n)
 	static const u64 steps[] = { 1, ~0ull, 4096, ~4095ull };
 	bool is_mask = p->field->type == PROTOBUF_C_TYPE_FIXED32 ||
 		       p->field->type == PROTOBUF_C_TYPE_FIXED64;
-	size_t size = value_size(p->field);
+	size_t size = record_value_size(p->field);
 	u64 now = 0, value;
 
 	memcpy(&now, at, size);
@@ -234,7 +213,7 @@ static bool set_one(struct arena *a, const struct hostile_place *p, void *at, un
 static char *grow(struct arena *a, const struct hostile_place *p, size_t n)
 {
 	void **list = (void **)((char *)p->msg + p->field->offset);
-	size_t size = value_size(p->field), now = *count_of(p), keep = n < now ? n : now;
+	size_t size = record_value_size(p->field), now = *count_of(p), keep = n < now ? n : now;
 	char *to = arena_alloc(a, (n + 1) * size);
 
 	if (keep)
@@ -248,7 +227,7 @@ static char *grow(struct arena *a, const struct hostile_place *p, size_t n)
  * again and again; from 6 on: odd values for the first and for the last. */
 static bool set_list(struct arena *a, const struct hostile_place *p, unsigned int n)
 {
-	size_t size = value_size(p->field), now = *count_of(p), i;
+	size_t size = record_value_size(p->field), now = *count_of(p), i;
 	bool in_place = p->field->type != PROTOBUF_C_TYPE_MESSAGE;
 	char *v;
 
@@ -446,7 +425,8 @@ static void copy_number(struct hostile *h, u64 *state)
 	    from.place.field->type == PROTOBUF_C_TYPE_MESSAGE)
 		return;
 	memcpy((char *)to.place.msg + to.place.field->offset,
-	       (char *)from.place.msg + from.place.field->offset, value_size(to.place.field));
+	       (char *)from.place.msg + from.place.field->offset,
+	       record_value_size(to.place.field));
 }
 
 static void change_records(struct hostile *h, u64 *state)
