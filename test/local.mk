@@ -29,7 +29,9 @@ TESTS += $(test_scripts)
 
 include test/fuzz/local.mk
 
-# Calls that fail on demand, see test/fault.c. The test of them needs it, and says so.
+# Calls that fail on demand, see test/fault.c, and the test of them.
+dist_check_SCRIPTS += test/func/faults.sh
+EXTRA_DIST += test/fault.c
 FAULT_WRAPS = -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=mmap -Wl,--wrap=mprotect \
 	-Wl,--wrap=read -Wl,--wrap=pread -Wl,--wrap=write -Wl,--wrap=pwrite \
 	-Wl,--wrap=readlinkat -Wl,--wrap=fstat -Wl,--wrap=stat -Wl,--wrap=fstatat \
@@ -43,6 +45,7 @@ FAULT_WRAPS = -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=mmap -Wl,--wrap=mp
 	-Wl,--wrap=ioctl -Wl,--wrap=prctl -Wl,--wrap=ptrace -Wl,--wrap=syscall \
 	-Wl,--wrap=plan_write
 if FAULT
+TESTS += test/func/faults.sh
 cr_SOURCES += test/fault.c
 cr_LDFLAGS += $(FAULT_WRAPS)
 endif

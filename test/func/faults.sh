@@ -190,10 +190,10 @@ for mode in --leave-running --no-sync; do
 	loop holder 14 one_dump "the holder, cr dump $mode" dump $mode "$pid" "$work/image"
 done
 
-"$cr" dump --no-sync "$pid" "$work/image" 2>"$work/err" || skip_all "$(cat "$work/err")"
+"$cr" dump --no-sync "$pid" "$work/image" 2>"$work/err" || give_up "$(cat "$work/err")"
 [ -z "$started" ] || wait "$started" 2>/dev/null
 started=
-until_true rich_is_gone || skip_all "the subject does not end"
+until_true rich_is_gone || give_up "the subject does not end"
 set -- restore --detach --pidfile "$work/pidfile" "$work/image"
 loop cr 25 one_restore "cr restore" "$@"
 loop plan 25 one_restore "operations of the tasks" "$@"

@@ -70,7 +70,7 @@ committed() {
 
 start_subject
 begin=$(now_ms)
-why=$("$cr" dump --no-sync --leave-running "$pid" "$work/image" 2>&1) || skip_all "$why"
+why=$("$cr" dump --no-sync --leave-running "$pid" "$work/image" 2>&1) || give_up "$why"
 whole=$(($(now_ms) - begin))
 echo "# a whole dump takes $whole ms"
 rm -rf "$work/image"

@@ -81,12 +81,12 @@ kill_at() {
 
 make_rich
 start_rich
-"$cr" dump --no-sync "$pid" "$work/image" 2>"$work/err" || skip_all "$(cat "$work/err")"
+"$cr" dump --no-sync "$pid" "$work/image" 2>"$work/err" || give_up "$(cat "$work/err")"
 wait "$pid" 2>/dev/null
 started=
-until_true rich_is_gone || skip_all "the subject does not end"
+until_true rich_is_gone || give_up "the subject does not end"
 begin=$(date +%s%N)
-"$cr" restore --detach "$work/image" 2>"$work/err" || skip_all "$(cat "$work/err")"
+"$cr" restore --detach "$work/image" 2>"$work/err" || give_up "$(cat "$work/err")"
 whole=$((($(date +%s%N) - begin) / 1000))
 for p in $rich; do
 	cut -d' ' -f1-3 "/proc/$p/maps" >"$work/maps.$p"

@@ -18,6 +18,13 @@ skip_all() {
 	echo "1..0 # SKIP $1"
 	exit 0
 }
+# give_up WHY: ends the script; what is wrong is not the machine's
+give_up() {
+	echo "1..1"
+	echo "not ok 1 - $1" | tr '\n' ' '
+	echo
+	exit 1
+}
 # needs PROGRAM...
 needs() {
 	for program; do
@@ -61,6 +68,10 @@ result() { # RC TITLE: what stands in $work/err is told if RC is not 0
 skip() { # TITLE WHY
 	n=$((n + 1))
 	echo "ok $n - $1 # SKIP $2"
+}
+missing() { # TITLE [PROGRAM]
+	[ -z "${CR_MUST_WORK:-}" ] || { report "$1" "${2:-it} is not there"; return; }
+	skip "$1" "${2:-it} is not there"
 }
 finish_test() {
 	echo "1..$n"
@@ -282,7 +293,7 @@ int main(int argc, char **argv)
 	}
 }
 END_OF_C
-	gcc -O1 -w -pthread -o "$work/rich" "$work/rich.c" || skip_all "the rich subject does not compile"
+	gcc -O1 -w -pthread -o "$work/rich" "$work/rich.c" || give_up "the rich subject does not compile"
 }
 
 # start_rich: sets pid, and rich to the numbers of all three
@@ -293,7 +304,7 @@ start_rich() {
 	setsid "$work/rich" "$work/rich.dir" </dev/null >"$work/out" 2>&1 &
 	pid=$!
 	started=$pid
-	until_true is_longer 1 "$work/rich.dir/log.2" || skip_all "the rich subject does not run: $(cat "$work/out")"
+	until_true is_longer 1 "$work/rich.dir/log.2" || give_up "the rich subject does not run: $(cat "$work/out")"
 	rich=$pid
 	for child in 1 2; do # only counted
 		rich="$rich $(cat "/proc/${rich##* }/task/${rich##* }/children")"

@@ -7,12 +7,6 @@
 . "${srcdir:-$(dirname "$0")/../..}/test/func/lib.sh"
 needs perl
 
-missing()
-{
-	[ -z "${CR_MUST_WORK:-}" ] || { report "$1" "not there"; return; }
-	skip "$1" "not there"
-}
-
 # until_lines FILE N: for at most 30 seconds
 until_lines()
 {

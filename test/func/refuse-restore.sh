@@ -36,7 +36,7 @@ int main(int argc, char **argv)
 }
 END
 mkdir "$work/dir" "$work/dir/cwd"
-gcc -O1 -w -o "$work/dir/exe" "$work/subject.c" || skip_all "the subject does not compile"
+gcc -O1 -w -o "$work/dir/exe" "$work/subject.c" || give_up "the subject does not compile"
 dd if=/dev/zero bs=4096 count=2 2>/dev/null | tr '\0' 'd' >"$work/dir/data"
 dd if=/dev/zero bs=4096 count=1 2>/dev/null | tr '\0' 'm' >"$work/dir/mapped"
 
@@ -68,7 +68,7 @@ refused() {
 : >"$work/out"
 setsid "$work/dir/exe" "$work/dir" </dev/null >>"$work/out" 2>&1 &
 pid=$!
-until_true is_longer 3 || skip_all "the subject does not run"
+until_true is_longer 3 || give_up "the subject does not run"
 
 dump_refused() { # REGEX ARGUMENT...
 	regex=$1
@@ -97,9 +97,9 @@ report "dump beside a folder IMAGE.partial that is no image" \
 	"$(dump_refused 'image.partial')"
 rm -r "$work/image.partial"
 
-"$cr" dump "$pid" "$work/image" 2>"$work/err" || skip_all "$(cat "$work/err")"
+"$cr" dump "$pid" "$work/image" 2>"$work/err" || give_up "$(cat "$work/err")"
 wait "$pid" 2>/dev/null
-until_true is_gone || skip_all "the subject does not end"
+until_true is_gone || give_up "the subject does not end"
 
 # --- must fail: an image that can be restored is ------------------------------------------------------
 found=$(refused 'no such text')

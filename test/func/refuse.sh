@@ -638,8 +638,8 @@ void _start(void)
 	}
 }
 END
-gcc -O1 -w -pthread -o "$work/subject" "$work/subject.c" || skip_all "the subject does not compile"
-gcc -O1 -w -o "$work/no-ptrace" "$work/no-ptrace.c" || skip_all "the filter does not compile"
+gcc -O1 -w -pthread -o "$work/subject" "$work/subject.c" || give_up "the subject does not compile"
+gcc -O1 -w -o "$work/no-ptrace" "$work/no-ptrace.c" || give_up "the filter does not compile"
 "$work/no-ptrace" true || skip_all "no seccomp filters"
 
 # --- helpers ---------------------------------------------------------------------------------------
@@ -726,9 +726,9 @@ try() {
 }
 
 # --- must fail: without anything to refuse, the checks above find it -----------------------------------
-start "$work/subject" none "$work/dir" || skip_all "$why"
+start "$work/subject" none "$work/dir" || give_up "$why"
 looks >"$work/looks"
-"$cr" check "$pid" >"$work/text" 2>&1 || skip_all "an ordinary subject is refused: $(grep refused "$work/text")"
+"$cr" check "$pid" >"$work/text" 2>&1 || give_up "an ordinary subject is refused: $(grep refused "$work/text")"
 wrong=
 [ -n "$(check_says early tcp)" ] || wrong="check_says finds nothing"
 dump_says early tcp | grep -q 'Invalid cross-device link' || wrong="$wrong; dump_says early finds no ptrace"

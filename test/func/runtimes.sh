@@ -6,11 +6,6 @@
 # shellcheck source=test/func/lib.sh
 . "${srcdir:-$(dirname "$0")/../..}/test/func/lib.sh"
 
-missing() {
-	[ -z "${CR_MUST_WORK:-}" ] || { report "$1" "not there"; return; }
-	skip "$1" "not there"
-}
-
 # start PROGRAM ARGUMENT...: without terminal, with no descriptor but 0, 1 and 2; sets pid
 start() {
 	: >"$work/out"
