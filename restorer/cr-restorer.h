@@ -51,7 +51,7 @@ enum cr_rst_code {
 	 * a failure or, but for spinning, the process that the report names is not there any more. */
 	CR_RST_WAIT = 6,
 	/* Adds arg1 to the 32-bit word at address arg0 and, if it is then >= arg2, wakes all who wait there.
-	 * Result: the new value. */
+	 * Where it cannot be, no system call is made. Result: the new value. */
 	CR_RST_POST = 7,
 	/* PR_SET_MM_MAP with an exe link. arg0 = address of a struct cr_rst_mm_map, arg1 = address of
 	 * an array of struct cr_rst_range (own mappings of the running executable), arg2 = how many,

@@ -104,6 +104,7 @@ enum stage {
 	STAGE_ATTRIBUTES, /* what a change of credentials clears: dumpable, pdeath_sig */
 	STAGE_LIBC,       /* rseq, robust list, clear-child-tid, name */
 	STAGE_COMMITTED,  /* behind the barrier: cannot fail any more */
+	STAGE_FILTERS,    /* what forbids system calls: after it there is none but rt_sigreturn */
 	STAGE_LEAVE,      /* the last operation: back into the program */
 	STAGES,
 };
@@ -149,6 +150,14 @@ struct task_ops {
 	 * there on. May be NULL. */
 	int (*start)(struct restore *r, struct plan *p, const void *record, uint32_t tid,
 		     struct error *e);
+	/* The same at another stage, if a kind needs two. May be NULL. */
+	enum stage late_stage;
+	int (*emit_late)(struct restore *r, struct plan *p, const void *record, uint32_t tid,
+			 struct error *e);
+	/* Operations for a thread that the process has for this alone: it keeps the credentials of
+	 * cr, comes after the commit, and exits. 1: there are some, 0: none. p NULL: only tell.
+	 * Called for every process. May be NULL. */
+	int (*emit_keeper)(struct restore *r, struct plan *p, uint32_t pid, struct error *e);
 	/* Restore, in cr, while the task waits at the barrier before it commits. May be NULL. */
 	int (*outside)(struct restore *r, const void *record, int proc, struct error *e);
 };

@@ -278,8 +278,23 @@ static int check_xstate(const struct host *h, const Context *m, struct error *e)
 	return 0;
 }
 
-static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid,
-		struct error *e)
+/* What needs a system call. */
+static int emit_bases(struct restore *r, struct plan *p, const void *record, uint32_t tid,
+		      struct error *e)
+{
+	const Context *m = record;
+
+	(void)r;
+	(void)tid;
+	if (m->n_regs != arch_n_regs())
+		return fail(e, 0, "%zu registers in the image", m->n_regs);
+	plan_note(p, "segment bases");
+	arch_emit_bases(p, arch_fs_base(m->regs), arch_gs_base(m->regs));
+	return 0;
+}
+
+static int emit_leave(struct restore *r, struct plan *p, const void *record, uint32_t tid,
+		      struct error *e)
 {
 	const Context *m = record;
 	uint32_t xsize = (uint32_t)m->xstate.len;
@@ -287,9 +302,8 @@ static int emit(struct restore *r, struct plan *p, const void *record, uint32_t 
 	void *held;
 	int rc;
 
-	if (m->n_regs != arch_n_regs() || m->xstate.len > UINT32_MAX / 2)
-		return fail(e, 0, "%zu registers and %zu bytes of extended state in the image",
-			    m->n_regs, m->xstate.len);
+	if (m->xstate.len > UINT32_MAX / 2)
+		return fail(e, 0, "%zu bytes of extended state in the image", m->xstate.len);
 	rc = check_xstate(restore_host(r), m, e);
 	if (rc < 0)
 		return rc;
@@ -305,8 +319,6 @@ static int emit(struct restore *r, struct plan *p, const void *record, uint32_t 
 			      m->altstack_flags, e);
 	if (rc < 0)
 		return rc;
-	plan_note(p, "segment bases");
-	arch_emit_bases(p, arch_fs_base(m->regs), arch_gs_base(m->regs));
 	plan_note(p, "back into the program");
 	if (!held)
 		plan_op(p, CR_RST_COPY, 0,
@@ -318,10 +330,12 @@ static int emit(struct restore *r, struct plan *p, const void *record, uint32_t 
 
 static const struct task_ops ops = {
 	.scope = SCOPE_THREAD,
-	.stage = STAGE_LEAVE,
+	.stage = STAGE_LIBC,
 	.ask = ask,
 	.dump = dump,
-	.emit = emit,
+	.emit = emit_bases,
+	.late_stage = STAGE_LEAVE,
+	.emit_late = emit_leave,
 };
 
 const struct kind kind_context = {

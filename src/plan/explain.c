@@ -69,6 +69,7 @@ static const struct call_row calls[] = {
 	CALL(rt_tgsigqueueinfo, "ddSp"),
 	CALL(sched_setaffinity, "ddp"),
 	CALL(sched_setattr, "dpx"),
+	CALL(seccomp, "dxp"),
 	CALL(set_robust_list, "pd"),
 	CALL(set_tid_address, "p"),
 	CALL(setitimer, "dpp"),

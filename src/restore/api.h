@@ -15,6 +15,14 @@ const struct host *restore_host(struct restore *r);
 /* While the task is rebuilt this signal is blocked, as all but one are: it may come before the task is
  * itself again. Pure. */
 void restore_keep_blocked(struct restore *r, uint32_t signal);
+/* Memory for as long as the restore takes. */
+struct arena *restore_arena(struct restore *r);
+/* The numbers of a process' threads, the leader's first; how many. Pure. */
+size_t restore_threads(struct restore *r, uint32_t pid, const uint32_t **tids);
+/* n words of 32 bits that all tasks share, 0 at first: *at is for arg_region. Pure. */
+int restore_words(struct restore *r, uint32_t n, uint64_t *at, struct error *e) must_check;
+/* What a kind remembers of an object while plans are made: NULL at first, and when they are made anew. */
+void **restore_note(struct restore *r, const struct kind *k, uint32_t id);
 /*
  * A place for a descriptor that several descriptions of one object share while they are opened
  * (key: id of the object): -1 at first; closed by the engine when all are open.

@@ -297,8 +297,8 @@ static int check_can_leave(const struct check *c, const Thread *t, struct error 
 	for (size_t i = 0; i < n_kinds; i++) {
 		const struct task_ops *ops = kinds[i]->task;
 
-		if (ops && ops->stage == STAGE_LEAVE && ops->scope == SCOPE_THREAD &&
-		    !find(c, kinds[i]->record.tag, t->id))
+		if (ops && ops->emit_late && ops->late_stage == STAGE_LEAVE &&
+		    ops->scope == SCOPE_THREAD && !find(c, kinds[i]->record.tag, t->id))
 			return fail(e, 0, "there is no %s record of it", kinds[i]->record.tag);
 	}
 	return 0;

@@ -14,6 +14,8 @@
 #include "restore/host.h"
 #include "restore/restore.h"
 
+#define REGION_WORDS 1000u
+
 /* The first page of the region that cr and all tasks of a restore share. */
 struct region_head {
 	struct cr_rst_report report;
@@ -22,12 +24,14 @@ struct region_head {
 	uint32_t ready;   /* tasks and helpers that wait for the commit */
 	uint32_t go;      /* 1: committed; all who wait see the same, should cr be killed now */
 	uint32_t stopped; /* processes that are in their job-control stop again, children first */
+	uint32_t words[REGION_WORDS]; /* for kinds: restore_words() */
 };
 #define WORD_AT(name) offsetof(struct region_head, name)
 
 /* Room for a task's stack in the region: the interpreter needs a few hundred bytes. */
 #define TASK_STACK 2048u
 #define CODE_AT 4096u /* of the restorer in the region */
+_Static_assert(sizeof(struct region_head) <= CODE_AT, "it lies before the code");
 
 /* --- the tree (tree.c) ------------------------------------------------------------------------ */
 
@@ -56,8 +60,9 @@ struct rprocess {
 	/* Of one that is to be stopped: its frames, from the first on, up to frames_end. */
 	struct stop_frame *frames;
 	uint64_t frames_end;
-	int watch;  /* its userfaultfd, in cr */
-	size_t end; /* index in the list of all, one past its last descendant */
+	int watch;          /* its userfaultfd, in cr */
+	size_t end;         /* index in the list of all, one past its last descendant */
+	uint64_t keeper_at; /* in the region, where the end of its keeper is seen; 0: it has none */
 };
 
 /* --- slots (slots.c) --------------------------------------------------------------------------- */
@@ -95,6 +100,7 @@ struct slot {
 enum plan_sort {
 	PLAN_LEADER,
 	PLAN_THREAD,
+	PLAN_KEEPER,
 	PLAN_INTERMEDIATE,
 	PLAN_HELPER,
 	PLAN_START
@@ -111,6 +117,22 @@ struct task_plan {
 	uint32_t watch_op;       /* in a helper's that stops its process: the userfaultfd */
 	uint64_t watch_range;    /* and the range, in its data */
 	uint64_t quiet_at;       /* in a leader's: what was the action of SIGCHLD */
+};
+
+/* --- keepers (keeper.c) ------------------------------------------------------------------------- */
+
+/* Sets p->keeper_at: whether it needs one. Pure, as all of them. */
+int keeper_find(struct restore *r, struct rprocess *p, struct error *e) must_check;
+/* The keeper's own: its end leaves a mark at `at`; what it is there for; and in the helper's the wait for its end. */
+void keeper_plan_mark(struct plan *p, uint64_t at);
+int keeper_plan(struct restore *r, struct plan *p, const struct rprocess *pr,
+		struct error *e) must_check;
+void keeper_plan_gone(struct plan *helper, uint64_t at);
+
+struct note {
+	const struct kind *kind;
+	uint32_t id;
+	void *of_kind;
 };
 
 struct shared_fd {
@@ -174,6 +196,8 @@ struct restore {
 	uint32_t standard_slots[3];      /* + 1; while plans are made */
 	struct made_shmem *shmems;       /* shmem.h */
 	size_t n_shmems;
+	vec(struct note *) notes;
+	uint32_t n_words;           /* of region_head.words that are given away */
 	struct host_range hole;     /* of the region and, behind it, room for a vDSO */
 	uint64_t region_size, room; /* bytes that it needs, bytes that there are */
 	uint64_t region_used;       /* up to here there is something in it */

@@ -49,6 +49,8 @@ void plan_title(const struct task_plan *t, struct buf *out)
 		buf_printf(out, "cr");
 	else if (t->sort == PLAN_LEADER || t->sort == PLAN_THREAD)
 		buf_printf(out, "task %u", t->tid);
+	else if (t->sort == PLAN_KEEPER)
+		buf_printf(out, "keeper of task %u", t->process->rec->id);
 	else
 		buf_printf(out, "%s of task %u", t->sort == PLAN_HELPER ? "helper" : "intermediate",
 			   t->process->rec->id);
@@ -90,6 +92,9 @@ uint32_t restore_how_many(const struct restore *r)
 
 	for (size_t i = 0; i < r->n_processes; i++)
 		n += (uint32_t)r->processes[i].n_threads + 1;
+	/* While plans are made some may be missing: then one more is woken in vain. */
+	for (size_t i = 0; i < r->n_processes; i++)
+		n += r->processes[i].keeper_at != 0;
 	return n;
 }
 
@@ -219,6 +224,8 @@ static struct task_plan *plan_helper(struct restore *r, struct task_plan *leader
 		plan_stop_await(r, t);
 	for (size_t i = 0; i < pr->n_threads; i++)
 		emit_left(h, pr->threads[i].rec);
+	if (pr->keeper_at)
+		keeper_plan_gone(h, pr->keeper_at);
 	own = plan_own_left(r, pr->mm, &n);
 	plan_note(h, "what is left of cr's executable");
 	for (size_t i = 0; i < n; i++)
@@ -271,6 +278,8 @@ static int plan_stage(struct restore *r, struct task_plan *t, const struct rthre
 
 		if (k->task && k->task->emit && k->task->stage == stage)
 			rc = plan_kind(r, t, th, k, k->task->emit, e);
+		if (rc >= 0 && k->task && k->task->emit_late && k->task->late_stage == stage)
+			rc = plan_kind(r, t, th, k, k->task->emit_late, e);
 	}
 	return rc;
 }
@@ -354,7 +363,7 @@ static int plan_tail(struct restore *r, struct task_plan *t, const struct rthrea
 		terminal_plan_foreground(r, p, terminal);
 	plan_stop_wait(r, t);
 	for (enum stage s = STAGE_COMMITTED; s < STAGES; s++) {
-		int rc = s == STAGE_LEAVE ? plan_starts(r, t, th, e) : 0;
+		int rc = s == STAGE_FILTERS ? plan_starts(r, t, th, e) : 0;
 
 		if (rc >= 0)
 			rc = plan_stage(r, t, th, s, e);
@@ -368,6 +377,23 @@ static int plan_tail(struct restore *r, struct task_plan *t, const struct rthrea
 	if (!p->ops.n || p->ops.v[p->ops.n - 1].op.code != CR_RST_LEAVE)
 		return fail(e, 0, "task %u: the image has no registers", th->rec->id);
 	return 0;
+}
+
+static int plan_keeper(struct restore *r, struct task_plan *leader, struct error *e)
+{
+	struct rprocess *pr = leader->process;
+	struct task_plan *t;
+
+	if (!pr->keeper_at)
+		return 0;
+	t = new_plan(r, PLAN_KEEPER, pr, 0);
+	plan_note(&leader->plan, "thread that keeps the rights of cr");
+	emit_clone(&leader->plan, THREAD_FLAGS, 0, 0, t);
+	keeper_plan_mark(&t->plan, pr->keeper_at);
+	plan_note(&t->plan, "commit");
+	emit_post(&t->plan, WORD_AT(ready), restore_how_many(r));
+	emit_wait(&t->plan, WORD_AT(go), 1);
+	return keeper_plan(r, &t->plan, pr, e);
 }
 
 static int plan_threads(struct restore *r, struct task_plan *leader, struct error *e)
@@ -422,6 +448,8 @@ static int plan_leader(struct restore *r, struct task_plan *t, struct error *e)
 	rc = check_death_signals(r, t->process, e);
 	if (rc >= 0)
 		rc = plan_memory(r, t, e);
+	if (rc >= 0)
+		rc = keeper_find(r, t->process, e);
 	if (rc < 0)
 		return rc;
 	helper = plan_helper(r, t);
@@ -431,6 +459,8 @@ static int plan_leader(struct restore *r, struct task_plan *t, struct error *e)
 	rc = plan_stage(r, t, &t->process->threads[0], STAGE_ACTIONS, e);
 	if (rc >= 0)
 		rc = plan_threads(r, t, e);
+	if (rc >= 0)
+		rc = plan_keeper(r, t, e);
 	if (rc < 0)
 		return rc;
 	rc = plan_tail(r, t, &t->process->threads[0], e);
@@ -487,6 +517,8 @@ static int compile(struct restore *r, struct error *e)
 	memset(r->standard_slots, 0, sizeof(r->standard_slots));
 	for (size_t i = 0; i < r->img.records.n; i++)
 		r->known[i].slot = 0;
+	r->notes.n = 0;
+	r->n_words = 0;
 	for (size_t i = 0; i < r->n_processes; i++)
 		new_plan(r, PLAN_LEADER, &r->processes[i], r->processes[i].rec->id);
 	for (size_t i = 0; i < r->n_processes; i++) {

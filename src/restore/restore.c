@@ -218,6 +218,7 @@ void restore_end(struct restore *r)
 	vec_free(&r->plans);
 	vec_free(&r->slots);
 	vec_free(&r->shared);
+	vec_free(&r->notes);
 	buf_free(&r->others);
 	image_free(&r->img);
 	arena_free(&r->arena);

@@ -49,6 +49,41 @@ const struct host *restore_host(struct restore *r)
 	return &r->host;
 }
 
+struct arena *restore_arena(struct restore *r)
+{
+	return &r->arena;
+}
+
+size_t restore_threads(struct restore *r, uint32_t pid, const uint32_t **tids)
+{
+	const Process *p = restore_record(r, record_process.tag, pid);
+
+	*tids = p ? p->threads : NULL;
+	return p ? p->n_threads : 0;
+}
+
+int restore_words(struct restore *r, uint32_t n, uint64_t *at, struct error *e)
+{
+	if (n > REGION_WORDS - r->n_words)
+		return fail(e, 0, "too many processes whose threads have to wait for each other");
+	*at = WORD_AT(words) + r->n_words * sizeof(uint32_t);
+	r->n_words += n;
+	return 0;
+}
+
+void **restore_note(struct restore *r, const struct kind *k, uint32_t id)
+{
+	struct note *n;
+
+	vec_each(it, &r->notes)
+		if ((*it)->kind == k && (*it)->id == id)
+			return &(*it)->of_kind;
+	n = arena_alloc(&r->arena, sizeof(*n));
+	*n = (struct note){ k, id, NULL };
+	*vec_add(&r->notes) = n;
+	return &n->of_kind;
+}
+
 int *restore_shared_fd(struct restore *r, const struct kind *k, uint64_t key, unsigned int which)
 {
 	struct known *of = key <= UINT32_MAX ? tree_known(r, k->record.tag, (uint32_t)key) : NULL;

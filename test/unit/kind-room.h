@@ -17,6 +17,7 @@
 #include "base/fd.h"
 #include "dump/api.h"
 #include "kind.h"
+#include "process.pb-c.h"
 #include "restore/api.h"
 #include "restore/host.h"
 
@@ -58,6 +59,11 @@ struct dump {
 	vec(struct room_shared) shared;
 };
 
+struct room_note {
+	uint32_t id;
+	void *of_kind;
+};
+
 struct room_record {
 	const char *tag;
 	uint32_t id;
@@ -70,6 +76,7 @@ struct restore {
 	uint64_t blocked;
 	vec(struct room_record) records;
 	vec(struct room_shared *) shared;
+	vec(struct room_note *) notes;
 };
 
 struct arena *dump_arena(struct dump *d)
@@ -158,6 +165,43 @@ void restore_keep_blocked(struct restore *r, uint32_t signal)
 {
 	if (signal >= 1 && signal <= 64)
 		r->blocked |= 1ull << (signal - 1);
+}
+
+struct arena *restore_arena(struct restore *r)
+{
+	return &r->arena;
+}
+
+size_t restore_threads(struct restore *r, uint32_t pid, const uint32_t **tids)
+{
+	const Process *p = restore_record(r, "PROC", pid);
+
+	*tids = p ? p->threads : NULL;
+	return p ? p->n_threads : 0;
+}
+
+int restore_words(struct restore *r, uint32_t n, uint64_t *at, struct error *e)
+{
+	(void)r;
+	(void)n;
+	(void)e;
+	*at = 0x100;
+	return 0;
+}
+
+/* One kind at a time. */
+void **restore_note(struct restore *r, const struct kind *k, uint32_t id)
+{
+	struct room_note *n;
+
+	(void)k;
+	vec_each(it, &r->notes)
+		if ((*it)->id == id)
+			return &(*it)->of_kind;
+	n = arena_alloc(&r->arena, sizeof(*n));
+	n->id = id;
+	*vec_add(&r->notes) = n;
+	return &n->of_kind;
 }
 
 int *restore_shared_fd(struct restore *r, const struct kind *k, uint64_t key, unsigned int which)
@@ -253,6 +297,7 @@ static inline void room_restore_free(struct restore *r)
 	room_end_open(r);
 	vec_free(&r->records);
 	vec_free(&r->shared);
+	vec_free(&r->notes);
 	arena_free(&r->arena);
 }
 

@@ -47,10 +47,12 @@ static const char *plan_of(struct restore *r, const char *kind, const void *reco
 {
 	auto_buf text = { 0 };
 	struct error e = { 0 };
+	const struct task_ops *ops = room_kind(kind)->task;
 	struct plan p;
 
 	plan_init(&p, &r->arena, 7);
-	if (room_kind(kind)->task->emit(r, &p, record, 7, &e) < 0)
+	if (ops->emit(r, &p, record, 7, &e) < 0 ||
+	    (ops->emit_late && ops->emit_late(r, &p, record, 7, &e) < 0))
 		buf_printf(&text, "%s\n", e.text);
 	else
 		plan_explain(&p, &text);
