@@ -41,15 +41,6 @@ static int check_tracer(const struct dump *d, struct dump_thread *t, struct erro
 		    (int)strcspn(comm.p, "\n"), comm.p);
 }
 
-static int check_seccomp(const struct dump *d, struct dump_thread *t, struct error *e)
-{
-	(void)d;
-	if (t->status.seccomp)
-		return fail(e, 0, "is under seccomp (%s), which cannot be saved yet",
-			    t->status.seccomp == 1 ? "strict mode" : "a filter");
-	return 0;
-}
-
 /* At the restore there is one terminal, and it becomes that of the root's session. */
 static int check_terminal(const struct dump *d, struct dump_thread *t, struct error *e)
 {
@@ -175,7 +166,7 @@ static int check_shared(const struct dump *d, struct dump_thread *t, struct erro
 /* --- all ------------------------------------------------------------------------------------------- */
 
 static int (*const checks[])(const struct dump *, struct dump_thread *, struct error *) = {
-	check_state, check_tracer, check_seccomp, check_shared, check_namespaces, check_terminal,
+	check_state, check_tracer, check_shared, check_namespaces, check_terminal,
 };
 
 int probe_task(struct dump *d, struct dump_thread *t, struct error *e)

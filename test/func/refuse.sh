@@ -397,14 +397,21 @@ static void timer_orphan(void)
 	MUST(pthread_create(&thread, NULL, timer_target, &t));
 	MUST(pthread_join(thread, NULL));
 }
-static void filter(void)
+static void filter_one(unsigned int nr, unsigned int verdict)
 {
-	struct sock_filter all = BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-	struct sock_fprog prog = { 1, &all };
+	struct sock_filter f[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, verdict),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = { 4, f };
 
 	MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 	MUST(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog));
 }
+static void notify(void) { filter_one(1000, SECCOMP_RET_USER_NOTIF); }
+static void no_sigreturn(void) { filter_one(SYS_rt_sigreturn, SECCOMP_RET_KILL_THREAD); }
 static void trace(pid_t me)
 {
 	prctl(PR_SET_NAME, "the-tracer");
@@ -530,14 +537,6 @@ static void ns_pid(void)
 	waitpid(p, &status, 0);
 	_exit(0);
 }
-static void strict(void)
-{
-	char text[32];
-	int len = sprintf(text, "ready %d\n", getpid());
-
-	MUST(prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT));
-	write(1, text, (size_t)len);
-}
 static void none(void) { }
 
 static const struct { const char *name; void (*run)(void); } all[] = {
@@ -549,11 +548,12 @@ static const struct { const char *name; void (*run)(void); } all[] = {
 	X(replaced_file), X(tmpfile_fd), X(deleted_folder), X(pipe_out), X(fifo), X(flocked),
 	X(posix_lock), X(ofd_lock), X(lease), X(epoll_gone), X(memfd_map), X(shared_anon),
 	X(deleted_map), X(uffd_map), X(sysv), X(hugetlb), X(sealed), X(guard), X(droppable), X(secret),
-	X(aio), X(deleted_cwd), X(posix_timer), X(timer_orphan), X(filter), X(traced),
+	X(aio), X(deleted_cwd), X(posix_timer), X(timer_orphan), X(traced), X(notify),
+	X(no_sigreturn),
 	X(zombie), X(child_socket), X(shares_vm), X(shares_files), X(shares_fs), X(deadline),
 	X(own_files), X(own_fs), X(ns_mnt), X(ns_net), X(ns_uts), X(ns_ipc), X(ns_cgroup),
-	X(ns_user), X(ns_time), X(ns_pid_children), X(ns_pid), X(strict), X(segments),
-	X(breakpoints), X(ports), X(none),
+	X(ns_user), X(ns_time), X(ns_pid_children), X(ns_pid), X(segments), X(breakpoints),
+	X(ports), X(none),
 };
 
 int main(int argc, char **argv)
@@ -567,14 +567,10 @@ int main(int argc, char **argv)
 		i++;
 	snprintf(dir, sizeof(dir), "%s", argv[2]);
 	all[i].run();
-	if (all[i].run != ns_pid && all[i].run != strict)
+	if (all[i].run != ns_pid)
 		dprintf(1, "ready %d\n", getpid());
 	for (;;) {
-		if (all[i].run == strict) /* must not even sleep */
-			for (volatile int k = 0; k < 10000000; k++)
-				;
-		else
-			nap();
+		nap();
 		write(1, ".", 1);
 	}
 }
@@ -789,8 +785,8 @@ try early aio "a ring of asynchronous I/O" "${memory}asynchronous"
 try early deleted_cwd "a deleted working folder" "working folder.*was deleted|fs: .*deleted"
 try early posix_timer "a POSIX timer of a thread's own processor time" "timer 0 counts the processor time of the thread that has made it"
 try early timer_orphan "a POSIX timer that signals a thread that is gone" "timer 0 signals thread [0-9-]+, which is gone.*delete"
-try early strict "seccomp, strict" "seccomp \(strict mode\)"
-try early filter "seccomp, a filter" "seccomp \(a filter\)"
+try late notify "a seccomp filter that asks a listener" "task [0-9]+: seccomp:.*SECCOMP_RET_USER_NOTIF"
+try late no_sigreturn "a seccomp filter that forbids rt_sigreturn" "forbids rt_sigreturn.*allow it"
 try early traced "a traced task" "traced by process [0-9]+ \(the-tracer\); end that first"
 try early zombie "a zombie" "zombie: its parent \([0-9]+\) has not waited"
 try early child_socket "a socket of a child" "fd [0-9]+: socket:.*close"

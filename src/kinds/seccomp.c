@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Filters of system calls (seccomp), the last thing that a thread gets back: behind them nothing is
+ * called any more but rt_sigreturn, and whoever waits spins.
+ *
+ * Threads of one process that have the same filters in common share them in the kernel, which matters
+ * when more are installed for all of them (SECCOMP_FILTER_FLAG_TSYNC). So what all have in common is
+ * installed by one for all, and each adds the rest. A filter without no_new_privs needs CAP_SYS_ADMIN,
+ * which the program may have given up since: then a thread installs them that exists for this alone,
+ * keeps the credentials of cr, and exits.
+ */
+#include "kind.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <linux/securebits.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "arch/arch.h"
+#include "base/caps.h"
+#include "base/cbpf.h"
+#include "dump/api.h"
+#include "process.pb-c.h"
+#include "restore/api.h"
+#include "restore/host.h"
+#include "seccomp.pb-c.h"
+
+#define MAX_FILTERS \
+	6553u /* the kernel takes 32768 instructions in all, and counts 4 for each filter */
+#define KNOWN_FLAGS SECCOMP_FILTER_FLAG_LOG
+#define OF_PROCESS (1ull << 63)
+
+extern const struct kind kind_seccomp;
+
+/* --- a chain of filters, the oldest first ------------------------------------------------------- */
+
+struct filter {
+	const struct sock_filter *code;
+	size_t n;
+	uint64_t flags;
+};
+
+struct chain {
+	struct filter *v;
+	size_t n;
+};
+
+/* Whether the first n filters let a call pass. */
+static bool is_let(const struct chain *c, size_t n, int nr, uint64_t a, uint64_t b)
+{
+	const struct seccomp_data call = { .nr = nr, .arch = arch_audit, .args = { a, b } };
+	uint32_t verdict = SECCOMP_RET_ALLOW;
+
+	for (size_t i = 0; i < n; i++)
+		verdict = cbpf_stricter(verdict, cbpf_run(c->v[i].code, c->v[i].n, &call));
+	verdict &= SECCOMP_RET_ACTION_FULL;
+	return verdict == SECCOMP_RET_ALLOW || verdict == SECCOMP_RET_LOG;
+}
+
+/* How filter i is installed while those before it are in force; nr 0: not at all. */
+struct install {
+	int nr;
+	uint64_t flags;
+};
+
+static struct install way_to_install(const struct chain *c, size_t i, uint64_t sync)
+{
+	/* Allowed speculation: what was set beside the filter is an attribute of its own. */
+	const uint64_t flags[] = { c->v[i].flags | sync | SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+				   c->v[i].flags | sync };
+
+	for (size_t k = 0; k < 2; k++)
+		if (is_let(c, i, SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags[k]))
+			return (struct install){ SYS_seccomp, flags[k] };
+	if (!flags[1] && is_let(c, i, SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER))
+		return (struct install){ SYS_prctl, 0 };
+	return (struct install){ 0, 0 };
+}
+
+static int check_chain(const struct chain *c, bool alone, struct error *e)
+{
+	for (size_t i = 0; i < c->n; i++) {
+		if (cbpf_can_give(c->v[i].code, c->v[i].n, SECCOMP_RET_USER_NOTIF))
+			return fail(
+				e, 0,
+				"its seccomp filter asks a listener (SECCOMP_RET_USER_NOTIF), or "
+				"computes its verdict, which cannot be saved");
+		if (!way_to_install(c, i, 0).nr)
+			return fail(e, 0,
+				    "its seccomp filter %zu of %zu could not be installed again, "
+				    "since those before it forbid that",
+				    i + 1, c->n);
+	}
+	if (!is_let(c, c->n, SYS_rt_sigreturn, 0, 0))
+		return fail(e, 0,
+			    "its seccomp filter forbids rt_sigreturn, by which a thread comes back "
+			    "at a restore; allow it");
+	if (!alone && !is_let(c, c->n, SYS_exit, 0, 0))
+		return fail(
+			e, 0,
+			"its seccomp filter forbids exit, was installed without no_new_privs, and "
+			"the right to do that again (CAP_SYS_ADMIN) is given up; allow exit, or set "
+			"no_new_privs");
+	return 0;
+}
+
+/* --- dump --------------------------------------------------------------------------------------- */
+
+static int probe(const struct task_view *v, struct error *e)
+{
+	int rc;
+
+	if (!v->status->seccomp)
+		return 0;
+	rc = CAPS_NEED("is under seccomp: to save that", e, CAP_SYS_ADMIN);
+	if (rc < 0)
+		return rc;
+	if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != 0)
+		return fail(
+			e, 0,
+			"is under seccomp, which only a cr that is not under seccomp itself can "
+			"save");
+	return 0;
+}
+
+static void add_filters(struct dump *d, const struct held_filter *newest, uint32_t from, Seccomp *m)
+{
+	struct arena *a = dump_arena(d);
+
+	if (!newest || newest->depth == from)
+		return;
+	m->n_filters = newest->depth - from;
+	m->filters = arena_alloc(a, m->n_filters * sizeof(*m->filters));
+	for (size_t i = m->n_filters; i-- > 0; newest = newest->below) {
+		SeccompFilter *f = arena_alloc(a, sizeof(*f));
+
+		seccomp_filter__init(f);
+		f->flags = newest->flags;
+		f->program.data = (uint8_t *)(uintptr_t)newest->code;
+		f->program.len = newest->n * sizeof(*newest->code);
+		m->filters[i] = f;
+	}
+}
+
+static struct chain held_chain(struct dump *d, const struct held_filter *newest)
+{
+	struct chain c = { .n = newest ? newest->depth : 0 };
+
+	c.v = arena_alloc(dump_arena(d), (c.n + 1) * sizeof(*c.v));
+	for (size_t i = c.n; i-- > 0; newest = newest->below)
+		c.v[i] = (struct filter){ newest->code, newest->n, newest->flags };
+	return c;
+}
+
+/* Filters that cannot be installed by the thread itself are installed for all threads at once. */
+static int check_alike(struct dump *d, const struct task_view *v, bool alone, struct error *e)
+{
+	uint32_t chain = (uint32_t)((uintptr_t)v->held->filter / sizeof(uint64_t));
+
+	if (dump_shared(d, &kind_seccomp, OF_PROCESS | (uint32_t)v->pid, chain) == chain || alone)
+		return 0;
+	return fail(e, 0,
+		    "its seccomp filters are not those of its leader, were installed without "
+		    "no_new_privs, and the right to do that again (CAP_SYS_ADMIN) is given up; set "
+		    "no_new_privs");
+}
+
+static int dump(struct dump *d, const struct task_view *v, void *record, struct error *e)
+{
+	const struct held_filter *newest = v->held->filter;
+	Seccomp *m = record;
+	struct chain c;
+	int rc;
+
+	m->mode = v->status->seccomp;
+	m->alone = v->status->no_new_privs || v->status->cap_eff & 1ull << CAP_SYS_ADMIN;
+	if (m->mode != SECCOMP_MODE_FILTER)
+		return m->mode != 0;
+	for (const struct held_filter *f = newest; f && !m->like; f = f->below) {
+		uint32_t owner = dump_shared(d, &kind_seccomp, (uintptr_t)f, v->id);
+
+		if (owner == v->id)
+			continue;
+		m->like = owner;
+		m->like_count = f->depth;
+	}
+	add_filters(d, newest, m->like_count, m);
+	rc = check_alike(d, v, m->alone, e);
+	if (rc < 0)
+		return rc;
+	c = held_chain(d, newest);
+	rc = check_chain(&c, m->alone, e);
+	return rc < 0 ? rc : 1;
+}
+
+/* --- restore: what the records say --------------------------------------------------------------- */
+
+static int take_filter(const SeccompFilter *f, struct filter *out, struct error *e)
+{
+	struct sock_filter *code = (void *)f->program.data;
+	size_t n = f->program.len / sizeof(*code);
+
+	if (f->program.len % sizeof(*code) || f->flags & ~(uint64_t)KNOWN_FLAGS ||
+	    !cbpf_is_valid(code, n))
+		return fail(e, 0, "a seccomp filter of %zu bytes, flags %#llx, that is none",
+			    f->program.len, (unsigned long long)f->flags);
+	*out = (struct filter){ code, n, f->flags };
+	return 0;
+}
+
+/* A base holds filters of its own up to base_count, and so a base of its own only below that. */
+static int read_chain(struct restore *r, const Seccomp *m, struct chain *c, struct error *e)
+{
+	size_t end = m->like_count + m->n_filters;
+	int rc = 0;
+
+	if (end > MAX_FILTERS)
+		return fail(e, 0, "%zu seccomp filters", end);
+	*c = (struct chain){ arena_alloc(restore_arena(r), (end + 1) * sizeof(*c->v)), end };
+	for (;;) {
+		uint32_t count = m->like_count;
+
+		for (size_t i = count; i < end && rc == 0; i++)
+			rc = take_filter(m->filters[i - count], &c->v[i], e);
+		if (rc < 0 || !count)
+			return rc;
+		m = restore_record(r, kind_seccomp.record.tag, m->like);
+		if (!m || m->like_count >= count || count > m->like_count + m->n_filters)
+			return fail(e, 0, "the image has no seccomp filters to begin with");
+		end = count;
+	}
+}
+
+/* What is done for a process as a whole. */
+struct group {
+	size_t n_threads;
+	size_t common;           /* filters that one installs for all */
+	bool keeper;             /* by a thread that has kept its credentials */
+	uint64_t spinning, done; /* words: threads that wait; 1: the common ones are installed */
+	struct chain chain;      /* of the leader */
+};
+
+static size_t common_filters(const struct chain *a, const struct chain *b, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && i < a->n && i < b->n && a->v[i].n == b->v[i].n &&
+	       a->v[i].flags == b->v[i].flags &&
+	       (a->v[i].code == b->v[i].code ||
+		!memcmp(a->v[i].code, b->v[i].code, a->v[i].n * sizeof(*a->v[i].code))))
+		i++;
+	return i;
+}
+
+/* The threads that have to wait have no more than the common ones if they cannot add any. */
+static int check_group(struct restore *r, const struct group *g, const Seccomp *m,
+		       const struct chain *c, struct error *e)
+{
+	int rc = m->mode == SECCOMP_MODE_FILTER ? check_chain(c, m->alone, e) : 0;
+
+	if (rc < 0 || m->alone || m->mode != SECCOMP_MODE_FILTER)
+		return rc;
+	if (c->n != g->common)
+		return fail(e, 0, "it has seccomp filters that nobody could install");
+	if (!(restore_host(r)->cap_eff & 1ull << CAP_SYS_ADMIN))
+		return fail(e, EPERM,
+			    "its seccomp filters were installed without no_new_privs, which needs "
+			    "CAP_SYS_ADMIN");
+	return 0;
+}
+
+static int read_group(struct restore *r, uint32_t pid, struct group *g, struct error *e)
+{
+	const uint32_t *tids;
+
+	g->n_threads = restore_threads(r, pid, &tids);
+	g->common = MAX_FILTERS;
+	for (size_t i = 0; i < g->n_threads; i++) {
+		const Seccomp *m = restore_record(r, kind_seccomp.record.tag, tids[i]);
+		struct chain c = { 0 };
+		int rc = m ? read_chain(r, m, &c, e) : 0;
+
+		if (rc < 0)
+			return rc;
+		if (!i)
+			g->chain = c;
+		g->common = common_filters(&g->chain, &c, g->common);
+		g->keeper = g->keeper || (m && !m->alone && m->mode == SECCOMP_MODE_FILTER);
+	}
+	/* One that those before it let be installed by prctl(2) alone is everybody's own. */
+	for (size_t i = 0; i < g->common && (g->keeper || g->n_threads > 1); i++)
+		if (way_to_install(&g->chain, i, SECCOMP_FILTER_FLAG_TSYNC).nr != SYS_seccomp)
+			g->common = i;
+	if (g->n_threads == 1 && !g->keeper)
+		g->common = 0;
+	return g->common ? restore_words(r, 2, &g->spinning, e) : 0;
+}
+
+static int find_group(struct restore *r, uint32_t pid, struct group **out, struct error *e)
+{
+	void **note = restore_note(r, &kind_seccomp, pid);
+	struct group *g = *note;
+	int rc = 0;
+
+	if (!g) {
+		g = arena_alloc(restore_arena(r), sizeof(*g));
+		rc = read_group(r, pid, g, e);
+		g->done = g->spinning + sizeof(uint32_t);
+		*note = g;
+	}
+	*out = g;
+	return rc;
+}
+
+/* --- restore: operations ------------------------------------------------------------------------- */
+
+static void emit_install(struct plan *p, const struct chain *c, size_t i, uint64_t sync)
+{
+	const struct filter *f = &c->v[i];
+	const struct sock_fprog prog = { .len = (unsigned short)f->n };
+	struct install way = way_to_install(c, i, sync);
+	uint64_t at = plan_data(p, &prog, sizeof(prog));
+	uint64_t code = plan_data(p, f->code, f->n * sizeof(*f->code));
+
+	plan_note(p, "seccomp filter %zu of %zu", i + 1, c->n);
+	plan_op(p, CR_RST_STORE, 0,
+		PLAN_ARGS(arg_data(at + offsetof(struct sock_fprog, filter)), arg_data(code),
+			  arg_num(8)),
+		CR_RST_WANT_OK, 0);
+	if (way.nr == SYS_seccomp)
+		plan_call_is(p, 0, SYS_seccomp, arg_num(SECCOMP_SET_MODE_FILTER),
+			     arg_num(way.flags), arg_data(at));
+	else
+		plan_call_is(p, 0, SYS_prctl, arg_num(PR_SET_SECCOMP), arg_num(SECCOMP_MODE_FILTER),
+			     arg_data(at));
+}
+
+/* Without a system call, since the filter may come at any moment. */
+static void emit_spin(struct plan *p, uint64_t word, size_t value)
+{
+	plan_op(p, CR_RST_WAIT, 0, PLAN_ARGS(arg_region(word), arg_num(value), arg_num(1)),
+		CR_RST_WANT_OK, 0);
+}
+
+static void emit_count(struct plan *p, uint64_t word)
+{
+	plan_op(p, CR_RST_POST, 0, PLAN_ARGS(arg_region(word), arg_num(1), arg_num(UINT32_MAX)),
+		CR_RST_WANT_OK, 0);
+}
+
+static void emit_common(struct plan *p, const struct group *g)
+{
+	plan_note(p, "until the other threads make no more calls");
+	emit_spin(p, g->spinning, g->keeper ? g->n_threads : g->n_threads - 1);
+	for (size_t i = 0; i < g->common; i++)
+		emit_install(p, &g->chain, i, SECCOMP_FILTER_FLAG_TSYNC);
+	emit_count(p, g->done);
+}
+
+/* The strict mode needs no right, and cannot fail. */
+static void emit_strict(struct plan *p)
+{
+	plan_note(p, "seccomp, strict mode");
+	plan_call_is(p, 0, SYS_prctl, arg_num(PR_SET_SECCOMP), arg_num(SECCOMP_MODE_STRICT));
+}
+
+static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid,
+		struct error *e)
+{
+	const Thread *th = restore_record(r, "THRD", tid);
+	const Seccomp *m = record;
+	struct group *g;
+	struct chain c;
+	int rc;
+
+	if (!th || m->mode < SECCOMP_MODE_STRICT || m->mode > SECCOMP_MODE_FILTER ||
+	    (m->mode == SECCOMP_MODE_STRICT) != (m->like_count + m->n_filters == 0))
+		return fail(e, 0, "seccomp mode %u with %zu filters", m->mode, m->n_filters);
+	rc = find_group(r, th->process, &g, e);
+	if (rc == 0)
+		rc = read_chain(r, m, &c, e);
+	if (rc == 0)
+		rc = check_group(r, g, m, &c, e);
+	if (rc < 0)
+		return rc;
+	if (g->common && !g->keeper && tid == th->process) {
+		emit_common(p, g);
+	} else if (g->common) {
+		plan_note(p, "until the filters of all are there");
+		emit_count(p, g->spinning);
+		emit_spin(p, g->done, 1);
+	}
+	for (size_t i = g->common; i < c.n; i++)
+		emit_install(p, &c, i, 0);
+	if (m->mode == SECCOMP_MODE_STRICT)
+		emit_strict(p);
+	return 0;
+}
+
+/* The leader has a record if there is a filter that all have. */
+static int emit_keeper(struct restore *r, struct plan *p, uint32_t pid, struct error *e)
+{
+	struct group *g;
+	int rc;
+
+	if (!restore_record(r, kind_seccomp.record.tag, pid))
+		return 0;
+	rc = find_group(r, pid, &g, e);
+	if (rc < 0 || !g->keeper || !g->common)
+		return rc;
+	if (p)
+		emit_common(p, g);
+	return 1;
+}
+
+/* --- restore: whether the kernel takes them, before it is too late --------------------------------- */
+
+struct trial {
+	int installed; /* filters so far */
+	int error;
+	int done;
+};
+
+/* Nobody can be sure what calls are left in the end: so it waits to be killed. */
+static _Noreturn void install_all(const struct chain *c, volatile struct trial *t)
+{
+	const struct rlimit no_core = { 0, 0 };
+
+	setrlimit(RLIMIT_CORE, &no_core);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	for (size_t i = 0; i < c->n && !t->error; i++) {
+		const struct sock_fprog prog = { (unsigned short)c->v[i].n,
+						 (struct sock_filter *)(uintptr_t)c->v[i].code };
+		struct install way = way_to_install(c, i, 0);
+		long rc = way.nr == SYS_seccomp
+				  ? syscall(way.nr, SECCOMP_SET_MODE_FILTER, way.flags, &prog)
+				  : syscall(way.nr, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog);
+
+		if (rc)
+			t->error = errno;
+		else
+			t->installed++;
+	}
+	t->done = 1;
+	for (;;)
+		continue;
+}
+
+static int try_chain(const struct chain *c, struct error *e)
+{
+	volatile struct trial *t =
+		mmap(NULL, sizeof(*t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct trial out;
+	bool ended = false;
+	pid_t pid;
+
+	if (t == MAP_FAILED)
+		return fail(e, errno, "mmap");
+	pid = fork();
+	if (pid == 0)
+		install_all(c, t);
+	while (pid > 0 && !t->done && !ended) {
+		ended = waitpid(pid, NULL, WNOHANG) == pid;
+		sched_yield();
+	}
+	out = *t;
+	if (pid > 0 && !ended) {
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+	}
+	munmap((void *)(uintptr_t)t, sizeof(*t));
+	if (pid < 0)
+		return fail(e, errno, "fork");
+	if (out.error || !out.done)
+		return fail(e, out.error, "install seccomp filter %d of %zu", out.installed + 1,
+			    c->n);
+	return 0;
+}
+
+/* Once for each chain: who has nothing of its own has the same as another. */
+static int outside(struct restore *r, const void *record, int proc, struct error *e)
+{
+	const Seccomp *m = record;
+	struct chain c;
+	int rc;
+
+	(void)proc;
+	if (m->mode != SECCOMP_MODE_FILTER || !m->n_filters)
+		return 0;
+	rc = read_chain(r, m, &c, e);
+	return rc < 0 ? rc : try_chain(&c, e);
+}
+
+static const struct task_ops ops = {
+	.scope = SCOPE_THREAD,
+	.stage = STAGE_FILTERS,
+	.probe = probe,
+	.dump = dump,
+	.emit = emit,
+	.emit_keeper = emit_keeper,
+	.outside = outside,
+};
+
+const struct kind kind_seccomp = {
+	.name = "seccomp",
+	.record = { "SECC", 1, &seccomp__descriptor },
+	.task = &ops,
+};
