@@ -15,33 +15,46 @@
 #include "restore/host.h"
 #include "sched.pb-c.h"
 
+#define SCHED_LAST 7u     /* SCHED_EXT */
 #define AFFINITY_MAX 128u /* bytes, as struct host has room for */
 
-/* struct sched_attr of <linux/sched/types.h> as of 3.14, which cannot be included beside <sched.h> */
+/* struct sched_attr of <linux/sched/types.h> as of 5.3, which cannot be included beside <sched.h> */
 struct attributes {
 	uint32_t size, policy;
 	uint64_t flags;
 	int32_t nice;
 	uint32_t priority;
 	uint64_t runtime, deadline, period;
+	uint32_t util_min, util_max;
 };
-_Static_assert(sizeof(struct attributes) == 48, "kernel ABI");
-#define RESET_ON_FORK 1u /* SCHED_FLAG_RESET_ON_FORK */
+_Static_assert(sizeof(struct attributes) == 56, "kernel ABI");
+#define RESET_ON_FORK 1u      /* SCHED_FLAG_... */
+#define OF_DEADLINE (2u | 4u) /* RECLAIM, DL_OVERRUN */
+#define KEEP_ALL (8u | 16u)
+#define UTIL_CLAMP (32u | 64u)
 
-/* Priorities from 1 on; a nice value means nothing to them. */
+/* Neither a nice value nor timer slack means anything to them. */
 static bool is_realtime(uint32_t policy)
 {
-	return policy == SCHED_FIFO || policy == SCHED_RR;
+	return policy == SCHED_FIFO || policy == SCHED_RR || policy == SCHED_DEADLINE;
 }
 
-static int probe(const struct task_view *v, struct error *e)
+/* Utilisation clamps; max 0: the kernel has none (CONFIG_UCLAMP_TASK). */
+struct clamps {
+	uint32_t min, max;
+};
+
+/* FIFO and RR threads ask for all that there is (sched_util_clamp_min_rt_default). */
+static struct clamps default_clamps(uint32_t policy)
 {
-	if (v->stat->policy == SCHED_DEADLINE)
-		return fail(
-			e, 0,
-			"deadline scheduling (SCHED_DEADLINE) cannot be saved yet; give it another "
-			"policy, with chrt");
-	return 0;
+	return (struct clamps){ policy == SCHED_FIFO || policy == SCHED_RR ? 1024 : 0, 1024 };
+}
+
+static bool is_default(struct clamps c, uint32_t policy)
+{
+	struct clamps d = default_clamps(policy);
+
+	return !c.max || (c.min == d.min && c.max == d.max);
 }
 
 static void ask(struct plan *batch, const struct task_view *v)
@@ -80,6 +93,18 @@ static int dump(struct dump *d, const struct task_view *v, void *record, struct 
 	m->policy = attr.policy;
 	m->flags = attr.flags & RESET_ON_FORK;
 	m->priority = attr.priority;
+	if (attr.policy == SCHED_DEADLINE) {
+		m->flags = attr.flags & (RESET_ON_FORK | OF_DEADLINE);
+		m->has_runtime_ns = m->has_deadline_ns = m->has_period_ns = true;
+		m->runtime_ns = attr.runtime;
+		m->deadline_ns = attr.deadline;
+		m->period_ns = attr.period;
+	}
+	if (!is_default((struct clamps){ attr.util_min, attr.util_max }, attr.policy)) {
+		m->has_util_min = m->has_util_max = true;
+		m->util_min = attr.util_min;
+		m->util_max = attr.util_max;
+	}
 	m->nice = (int32_t)v->stat->nice;
 	m->io_priority = (uint32_t)io;
 	m->timer_slack_ns = (uint64_t)slack;
@@ -96,6 +121,9 @@ static void emit_policy(struct plan *p, const Sched *m, const struct host *h)
 		.flags = m->flags,
 		.nice = is_realtime(m->policy) ? 0 : m->nice,
 		.priority = m->priority,
+		.runtime = m->runtime_ns,
+		.deadline = m->deadline_ns,
+		.period = m->period_ns,
 	};
 
 	plan_note(p, "nice %d (to lower it needs CAP_SYS_NICE)", m->nice);
@@ -105,9 +133,33 @@ static void emit_policy(struct plan *p, const Sched *m, const struct host *h)
 	if (m->policy == h->policy && m->flags == (h->sched_flags & RESET_ON_FORK) &&
 	    m->priority == h->priority)
 		return;
-	plan_note(p,
-		  "scheduling policy %u, priority %u, nice %d (to raise them needs CAP_SYS_NICE)",
-		  m->policy, m->priority, m->nice);
+	if (m->policy == SCHED_DEADLINE)
+		plan_note(p, "deadline scheduling (needs CAP_SYS_NICE, all processors, and time "
+			     "that is not promised to others)");
+	else
+		plan_note(
+			p,
+			"scheduling policy %u, priority %u, nice %d (to raise them needs CAP_SYS_NICE)",
+			m->policy, m->priority, m->nice);
+	plan_call_is(p, 0, SYS_sched_setattr, arg_num(0),
+		     arg_data(plan_data(p, &attr, sizeof(attr))), arg_num(0));
+}
+
+/* A clamp is inherited; as long as it is the default it goes with the policy. */
+static void emit_clamps(struct plan *p, const Sched *m, const struct host *h)
+{
+	struct clamps own = default_clamps(m->policy), have = { h->util_min, h->util_max };
+	struct attributes attr = { .size = sizeof(attr), .flags = KEEP_ALL | UTIL_CLAMP };
+
+	if (m->has_util_min && m->has_util_max)
+		own = (struct clamps){ m->util_min, m->util_max };
+	if (is_default(have, h->policy))
+		have = default_clamps(m->policy);
+	if (own.min == have.min && own.max == have.max)
+		return;
+	attr.util_min = own.min;
+	attr.util_max = own.max;
+	plan_note(p, "utilisation clamps %u to %u", own.min, own.max);
 	plan_call_is(p, 0, SYS_sched_setattr, arg_num(0),
 		     arg_data(plan_data(p, &attr, sizeof(attr))), arg_num(0));
 }
@@ -124,6 +176,16 @@ static bool is_same_affinity(const Sched *m, const struct host *h)
 	return same;
 }
 
+static bool is_sound(const Sched *m)
+{
+	bool deadline = m->policy == SCHED_DEADLINE;
+	uint64_t flags = RESET_ON_FORK | (deadline ? OF_DEADLINE : 0);
+
+	return m->affinity.len <= AFFINITY_MAX && m->policy <= SCHED_LAST && m->nice >= -20 &&
+	       m->nice <= 19 && !(m->flags & ~flags) && m->util_min <= 1024 &&
+	       m->util_max <= 1024 && deadline == (bool)m->has_runtime_ns;
+}
+
 static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid,
 		struct error *e)
 {
@@ -131,8 +193,7 @@ static int emit(struct restore *r, struct plan *p, const void *record, uint32_t 
 	const Sched *m = record;
 
 	(void)tid;
-	if (m->affinity.len > AFFINITY_MAX || m->policy == SCHED_DEADLINE || m->nice < -20 ||
-	    m->nice > 19 || m->flags & ~(uint64_t)RESET_ON_FORK)
+	if (!is_sound(m))
 		return fail(e, 0, "policy %u, flags %#llx, nice %d, %zu bytes of affinity",
 			    m->policy, (unsigned long long)m->flags, m->nice, m->affinity.len);
 	plan_note(p, "affinity (of the processors it had, one must be there)");
@@ -149,6 +210,7 @@ static int emit(struct restore *r, struct plan *p, const void *record, uint32_t 
 		plan_call_is(p, 0, SYS_prctl, arg_num(PR_SET_TIMERSLACK),
 			     arg_num(m->timer_slack_ns));
 	emit_policy(p, m, h);
+	emit_clamps(p, m, h);
 	return 0;
 }
 
@@ -156,7 +218,6 @@ static const struct task_ops ops = {
 	.scope = SCOPE_THREAD,
 	/* before the change of credentials takes the right away */
 	.stage = STAGE_LIMITS,
-	.probe = probe,
 	.ask = ask,
 	.dump = dump,
 	.emit = emit,

@@ -144,6 +144,8 @@ static void read_attributes(struct host *h, int proc)
 		h->sched_flags = attr.flags;
 		h->nice = attr.nice;
 		h->priority = attr.priority;
+		h->util_min = attr.util_min;
+		h->util_max = attr.util_max;
 	}
 	n = syscall(SYS_sched_getaffinity, 0, sizeof(h->affinity), h->affinity);
 	h->affinity_size = n > 0 ? (uint32_t)n : 0;

@@ -46,6 +46,7 @@ struct host {
 	uint64_t sched_flags, timer_slack_ns;
 	uint64_t clocks[12]; /* [CLOCK_*]: what they show, nanoseconds */
 	bool timer_ids;      /* a timer can get a number of choice (PR_TIMER_CREATE_RESTORE_IDS) */
+	uint32_t util_min, util_max; /* 0, 0: the kernel has no utilisation clamps */
 	int32_t nice;
 	uint8_t affinity[128];
 	uint32_t affinity_size;

@@ -484,13 +484,6 @@ static void shares(int flags)
 static void shares_vm(void) { shares(CLONE_VM); }
 static void shares_files(void) { shares(CLONE_FILES); }
 static void shares_fs(void) { shares(CLONE_FS); }
-static void deadline(void)
-{
-	struct { uint32_t size, policy; uint64_t flags; uint32_t nice, prio; uint64_t t[3]; } a = {
-		.size = 48, .policy = 6, .t = { 10000000, 30000000, 30000000 } };
-
-	MUST(syscall(SYS_sched_setattr, 0, &a, 0));
-}
 static void *own(void *flags)
 {
 	MUST(unshare((int)(intptr_t)flags));
@@ -550,7 +543,7 @@ static const struct { const char *name; void (*run)(void); } all[] = {
 	X(deleted_map), X(uffd_map), X(sysv), X(hugetlb), X(sealed), X(guard), X(droppable), X(secret),
 	X(aio), X(deleted_cwd), X(posix_timer), X(timer_orphan), X(traced), X(notify),
 	X(no_sigreturn),
-	X(zombie), X(child_socket), X(shares_vm), X(shares_files), X(shares_fs), X(deadline),
+	X(zombie), X(child_socket), X(shares_vm), X(shares_files), X(shares_fs),
 	X(own_files), X(own_fs), X(ns_mnt), X(ns_net), X(ns_uts), X(ns_ipc), X(ns_cgroup),
 	X(ns_user), X(ns_time), X(ns_pid_children), X(ns_pid), X(segments), X(breakpoints),
 	X(ports), X(none),
@@ -793,7 +786,6 @@ try early child_socket "a socket of a child" "fd [0-9]+: socket:.*close"
 try early shares_vm "a child that shares memory" "shares its memory with process"
 try early shares_files "a child that shares descriptors" "shares its descriptor table with process"
 try early shares_fs "a child that shares its working folder" "shares its working folder with process"
-try early deadline "SCHED_DEADLINE" "SCHED_DEADLINE|deadline"
 try early own_files "a thread with descriptors of its own" "descriptor table of its own"
 try late segments "segments of its own" "segments of its own \(modify_ldt\)"
 try late breakpoints "hardware breakpoints" "hardware breakpoints \(0x[0-9a-f]+\).*delete them"

@@ -410,6 +410,31 @@ static void plan_of_sched(void)
 	room_restore_free(&r);
 }
 
+/* Not every kernel has clamps; what a thread would have anyway is not set. */
+static void plan_of_clamps(void)
+{
+	static const char *const set = "utilisation clamps 100 to 700\n";
+	struct restore r = { .host.util_max = 1024 };
+	Sched m = SCHED__INIT;
+
+	CU_ASSERT(is_plan(&r, "sched", &m, ""));
+	m.has_util_min = m.has_util_max = true;
+	m.util_min = 100;
+	m.util_max = 700;
+	CU_ASSERT_PTR_NOT_NULL(strstr(plan_of(&r, "sched", &m), set));
+	r.host.util_min = 100;
+	r.host.util_max = 700;
+	CU_ASSERT(is_plan(&r, "sched", &m, ""));
+	m.has_util_min = m.has_util_max = false;
+	CU_ASSERT_PTR_NOT_NULL(strstr(plan_of(&r, "sched", &m), "clamps 0 to 1024\n"));
+	m.util_max = 1025;
+	CU_ASSERT_PTR_NOT_NULL(strstr(plan_of(&r, "sched", &m), "policy 0, flags 0, nice 0"));
+	m.util_max = 700;
+	m.policy = SCHED_DEADLINE;
+	CU_ASSERT_PTR_NOT_NULL(strstr(plan_of(&r, "sched", &m), "policy 6, flags 0, nice 0"));
+	room_restore_free(&r);
+}
+
 static void plan_of_prctls(void)
 {
 	struct restore r = { 0 };
@@ -1368,6 +1393,7 @@ int main(void)
 		{ "tidptrs", plan_of_tidptrs },
 		{ "rlimits", plan_of_rlimits },
 		{ "sched", plan_of_sched },
+		{ "utilisation clamps", plan_of_clamps },
 		{ "prctls", plan_of_prctls },
 		{ "personality, dumpable, deathsig", plans_of_numbers },
 		{ "creds", plan_of_creds },
