@@ -59,7 +59,8 @@ enum cr_rst_code {
 	 * opened through a detached mount, or -1. Result: the way taken. See cr_rst_set_mm(). */
 	CR_RST_SET_MM = 8,
 	/* Leaves for good: stack pointer = arg0, then rt_sigreturn with the signal frame there. As
-	 * after a handler's `ret`: on x86-64 arg0 is the address of the frame's struct ucontext. */
+	 * after a handler's `ret`: on x86-64 arg0 is the address of the frame's struct ucontext.
+	 * arg1: the address of an instruction that makes a system call, which makes this one; 0: any. */
 	CR_RST_LEAVE = 9,
 	/* The plan ends here and cr_rst_run() returns 0. */
 	CR_RST_END = 10,

@@ -113,7 +113,7 @@ static int64_t perform(struct cr_rst_plan *plan, const struct cr_rst_op *op, con
 	case CR_RST_SET_MM:
 		return op_set_mm(arg);
 	case CR_RST_LEAVE:
-		rst_leave(arg[0]);
+		rst_leave(arg[0], arg[1]);
 	case CR_RST_VANISH:
 		return rst_op_vanish(arg);
 	case CR_RST_STORE:

@@ -34,15 +34,20 @@ static inline void rst_fill(void *to, int byte, size_t n)
 	__asm__ volatile("rep stosb" : "+D"(to), "+c"(n) : "a"(byte) : "memory");
 }
 
-__attribute__((noreturn)) static inline void rst_leave(uint64_t stack)
+/* by: the instruction that does it; 0: our own */
+__attribute__((noreturn)) static inline void rst_leave(uint64_t stack, uint64_t by)
 {
 	__asm__ volatile("mov %0, %%rsp\n\t"
 			 "mov %1, %%eax\n\t"
+			 "test %2, %2\n\t"
+			 "jz 1f\n\t"
+			 "jmp *%2\n"
+			 "1:\n\t"
 			 "syscall\n\t"
 			 "ud2"
 			 :
-			 : "r"(stack), "i"(__NR_rt_sigreturn)
-			 : "memory");
+			 : "r"(stack), "i"(__NR_rt_sigreturn), "r"(by)
+			 : "memory", "rax");
 	__builtin_unreachable();
 }
 

@@ -122,6 +122,19 @@ struct sud_configuration {
 };
 _Static_assert(sizeof(struct sud_configuration) == 32, "kernel ABI");
 
+/*
+ * The kernel keeps what is exempt from the dispatch as a range that may wrap around: all but a range then,
+ * which since 6.17 is a mode of its own. Gives the mode, and the range as prctl takes it.
+ */
+static inline uint32_t dispatch_mode(uint64_t *offset, uint64_t *length)
+{
+	if (!*length || *offset + *length > *offset)
+		return 1; /* PR_SYS_DISPATCH_EXCLUSIVE_ON */
+	*offset += *length;
+	*length = -*length;
+	return 2; /* PR_SYS_DISPATCH_INCLUSIVE_ON */
+}
+
 /* EPIOCGPARAMS, an ioctl on an epoll set (6.9): busy polling of network devices. */
 struct epoll_busy_poll {
 	uint32_t usecs;

@@ -14,6 +14,7 @@
 #include <sys/uio.h>
 
 #include "arch/arch.h"
+#include "arch/remote.h"
 #include "context.pb-c.h"
 #include "dump/api.h"
 #include "mm.pb-c.h"
@@ -184,6 +185,59 @@ static int abort_rseq(const struct task_view *v, uint64_t *regs, struct error *e
 	return 0;
 }
 
+/* The first instruction that makes a system call which is not dispatched; 0: none. */
+static uint64_t find_exempt(const struct task_view *v, uint64_t from, uint64_t to)
+{
+	const struct held_dispatch *h = &v->held->dispatch;
+	uint8_t bytes[4096];
+
+	while (from < to) {
+		struct iovec there = { (void *)from, to - from < 4096 ? to - from : 4096 };
+		struct iovec here = { bytes, there.iov_len };
+		ssize_t n = process_vm_readv(v->pid, &here, 1, &there, 1, 0);
+
+		for (ssize_t i = 0; i + (ssize_t)arch_call_size <= n; i++)
+			/* The kernel looks at the address behind it. */
+			if (!memcmp(bytes + i, arch_call_bytes, arch_call_size) &&
+			    from + (uint64_t)i + arch_call_size - h->offset < h->length)
+				return from + (uint64_t)i;
+		if (n < (ssize_t)arch_call_size)
+			break;
+		from += (uint64_t)n - (arch_call_size - 1);
+	}
+	return 0;
+}
+
+/*
+ * Where the thread's calls are dispatched to itself, rt_sigreturn has to come from the exempt range: any
+ * instruction there that makes a system call will do, since this one does not return.
+ */
+static int find_exempt_call(struct dump *d, const struct task_view *v, uint64_t *out,
+			    struct error *e)
+{
+	uint64_t offset = v->held->dispatch.offset;
+	struct maps maps = { 0 };
+	int rc = maps_read(v->proc, dump_arena(d), &maps, e);
+
+	*out = 0;
+	for (size_t i = 0; i < maps.list.n && rc >= 0 && !*out; i++) {
+		const struct vma *a = &maps.list.v[i];
+
+		if (a->prot & PROT_EXEC && a->prot & PROT_READ && a->name[0] != '[')
+			*out = find_exempt(v,
+					   offset > a->start && offset < a->end ? offset : a->start,
+					   a->end);
+	}
+	maps_free(&maps);
+	if (rc >= 0 && !*out)
+		return fail(
+			e, 0,
+			"its system calls are dispatched to itself "
+			"(PR_SET_SYSCALL_USER_DISPATCH), and no instruction that could bring it "
+			"back is exempt; try again when its selector allows calls");
+	return rc;
+}
+
 static int dump(struct dump *d, const struct task_view *v, void *record, struct error *e)
 {
 	const struct held_thread *h = v->held;
@@ -210,6 +264,10 @@ static int dump(struct dump *d, const struct task_view *v, void *record, struct 
 	m->altstack_size = alt.ss_size;
 	m->altstack_flags = (uint32_t)alt.ss_flags & (SS_DISABLE | SS_AUTODISARM_FLAG);
 	rc = abort_rseq(v, m->regs, e);
+	if (rc >= 0 && h->dispatch.is_on && h->dispatch.is_blocked) {
+		m->has_leave_at = true;
+		rc = find_exempt_call(d, v, &m->leave_at, e);
+	}
 	if (rc < 0)
 		return rc;
 	/*
@@ -324,7 +382,8 @@ static int emit_leave(struct restore *r, struct plan *p, const void *record, uin
 		plan_op(p, CR_RST_COPY, 0,
 			PLAN_ARGS(arg_num(at), arg_data(frame), arg_num(arch_frame_size(xsize))),
 			CR_RST_WANT_OK, 0);
-	plan_op(p, CR_RST_LEAVE, 0, PLAN_ARGS(arg_num(at)), CR_RST_WANT_OK, 0);
+	plan_op(p, CR_RST_LEAVE, 0, PLAN_ARGS(arg_num(at), arg_num(m->leave_at)), CR_RST_WANT_OK,
+		0);
 	return 0;
 }
 

@@ -302,12 +302,27 @@ static int run_all(struct session *s, const struct trace_watch *w, struct error 
 	return rc < 0 ? rc : run_rounds(s, e);
 }
 
-static int suspend_filters(const struct batch *b, bool on, struct error *e)
+static int set_aside_one(const struct held_thread *t, bool aside, struct error *e)
+{
+	int rc = t->dispatch.is_on ? trace_set_dispatch(t, !aside) : 0;
+
+	if (rc < 0)
+		return fail(e, -rc, "turn the dispatch of system calls of thread %d %s", t->tid,
+			    aside ? "off" : "on again");
+	return filters_suspend(t, aside, e);
+}
+
+/* Whatever would come between the threads and the calls they are to make. */
+static int set_aside(const struct batch *b, bool aside, struct error *e)
 {
 	int rc = 0;
 
-	for (size_t i = 0; i < b->n && rc >= 0; i++)
-		rc = filters_suspend(b->threads[i].held, on, e);
+	for (size_t i = 0; i < b->n && (rc >= 0 || !aside); i++) {
+		struct error other;
+		int rc2 = set_aside_one(b->threads[i].held, aside, rc < 0 ? &other : e);
+
+		rc = rc < 0 ? rc : rc2;
+	}
 	return rc;
 }
 
@@ -356,10 +371,10 @@ int batch_run(const struct batch *b, const struct trace_watch *w, struct error *
 	int rc, rc2;
 
 	s.code = page_up(INTERPRETER_AT + cr_rst_size());
-	rc = suspend_filters(b, true, e);
+	rc = set_aside(b, true, e);
 	if (rc >= 0)
 		rc = run_and_undo(&s, w, e);
-	rc2 = suspend_filters(b, false, rc < 0 ? &ignored : e);
+	rc2 = set_aside(b, false, rc < 0 ? &ignored : e);
 	send_owed(&s);
 	return rc < 0 ? rc : rc2;
 }

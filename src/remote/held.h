@@ -26,6 +26,13 @@ struct held_signals {
 	const siginfo_t *list; /* read when cr asks for it */
 };
 
+/* PR_SET_SYSCALL_USER_DISPATCH. */
+struct held_dispatch {
+	bool is_on;
+	bool is_blocked; /* a call from outside the range would be dispatched now */
+	uint64_t selector, offset, length;
+};
+
 /* What ptrace told of a stopped thread. */
 struct held_thread {
 	int tid;
@@ -40,6 +47,7 @@ struct held_thread {
 	uint32_t seccomp;                    /* SECCOMP_MODE_*, as status says; set by cr */
 	const struct held_filter *filter;    /* the newest one; read when cr asks for it */
 	struct held_signals pending, shared; /* its own, and in a leader those of the process */
+	struct held_dispatch dispatch;
 	int stop_signal; /* it was in a job-control stop, by this signal; 0: it was not */
 };
 

@@ -18,6 +18,7 @@
 #include "arch/remote.h"
 #include "base/compat.h"
 #include "base/fd.h"
+#include "remote/memory.h"
 
 #define TICK_US 20000
 
@@ -236,19 +237,25 @@ static int read_rseq(struct held_thread *t, struct error *e)
 	return 0;
 }
 
-/* Since 6.4; with it a call from outside a range of the program raises SIGSYS. */
-static int refuse_dispatch(int tid, struct error *e)
+/* Since 6.4. Without a selector, or where its byte is not 0, calls from outside the range are dispatched. */
+static int read_dispatch(struct held_thread *t, struct error *e)
 {
 	struct sud_configuration config = { 0 };
+	uint8_t byte = 1;
+	int rc = 0;
 
-	if (ptrace((enum __ptrace_request)PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, tid,
-		   sizeof(config), &config) < 0)
+	t->dispatch.is_on = false;
+	if (ptrace((enum __ptrace_request)PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, t->tid,
+		   sizeof(config), &config) < 0 ||
+	    !config.mode)
 		return 0;
-	if (config.mode)
-		return fail(e, 0,
-			    "thread %d has its system calls dispatched to itself "
-			    "(PR_SET_SYSCALL_USER_DISPATCH), which cannot be saved yet",
-			    tid);
+	if (config.selector)
+		rc = memory_read(t->tid, config.selector, &byte, 1);
+	if (rc < 0)
+		return fail(e, -rc, "read the byte by which thread %d dispatches its system calls",
+			    t->tid);
+	t->dispatch = (struct held_dispatch){ true, byte != 0, config.selector, config.offset,
+					      config.len };
 	return 0;
 }
 
@@ -274,6 +281,23 @@ int trace_check_hardware(int tid, struct error *e)
 	return 0;
 }
 
+int trace_set_dispatch(const struct held_thread *t, bool on)
+{
+	uint64_t offset = t->dispatch.offset, length = t->dispatch.length;
+	struct sud_configuration config = { 0 };
+
+	if (on) {
+		config.mode = dispatch_mode(&offset, &length);
+		config.selector = t->dispatch.selector;
+		config.offset = offset;
+		config.len = length;
+	}
+	return ptrace((enum __ptrace_request)PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG, t->tid,
+		      sizeof(config), &config)
+		       ? -errno
+		       : 0;
+}
+
 int trace_read_thread(struct held_thread *t, uint32_t room, struct error *e)
 {
 	int rc = trace_get_regs(t->tid, t->regs, &t->n_regs, e);
@@ -285,7 +309,7 @@ int trace_read_thread(struct held_thread *t, uint32_t room, struct error *e)
 	if (rc >= 0)
 		rc = read_rseq(t, e);
 	if (rc >= 0)
-		rc = refuse_dispatch(t->tid, e);
+		rc = read_dispatch(t, e);
 	return rc;
 }
 

@@ -46,6 +46,8 @@ int trace_run(int tid, bool calls, int signal, struct error *e) must_check;
 void trace_detach(int tid);
 /* Whether the thread's calls go past its seccomp filters; needs CAP_SYS_ADMIN. */
 int trace_set_suspended(int tid, bool on) must_check;
+/* Turns the dispatch of its system calls off, and on again as t->dispatch has it. */
+int trace_set_dispatch(const struct held_thread *t, bool on) must_check;
 /* If the tracer dies, so do the tracees. */
 int trace_set_exitkill(int tid) must_check;
 
