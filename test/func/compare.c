@@ -496,12 +496,17 @@ static void read_namespaces(struct snapshot *s, const char *proc)
 	}
 }
 
-/* Of `sched` what is an attribute, not a count of the past. */
+/* Of `sched` what is an attribute, not a count of the past: dl.runtime is what is left of the period. */
 static void read_sched(struct snapshot *s, const char *proc)
 {
 	static const char *const attributes[] = {
-		"policy",      "prio",       "se.load.weight",       "uclamp.min",
-		"uclamp.max",  "dl.runtime", "effective uclamp.min", "effective uclamp.max",
+		"policy",
+		"prio",
+		"se.load.weight",
+		"uclamp.min",
+		"uclamp.max",
+		"effective uclamp.min",
+		"effective uclamp.max",
 		"ext.enabled",
 	};
 	char path[PATH_MAX];
