@@ -97,6 +97,13 @@
 /* Not under its own name, which newer headers have in an enum. */
 #define MEMBARRIER_GET_REGISTRATIONS (1 << 9) /* 6.3: MEMBARRIER_CMD_... */
 
+#ifndef SYS_arch_prctl
+#define SYS_arch_prctl 0xffffu /* x86 alone has it; ENOSYS */
+#endif
+#ifndef ARCH_GET_CPUID
+#define ARCH_GET_CPUID 0x1011
+#define ARCH_SET_CPUID 0x1012
+#endif
 #ifndef SYS_mseal
 #define SYS_mseal 462 /* 6.10 */
 #endif

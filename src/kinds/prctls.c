@@ -36,6 +36,7 @@ struct row {
 	unsigned long first;
 	uint64_t initial; /* what a new task has */
 	bool process;     /* an attribute of the process: asked in its leader */
+	uint32_t call;    /* 0: prctl */
 };
 
 /* In the order in which they are set. */
@@ -45,6 +46,8 @@ static const struct row rows[] = {
 	{ "thp_disable", FLAGS, PR_GET_THP_DISABLE, PR_SET_THP_DISABLE, .process = true },
 	{ "memory_merge", RESULT, PR_GET_MEMORY_MERGE, PR_SET_MEMORY_MERGE, .process = true },
 	{ "tsc", POINTER, PR_GET_TSC, PR_SET_TSC, .initial = PR_TSC_ENABLE },
+	/* whether the instruction works or raises SIGSEGV */
+	{ "cpuid", RESULT, ARCH_GET_CPUID, ARCH_SET_CPUID, .initial = 1, .call = SYS_arch_prctl },
 	{ "io_flusher", RESULT, PR_GET_IO_FLUSHER, PR_SET_IO_FLUSHER, .initial = 0 },
 	{ "speculation_store_bypass", CONTROL, PR_GET_SPECULATION_CTRL, PR_SET_SPECULATION_CTRL,
 	  true, PR_SPEC_STORE_BYPASS, .initial = PR_SPEC_ENABLE },
@@ -69,6 +72,11 @@ static const struct row mce_kill = {
 	.initial = PR_MCE_KILL_DEFAULT,
 };
 
+static uint32_t call_of(const struct row *r)
+{
+	return r->call ? r->call : SYS_prctl;
+}
+
 static bool is_asked(const struct row *r, const struct task_view *v)
 {
 	return !r->process || v->speaks;
@@ -85,7 +93,7 @@ static void ask(struct plan *batch, const struct task_view *v)
 		struct arg first = r->how == POINTER ? arg_data(at + i * 8) : arg_num(r->first);
 
 		if (is_asked(r, v))
-			plan_call_any(batch, SYS_prctl, arg_num((uint64_t)r->get), first);
+			plan_call_any(batch, call_of(r), arg_num((uint64_t)r->get), first);
 	}
 	plan_call_any(batch, SYS_prctl, arg_num(PR_MCE_KILL_GET));
 	plan_call_any(batch, SYS_prctl, arg_num(PR_SCHED_CORE), arg_num(PR_SCHED_CORE_GET),
@@ -160,11 +168,11 @@ static void emit_one(struct plan *p, const struct row *r, uint64_t value)
 
 	plan_note(p, "prctl %s", r->name);
 	if (r->has_first)
-		plan_call_is(p, 0, SYS_prctl, set, arg_num(r->first), arg_num(value));
+		plan_call_is(p, 0, call_of(r), set, arg_num(r->first), arg_num(value));
 	else if (r->how == FLAGS)
 		plan_call_is(p, 0, SYS_prctl, set, arg_num(value & 1), arg_num(value & ~1ull));
 	else
-		plan_call_is(p, 0, SYS_prctl, set, arg_num(value));
+		plan_call_is(p, 0, call_of(r), set, arg_num(value));
 }
 
 static int emit(struct restore *r, struct plan *p, const void *record, uint32_t tid,

@@ -2,13 +2,19 @@
 /* Attributes that only the task itself can tell; a second thread has other values. */
 #include "subject.h"
 
+#include <asm/prctl.h>
 #include <errno.h>
 #include <linux/prctl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#ifndef PR_SET_MEMORY_MERGE
+#define PR_SET_MEMORY_MERGE 67
+#define PR_GET_MEMORY_MERGE 68
+#endif
 #ifndef PR_SET_MDWE
 #define PR_SET_MDWE 65
 #define PR_GET_MDWE 66
@@ -26,13 +32,17 @@ enum {
 	STORE_BYPASS,
 	BRANCH,
 	DUMPABLE,
+	MERGE,
+	L1D_FLUSH,
+	CPUID,
 	N
 };
 static const char *const names[N] = {
 	"pdeath_sig",      "subreaper",   "tsc",
 	"mce_kill",        "timer slack", "thp_disable",
 	"no_new_privs",    "mdwe",        "speculative store bypass",
-	"indirect branch", "dumpable",
+	"indirect branch", "dumpable",    "memory merge",
+	"L1D flush",       "cpuid",
 };
 
 static int main_before[N], thread_before[N];
@@ -54,6 +64,9 @@ static void learn(int values[N])
 	values[STORE_BYPASS] = prctl(PR_GET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS, 0, 0, 0);
 	values[BRANCH] = prctl(PR_GET_SPECULATION_CTRL, PR_SPEC_INDIRECT_BRANCH, 0, 0, 0);
 	values[DUMPABLE] = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
+	values[MERGE] = prctl(PR_GET_MEMORY_MERGE, 0, 0, 0, 0);
+	values[L1D_FLUSH] = prctl(PR_GET_SPECULATION_CTRL, PR_SPEC_L1D_FLUSH, 0, 0, 0);
+	values[CPUID] = (int)syscall(SYS_arch_prctl, ARCH_GET_CPUID, 0);
 }
 
 static const char *check(const int before[N])
@@ -74,6 +87,11 @@ static void *work(void *unused)
 	prctl(PR_SET_TIMERSLACK, 123456, 0, 0, 0);
 	prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_LATE, 0, 0);
 	prctl(PR_SET_SPECULATION_CTRL, PR_SPEC_STORE_BYPASS, PR_SPEC_DISABLE, 0, 0);
+	/* Not every processor has these. */
+	prctl(PR_SET_SPECULATION_CTRL, PR_SPEC_INDIRECT_BRANCH, PR_SPEC_FORCE_DISABLE, 0, 0);
+	prctl(PR_SET_SPECULATION_CTRL, PR_SPEC_L1D_FLUSH, PR_SPEC_ENABLE, 0, 0);
+	syscall(SYS_arch_prctl, ARCH_SET_CPUID, 0);
+	prctl(PR_SET_TSC, PR_TSC_SIGSEGV, 0, 0, 0);
 	learn(thread_before);
 	running = 1;
 	while (!stop)
@@ -87,6 +105,7 @@ static const char *prepare(void)
 	need(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0);
 	need(prctl(PR_SET_TIMERSLACK, 77777, 0, 0, 0) == 0);
 	need(prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) == 0);
+	need(prctl(PR_SET_MEMORY_MERGE, 1, 0, 0, 0) == 0 || errno == EINVAL);
 	need(prctl(PR_MCE_KILL, PR_MCE_KILL_SET, PR_MCE_KILL_EARLY, 0, 0) == 0);
 	need(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
 	need(prctl(PR_SET_MDWE, 1, 0, 0, 0) == 0 || errno == EINVAL);

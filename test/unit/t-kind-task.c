@@ -460,6 +460,15 @@ static void plan_of_prctls(void)
 	one.value = 3;
 	CU_ASSERT(is_plan(&r, "prctls", &m,
 			  "    # prctl thp_disable\n   0  prctl(41, 0x1, 0x2, 0, 0) = 0\n"));
+	one.name = "cpuid";
+	one.value = 0;
+	CU_ASSERT(
+		is_plan(&r, "prctls", &m, "    # prctl cpuid\n   0  arch_prctl(0x1012, 0) = 0\n"));
+	one.name = "speculation_l1d_flush";
+	one.value = 2;
+	CU_ASSERT(is_plan(
+		&r, "prctls", &m,
+		"    # prctl speculation_l1d_flush\n   0  prctl(53, 0x2, 0x2, 0, 0) = 0\n"));
 	one.name = "nonsense";
 	CU_ASSERT(is_plan(&r, "prctls", &m, "an attribute that is not known: nonsense\n"));
 	room_restore_free(&r);
