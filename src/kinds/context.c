@@ -189,7 +189,7 @@ static int abort_rseq(const struct task_view *v, uint64_t *regs, struct error *e
 static uint64_t find_exempt(const struct task_view *v, uint64_t from, uint64_t to)
 {
 	const struct held_dispatch *h = &v->held->dispatch;
-	uint8_t bytes[4096];
+	uint8_t bytes[4096] = { 0 };
 
 	while (from < to) {
 		struct iovec there = { (void *)from, to - from < 4096 ? to - from : 4096 };
