@@ -342,7 +342,7 @@ static void emit_install(struct plan *p, const struct chain *c, size_t i, uint64
 			     arg_data(at));
 }
 
-/* Without a system call, since the filter may come at any moment. */
+/* Both without a system call, since the filter may come at any moment: nobody is woken. */
 static void emit_spin(struct plan *p, uint64_t word, size_t value)
 {
 	plan_op(p, CR_RST_WAIT, 0, PLAN_ARGS(arg_region(word), arg_num(value), arg_num(1)),
