@@ -26,6 +26,8 @@ uint64_t arch_fs_base(const uint64_t *regs);
 uint64_t arch_gs_base(const uint64_t *regs);
 /* A task of this architecture's 64-bit mode: what cr can save. */
 bool arch_is_native(const uint64_t *regs);
+/* Whether a stop has interrupted a sleep whose remaining time the kernel keeps for restart_syscall(2). */
+bool arch_is_asleep(const uint64_t *regs);
 
 /*
  * Folds the restart of an interrupted system call into instruction pointer and result, as the kernel

@@ -2,6 +2,7 @@
 /* In the holder: stopping the whole tree, and what ptrace tells of each thread. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,6 +17,8 @@
 #include "proc/task.h"
 #include "remote/filters.h"
 #include "remote/memory.h"
+
+#define SPARE_SECONDS 2.0
 
 struct freezer {
 	struct holder_page *page;
@@ -435,10 +438,43 @@ static int allow_restart(struct held_thread *t, struct error *e)
 {
 	static const uint64_t none[6];
 
-	if (filters_let(t->filter, SYS_restart_syscall, none))
+	if (t->filter && filters_let(t->filter, SYS_restart_syscall, none))
 		return 0;
 	arch_restart(t->regs);
 	return trace_set_regs(t->tid, t->regs, t->n_regs, e);
+}
+
+static void spare(struct holder_page *page, struct held_thread *t)
+{
+	struct filter_store store = { (uint8_t *)page + page->used, (uint8_t *)page + HOLDER_BYTES,
+				      NULL };
+	struct error ignored;
+
+	t->seccomp = SECCOMP_MODE_FILTER;
+	if (filters_read(t, &store, &ignored) < 0)
+		t->filter = NULL;
+	page->used = (uint64_t)(store.at - (uint8_t *)page + 63) & ~63ull;
+	(void)!allow_restart(t, &ignored);
+}
+
+/* Nothing is known of filters yet: cr has died before, or refuses what it has seen. */
+void freeze_spare_sleepers(struct holder_page *page)
+{
+	struct trace_watch alone = { deadline_in(SPARE_SECONDS), -1 };
+	struct freezer f = { page, &alone };
+	struct error ignored;
+
+	for (uint32_t i = 0; i < page->n_held; i++) {
+		struct held *h = &page->held[i];
+
+		if (!h->is_seized || h->is_gone)
+			continue;
+		if (!h->is_read && await_stop(&f, h, &ignored) < 0)
+			continue;
+		if (h->is_read && !h->thread.filter && arch_is_asleep(h->thread.regs) &&
+		    filters_are_there(h->thread.tid))
+			spare(page, &h->thread);
+	}
 }
 
 int freeze_read_filters(struct holder_page *page, struct error *e)

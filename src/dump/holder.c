@@ -64,6 +64,8 @@ static void let_go(struct holder_page *page)
 	struct deadline d = deadline_in(STOPPED_SECONDS / 10);
 	uint32_t n = page->n_held;
 
+	if (!page->knows_filters)
+		freeze_spare_sleepers(page);
 	for (uint32_t i = 0; i < n; i++)
 		if (page->held[i].is_seized && !page->held[i].is_gone)
 			trace_detach(page->held[i].thread.tid);
@@ -166,6 +168,7 @@ static int carry_out(struct holding *h, enum order order, bool *ends)
 	case ORDER_SIGNALS:
 		return freeze_read_signals(page, &page->error);
 	case ORDER_BATCHES:
+		page->knows_filters = true;
 		return run_batches(page, &w);
 	case ORDER_PUBLISH:
 		rc = image_name(h->writer, &page->error);

@@ -52,9 +52,10 @@ struct holder_page {
 	uint32_t n_batches;
 	uint32_t batch_at; /* the one that is run */
 	enum holder_end end;
-	bool published; /* the image has its name */
-	bool has_shmem; /* a look at the memory has found some that can be shared with others */
-	uint64_t used;  /* bytes of the shared memory that are given away for good */
+	bool published;     /* the image has its name */
+	bool knows_filters; /* whoever has some has been looked at */
+	bool has_shmem;     /* a look at the memory has found some that can be shared with others */
+	uint64_t used;      /* bytes of the shared memory that are given away for good */
 	struct held held[HOLDER_MAX_THREADS];
 	uint8_t known[HOLDER_MAX_TIDS /
 		      8]; /* a bit for each number that is in the list and not gone */
@@ -100,6 +101,11 @@ void *holder_scratch(struct holder *h, uint64_t size);
 /* --- in the holder (freeze.c) ------------------------------------------------------------------ */
 
 int freeze_tree(struct holder_page *page, const struct trace_watch *w, struct error *e) must_check;
+/*
+ * For a thread that is let go before its filters were looked at. A sleep that a stop has interrupted goes on by
+ * restart_syscall(2), and a filter that does not know that call may end the program for it.
+ */
+void freeze_spare_sleepers(struct holder_page *page);
 int freeze_read_filters(struct holder_page *page, struct error *e) must_check;
 int freeze_read_signals(struct holder_page *page, struct error *e) must_check;
 

@@ -117,3 +117,8 @@ int filters_suspend(const struct held_thread *t, bool on, struct error *e)
 	return on ? cannot(t->tid, -rc, e)
 		  : fail(e, -rc, "put the seccomp filters of thread %d back", t->tid);
 }
+
+bool filters_are_there(int tid)
+{
+	return ptrace(PTRACE_SECCOMP_GET_FILTER, tid, 0, NULL) > 0;
+}

@@ -15,6 +15,8 @@ struct filter_store {
 	const struct held_filter *all;
 };
 
+/* Whether the thread is under a filter; false too where the right to know is missing. */
+bool filters_are_there(int tid);
 /* Fills t->filter if t->seccomp says that there are some. A filter that is in the store is not put there
  * again, so threads have the same chain exactly if they have the same pointer. */
 int filters_read(struct held_thread *t, struct filter_store *s, struct error *e) must_check;

@@ -411,6 +411,12 @@ static void filter_one(unsigned int nr, unsigned int verdict)
 	MUST(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog));
 }
 static void notify(void) { filter_one(1000, SECCOMP_RET_USER_NOTIF); }
+/* Refused when it stands still, and before anything is known of its filter. */
+static void restless(void)
+{
+	breakpoints();
+	filter_one(SYS_restart_syscall, SECCOMP_RET_KILL_PROCESS);
+}
 static void no_sigreturn(void) { filter_one(SYS_rt_sigreturn, SECCOMP_RET_KILL_THREAD); }
 static void trace(pid_t me)
 {
@@ -545,7 +551,7 @@ static const struct { const char *name; void (*run)(void); } all[] = {
 	X(no_sigreturn),
 	X(zombie), X(child_socket), X(shares_vm), X(shares_files), X(shares_fs),
 	X(own_files), X(own_fs), X(ns_mnt), X(ns_net), X(ns_uts), X(ns_ipc), X(ns_cgroup),
-	X(ns_user), X(ns_time), X(ns_pid_children), X(ns_pid), X(segments), X(breakpoints),
+	X(ns_user), X(ns_time), X(ns_pid_children), X(ns_pid), X(segments), X(breakpoints), X(restless),
 	X(ports), X(none),
 };
 
@@ -789,6 +795,7 @@ try early shares_fs "a child that shares its working folder" "shares its working
 try early own_files "a thread with descriptors of its own" "descriptor table of its own"
 try late segments "segments of its own" "segments of its own \(modify_ldt\)"
 try late breakpoints "hardware breakpoints" "hardware breakpoints \(0x[0-9a-f]+\).*delete them"
+try late restless "... asleep, where a filter kills who sleeps on" "hardware breakpoints"
 try late ports "I/O ports" "I/O ports \(ioperm"
 try early own_fs "a thread with a working folder of its own" "working folder of its own"
 try early ns_mnt "another mount namespace" "another mnt namespace.*nsenter --target [0-9]+"

@@ -139,6 +139,13 @@ bool arch_is_nameless(const uint64_t *regs)
 	return r->orig_rax == SYS_restart_syscall && (int64_t)r->rax == -ERESTART_RESTARTBLOCK;
 }
 
+bool arch_is_asleep(const uint64_t *regs)
+{
+	const struct user_regs_struct *r = as_user(regs);
+
+	return (int64_t)r->orig_rax >= 0 && (int64_t)r->rax == -ERESTART_RESTARTBLOCK;
+}
+
 /* There are four of that sort; the first argument of clock_nanosleep is a clock and no address. */
 void arch_name_call(uint64_t *regs, const char *sleeps_in)
 {
