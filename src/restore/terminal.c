@@ -25,14 +25,17 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/compat.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "proc/task.h"
 
 #define PTY_MAJORS 136u /* Documentation/admin-guide/devices.txt */
 #define PTY_MAJORS_END 144u
+#define SLEEP_TURNS 250 /* of 0.2 ms and more */
 
 /* --- what kinds may call ------------------------------------------------------------------------- */
 
@@ -403,6 +406,35 @@ int terminal_give_first(struct restore *r, struct error *e)
 }
 
 /*
+ * A program that waits for a key looks at what a handler has noted only when its call tells EINTR: a signal
+ * that comes before it is back in there would be noticed at the next key, which would be lost. One that
+ * computes is not waited for long.
+ */
+static void await_sleep(const struct restore *r)
+{
+	const struct timespec pause = { .tv_nsec = 200000 };
+	int turns = SLEEP_TURNS;
+
+	for (size_t i = 0; i < r->n_processes; i++) {
+		const Process *p = r->processes[i].rec;
+		char path[32];
+
+		if (p->group != r->terminal.group)
+			continue;
+		snprintf(path, sizeof(path), "/proc/%u", p->id);
+		auto_fd dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		for (; dir >= 0 && turns > 0; turns--) {
+			struct proc_stat stat;
+			struct error ignored;
+
+			if (proc_stat_read(dir, &stat, &ignored) < 0 || stat.state != 'R')
+				break;
+			nanosleep(&pause, NULL);
+		}
+	}
+}
+
+/*
  * Nobody but the program knows what was on its screen. One that draws whole screens, which reads single
  * characters, does so again when it is told that its window has another size.
  */
@@ -416,8 +448,10 @@ void terminal_tell_size(struct restore *r)
 	if (read_settings(t->fd, &now) < 0)
 		return;
 	if (now.rows != t->program.rows || now.columns != t->program.columns ||
-	    (t->is_program && !(t->program.lflag & ICANON)))
+	    (t->is_program && !(t->program.lflag & ICANON))) {
+		await_sleep(r);
 		kill(-(pid_t)t->group, SIGWINCH);
+	}
 }
 
 void terminal_give(struct restore *r)
