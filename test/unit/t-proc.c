@@ -574,7 +574,8 @@ static void children_of_several_threads(void)
 	CU_ASSERT_EQUAL(proc_children(proc, &p, &e), 0);
 	CU_ASSERT_EQUAL(p.list.n, 0);
 	close(openat(proc, "task/10/stat", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
-	CU_ASSERT_EQUAL(proc_children(proc, &p, &e), -EINVAL); /* one is there, and has no children */
+	CU_ASSERT_EQUAL(proc_children(proc, &p, &e),
+			-EINVAL); /* one is there, and has no children */
 	CU_ASSERT(strstr(e.text, "CONFIG_PROC_CHILDREN") != NULL);
 	auto_fd one = openat(proc, "task/9/children", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	auto_fd two = openat(proc, "task/10/children", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
