@@ -351,4 +351,23 @@ static inline struct room_run room_run(const struct plan *p)
 	return run;
 }
 
+/* The plan that the kind makes of the record, in words; or its error. */
+static inline const char *room_plan_of(struct restore *r, const char *kind, const void *record)
+{
+	auto_buf text = { 0 };
+	struct error e = { 0 };
+	const struct task_ops *ops = room_kind(kind)->task;
+	struct plan p;
+
+	plan_init(&p, &r->arena, 7);
+	if (ops->emit(r, &p, record, 7, &e) < 0 ||
+	    (ops->emit_late && ops->emit_late(r, &p, record, 7, &e) < 0))
+		buf_printf(&text, "%s\n", e.text);
+	else
+		plan_explain(&p, &text);
+	buf_add(&text, "", 1);
+	plan_free(&p);
+	return arena_strdup(&r->arena, text.p);
+}
+
 #endif
