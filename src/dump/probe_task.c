@@ -77,15 +77,6 @@ void probe_read_namespaces(struct dump *d)
 		d->namespaces[i] = fd_readlink(&d->arena, self, ns_names[i]);
 }
 
-/*
- * After the freeze all threads have to be looked at anyway. That one has left the namespaces of its
- * process is so rare that before it only `cr check` asks, for five calls a thread.
- */
-static bool is_worth_it(const struct dump *d, const struct dump_thread *t)
-{
-	return d->frozen || d->report || t == speaker_of(t->process);
-}
-
 /* After unshare(CLONE_NEWPID) the link of the new namespace cannot be read until a child is in there. */
 static bool is_without_child(const struct dump_thread *t, const char *name)
 {
@@ -115,8 +106,6 @@ static int check_namespaces(const struct dump *d, struct dump_thread *t, struct 
 	size_t end = is_leader ? N_NAMESPACES : END_OF_THREAD;
 	char text[64];
 
-	if (!is_worth_it(d, t))
-		return 0;
 	for (size_t i = is_leader ? 0 : FIRST_OF_THREAD; i < end; i++) {
 		ssize_t len = readlinkat(t->dir, ns_names[i], text, sizeof(text) - 1);
 

@@ -507,6 +507,7 @@ static void thread_own(int flags)
 }
 static void own_files(void) { thread_own(CLONE_FILES); }
 static void own_fs(void) { thread_own(CLONE_FS); }
+static void own_uts(void) { thread_own(CLONE_NEWUTS); }
 static void *on_and_on(void *arg)
 {
 	for (;;) {
@@ -550,7 +551,7 @@ static const struct { const char *name; void (*run)(void); } all[] = {
 	X(aio), X(deleted_cwd), X(posix_timer), X(timer_orphan), X(traced), X(notify),
 	X(no_sigreturn),
 	X(zombie), X(child_socket), X(shares_vm), X(shares_files), X(shares_fs),
-	X(own_files), X(own_fs), X(ns_mnt), X(ns_net), X(ns_uts), X(ns_ipc), X(ns_cgroup),
+	X(own_files), X(own_fs), X(own_uts), X(ns_mnt), X(ns_net), X(ns_uts), X(ns_ipc), X(ns_cgroup),
 	X(ns_user), X(ns_time), X(ns_pid_children), X(ns_pid), X(segments), X(breakpoints), X(restless),
 	X(ports), X(none),
 };
@@ -798,6 +799,7 @@ try late breakpoints "hardware breakpoints" "hardware breakpoints \(0x[0-9a-f]+\
 try late restless "... asleep, where a filter kills who sleeps on" "hardware breakpoints"
 try late ports "I/O ports" "I/O ports \(ioperm"
 try early own_fs "a thread with a working folder of its own" "working folder of its own"
+try early own_uts "a thread with a host name of its own" "another uts namespace"
 try early ns_mnt "another mount namespace" "another mnt namespace.*nsenter --target [0-9]+"
 try early ns_net "another network namespace" "another net namespace.*nsenter --target [0-9]+"
 try early ns_uts "another UTS namespace" "another uts namespace.*nsenter --target [0-9]+"
