@@ -53,6 +53,7 @@ int fail(struct error *e, int code, const char *fmt, ...)
 	tame(text);
 	memcpy(e->text, text, sizeof(text));
 	e->code = code != 0 ? code : EINVAL;
+	e->exit_status = 0;
 	return -e->code;
 }
 

@@ -18,8 +18,9 @@ struct error {
 
 /*
  * At the call that failed: code is an errno value (taken on the line after the call), 0 for a
- * failure that has none (a refusal); its strerror text is appended when it is not 0. Gives -code,
- * or -EINVAL for code 0.
+ * failure that has none (a refusal); its strerror text is appended when it is not 0. Sets all of *e,
+ * which may hold anything before; who wants another exit status sets it afterwards. Gives -code, or
+ * -EINVAL for code 0.
  */
 int fail(struct error *e, int code, const char *fmt, ...) must_check format_printf(3, 4);
 

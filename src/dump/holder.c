@@ -268,7 +268,10 @@ int holder_start(struct holder *h, struct image_writer *w, int (*first)(void *ar
 static int lost(struct holder *h, struct error *e)
 {
 	h->is_lost = true;
-	return fail(e, 0, "the process that holds the subject (%d) was killed", h->pid);
+	return fail(e, 0,
+		    "the process that holds the subject (%d) has ended: it was killed, or "
+		    "has no memory",
+		    h->pid);
 }
 
 static int start(struct holder *h, enum order what, struct error *e)

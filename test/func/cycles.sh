@@ -42,7 +42,8 @@ while True:
 END
 
 # What must be the same after all cycles. Fields of stat: parent, group, session, flags, priorities,
-# threads, policy, and all addresses.
+# threads, policy, and all addresses. Not FDSize, the capacity of a table of descriptors: it is what its
+# makers had open at most, and a restore makes one as large as is needed.
 picture() {
 	cat "/proc/$pid/maps"
 	grep '^VmFlags' "/proc/$pid/smaps"
@@ -50,7 +51,7 @@ picture() {
 	cat "/proc/$pid/limits" "/proc/$pid/oom_score_adj" "/proc/$pid/timerslack_ns" "/proc/$pid/coredump_filter"
 	for task in "/proc/$pid/task"/*; do
 		echo "${task##*/}"
-		grep -E '^(Name|Umask|Tgid|TracerPid|Uid|Gid|Groups|FDSize|Threads|Sig[^Q]|Shd|Cap|NoNew|Seccomp|Cpus|Mems)' "$task/status"
+		grep -E '^(Name|Umask|Tgid|TracerPid|Uid|Gid|Groups|Threads|Sig[^Q]|Shd|Cap|NoNew|Seccomp|Cpus|Mems)' "$task/status"
 		cat "$task/comm" "$task/children"
 		sed 's/.*) . //' "$task/stat" | cut -d ' ' -f 2-3,15-17,23-25,42-48
 	done

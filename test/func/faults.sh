@@ -21,10 +21,16 @@ ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1
 UBSAN_OPTIONS=print_stacktrace=1
 export ASAN_OPTIONS UBSAN_OPTIONS
 
-# faulty SORT:N COMMAND...: sets status, and what: the call that has failed, "" if that did not come up
+# faulty SORT:N COMMAND...: sets status, and what: the call that has failed, "" if that did not come up.
+# The word @pid in COMMAND is the subject of now.
 faulty() {
 	fault=$1
 	shift
+	for word; do
+		shift
+		[ "$word" != @pid ] || word=$pid
+		set -- "$@" "$word"
+	done
 	rm -f "$work/log"
 	CR_FAULT=$fault CR_FAULT_LOG=$work/log timeout -k 1 60 "$cr" "$@" >"$work/text" 2>"$work/err"
 	status=$?
@@ -138,6 +144,7 @@ loop() {
 		tried=$((tried + 1))
 		[ $status -ne 0 ] || harmless=$((harmless + 1))
 		bad=$($one)
+		[ -n "$what" ] || [ $status -eq 0 ] || bad="$bad it failed without a fault: $(cat "$work/err")"
 		if [ -n "$bad" ]; then
 			wrong="$wrong$sort:$i ($what): $(echo "$bad" | head -20)
 "
@@ -184,10 +191,10 @@ done
 report "must fail: without a fault" "$wrong"
 
 mode=
-loop cr 10 one_check "cr check" check "$pid"
+loop cr 10 one_check "cr check" check @pid
 for mode in --leave-running --no-sync; do
-	loop cr 30 one_dump "cr dump $mode" dump $mode "$pid" "$work/image"
-	loop holder 14 one_dump "the holder, cr dump $mode" dump $mode "$pid" "$work/image"
+	loop cr 30 one_dump "cr dump $mode" dump $mode @pid "$work/image"
+	loop holder 14 one_dump "the holder, cr dump $mode" dump $mode @pid "$work/image"
 done
 
 "$cr" dump --no-sync "$pid" "$work/image" 2>"$work/err" || give_up "$(cat "$work/err")"
