@@ -40,6 +40,7 @@ end_of_test() {
 	for p in $pid $started; do
 		kill -9 "$p" 2>/dev/null
 	done
+	end_all_rich
 	rm -rf "$work"
 }
 trap end_of_test EXIT
@@ -298,6 +299,7 @@ END_OF_C
 
 # start_rich: sets pid, and rich to the numbers of all three
 start_rich() {
+	end_all_rich
 	rm -rf "$work/rich.dir"
 	mkdir "$work/rich.dir"
 	chmod 777 "$work/rich.dir"
@@ -325,6 +327,13 @@ rich_is_gone() {
 	for p in $rich; do
 		is_gone "$p" || return 1
 	done
+}
+# Whatever was started or restored; a number may be somebody else's by now.
+end_all_rich() {
+	[ -x "$work/rich" ] || return 0
+	for p in /proc/[0-9]*; do
+		[ "$(readlink "$p/exe")" != "$work/rich" ] || kill -9 "${p#/proc/}"
+	done 2>/dev/null
 }
 end_rich() {
 	for p in $rich; do
