@@ -82,18 +82,34 @@ static void signal_all(struct holder_page *page, int signal)
 			kill(page->held[i].pid, signal);
 }
 
+/* A leader is dead when its threads are. */
+static bool reap_all(const struct holder_page *page)
+{
+	struct trace_watch w = { deadline_in(WAIT_SECONDS), -1 };
+
+	for (int leaders = 0; leaders < 2; leaders++) {
+		for (uint32_t i = 0; i < page->n_held; i++) {
+			const struct held *h = &page->held[i];
+
+			if (h->is_seized && !h->is_gone &&
+			    (h->thread.tid == h->pid) == (leaders == 1) &&
+			    !trace_reap(h->thread.tid, &w))
+				return false;
+		}
+	}
+	return trace_reap(-1, &w);
+}
+
 /* Between the rename and the last SIGKILL nothing may leave a part of the tree alive; while it dies, the
  * image that was replaced is removed. */
 static int kill_all(struct holder_page *page, struct image_writer *writer, struct error *e)
 {
-	struct trace_watch w = { deadline_in(WAIT_SECONDS), -1 };
-
 	for (uint32_t i = 0; i < page->n_held; i++)
 		if (speaks(&page->held[i]))
 			(void)!trace_set_exitkill(page->held[i].thread.tid);
 	signal_all(page, SIGKILL);
 	image_remove_replaced(writer);
-	if (!trace_wait_all(&w))
+	if (!reap_all(page))
 		return fail(e, ETIMEDOUT, "process %d has got SIGKILL and does not end",
 			    page->root);
 	return 0;

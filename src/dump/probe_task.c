@@ -158,10 +158,24 @@ static int (*const checks[])(const struct dump *, struct dump_thread *, struct e
 	check_state, check_tracer, check_shared, check_namespaces, check_terminal,
 };
 
+/* Before the freeze the status of a further thread tells enough of it. */
+static int read_for_probe(struct dump *d, struct dump_thread *t, struct error *e)
+{
+	int rc;
+
+	if (t->is_fresh)
+		return 0;
+	if (d->frozen || d->report || t == speaker_of(t->process))
+		return thread_read(d, t, e);
+	rc = proc_status_read(t->dir, &d->arena, &t->status, e);
+	t->stat.state = t->status.state;
+	return rc;
+}
+
 int probe_task(struct dump *d, struct dump_thread *t, struct error *e)
 {
 	struct object o = { "task", t->process->pid, t->tid };
-	int rc = t->is_fresh ? 0 : thread_read(d, t, e);
+	int rc = read_for_probe(d, t, e);
 
 	t->is_fresh = false;
 	for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]) && rc >= 0; i++)

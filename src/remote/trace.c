@@ -146,15 +146,19 @@ int trace_wait(int tid, const struct trace_watch *w, int *signal, struct error *
 	return event_of(status, signal);
 }
 
-bool trace_wait_all(const struct trace_watch *w)
+bool trace_reap(int which, const struct trace_watch *w)
 {
+	int status;
+
 	for (;;) {
-		if (wait_child(-1, NULL) >= 0)
-			continue;
-		if (errno != EINTR)
+		if (wait_child(which, &status) >= 0) {
+			if (which > 0 && !WIFSTOPPED(status))
+				return true;
+		} else if (errno != EINTR) {
 			return true;
-		if (deadline_is_over(w->deadline))
+		} else if (deadline_is_over(w->deadline)) {
 			return false;
+		}
 	}
 }
 

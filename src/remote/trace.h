@@ -39,8 +39,9 @@ int trace_interrupt(int tid) must_check;
 /* Waits for the next stop. *signal: of TRACE_SIGNAL and TRACE_GROUP_STOP. The event, or -ETIMEDOUT, -ECANCELED (the peer is
  * gone) or another -errno. */
 int trace_wait(int tid, const struct trace_watch *w, int *signal, struct error *e) must_check;
-/* Waits until every tracee is dead; false: the deadline came first. */
-bool trace_wait_all(const struct trace_watch *w);
+/* Waits until this tracee (-1: every one) is dead; false: the deadline came first. The kernel looks at all of
+ * them for -1, each time. */
+bool trace_reap(int which, const struct trace_watch *w);
 /* Lets the thread run on; calls: to the next entry or exit of a system call. */
 int trace_run(int tid, bool calls, int signal, struct error *e) must_check;
 void trace_detach(int tid);
