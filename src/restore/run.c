@@ -25,6 +25,7 @@
 #include "proc/task.h"
 
 #define LOOK_AGAIN_NS (20 * 1000 * 1000)
+#define ZOMBIE_SECONDS 3.0
 
 static struct region_head *head(struct restore *r)
 {
@@ -311,6 +312,34 @@ static bool has_task(uint32_t pid)
 	return access(path, F_OK) == 0;
 }
 
+/* Whoever has the number has ended, but is not waited for. */
+static bool has_zombie(uint32_t pid)
+{
+	struct proc_stat st;
+	struct error ignored;
+	char path[32];
+
+	if (kill((pid_t)pid, 0) < 0 && errno == ESRCH)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%u", pid);
+	auto_fd proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return proc >= 0 && proc_stat_read(proc, &st, &ignored) >= 0 && st.state == 'Z';
+}
+
+/*
+ * The processes of a tree that a dump has ended go to init, which waits for them when it comes to it; until
+ * then their numbers are taken, and those of their groups and sessions with them.
+ */
+static void await_numbers(const struct restore *r)
+{
+	const struct timespec pause = { .tv_nsec = 5000000 };
+	struct deadline d = deadline_in(ZOMBIE_SECONDS);
+
+	for (size_t i = 0; i < r->n_processes; i++)
+		while (has_zombie(r->processes[i].rec->id) && !deadline_is_over(d))
+			nanosleep(&pause, NULL);
+}
+
 /*
  * The number of a process that has been waited for is free only a moment later: a number that is
  * taken and that nobody has is tried again for a while.
@@ -351,6 +380,7 @@ int run_start(struct restore *r, struct error *e)
 	rc = block_signals(r, e);
 	if (rc < 0)
 		return rc;
+	await_numbers(r);
 	rc = clone_root(r, e);
 	if (rc < 0)
 		return rc;
