@@ -21,6 +21,7 @@ const size_t n_kinds = sizeof(kinds) / sizeof(kinds[0]);
 
 const struct record_type record_process = { "PROC", 1, &process__descriptor };
 const struct record_type record_thread = { "THRD", 1, &thread__descriptor };
+const struct record_type record_zombie = { "ZOMB", 1, &zombie__descriptor };
 const struct record_type record_description = { "DESC", 1, &description__descriptor };
 const struct record_type record_fdtable = { "FDTB", 1, &fd_table__descriptor };
 const struct record_type record_mm = { "MMSP", 1, &mm__descriptor };
@@ -29,7 +30,7 @@ const struct record_type record_shmem = { "SHRM", 1, &shared_memory__descriptor 
 const struct record_type *record_types(size_t *n)
 {
 	static const struct record_type *const engine[] = {
-		&record_process, &record_thread, &record_description,
+		&record_process, &record_thread, &record_zombie, &record_description,
 		&record_fdtable, &record_mm,     &record_shmem,
 	};
 	const size_t n_engine = sizeof(engine) / sizeof(engine[0]);

@@ -184,9 +184,9 @@ uint32_t kind_record_id(const Thread *t, enum scope s);
 /* The kind of a description: NULL if none matches; *second is set if another matches too (a bug). */
 const struct kind *kind_of_fd(const struct fd_view *v, const struct kind **second);
 
-/* Record types of the engine itself: PROC, THRD, DESC, FDTB, MMSP, SHRM. */
-extern const struct record_type record_process, record_thread, record_description, record_fdtable,
-	record_mm, record_shmem;
+/* Record types of the engine itself: PROC, THRD, ZOMB, DESC, FDTB, MMSP, SHRM. */
+extern const struct record_type record_process, record_thread, record_zombie, record_description,
+	record_fdtable, record_mm, record_shmem;
 /* Those and all kinds': what a reader of images takes. *n: how many. */
 const struct record_type *record_types(size_t *n);
 

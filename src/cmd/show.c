@@ -109,7 +109,32 @@ static void add_name(struct buf *out, const struct image *img, uint32_t tid)
 static void add_id(struct buf *out, const struct image *img, const char *what, uint32_t id)
 {
 	buf_printf(out, "%s %" PRIu32 "%s", what, id,
-		   image_find(img, record_process.tag, id) ? "" : " (not in the image)");
+		   image_find(img, record_process.tag, id) || image_find(img, record_zombie.tag, id)
+			   ? ""
+			   : " (not in the image)");
+}
+
+static void show_zombies(struct buf *out, const struct image *img)
+{
+	vec_each(r, &img->records) {
+		const Zombie *z = (const Zombie *)r->msg;
+		size_t line = out->len;
+
+		if (strcmp(r->type->tag, record_zombie.tag))
+			continue;
+		buf_printf(out, "  %" PRIu32 " ", z->id);
+		escape_add(out, (const char *)z->name.data, z->name.len);
+		add_column(out, line, 30);
+		buf_printf(out, "zombie of %" PRIu32 ", ", z->parent);
+		if (z->has_exit_status)
+			buf_printf(out, "exit status %" PRIu32 ", ", z->exit_status);
+		else
+			buf_printf(out, "signal %" PRIu32 ", ", z->death_signal);
+		add_id(out, img, "group", z->group);
+		buf_printf(out, ", ");
+		add_id(out, img, "session", z->session);
+		buf_printf(out, "\n");
+	}
 }
 
 static void show_tree(struct buf *out, const struct image *img, const struct order *order)
@@ -129,6 +154,7 @@ static void show_tree(struct buf *out, const struct image *img, const struct ord
 		add_id(out, img, "session", p->session);
 		buf_printf(out, "\n");
 	}
+	show_zombies(out, img);
 }
 
 /* --- descriptors ----------------------------------------------------------------------------- */

@@ -57,6 +57,38 @@ static void ask_stops(struct dump *d)
 	}
 }
 
+/* Of a parent: how a child has ended that it has not waited for. */
+static void ask_zombies(struct dump *d)
+{
+	vec_each(z, &d->zombies) {
+		struct plan *batch = &speaker_of(z->parent)->batch;
+
+		z->asked_at = plan_data(batch, NULL, sizeof(siginfo_t));
+		z->asked_op =
+			plan_call_any(batch, SYS_waitid, arg_num(P_PID), arg_num((uint64_t)z->pid),
+				      arg_data(z->asked_at),
+				      arg_num(WEXITED | WNOHANG | WNOWAIT | __WALL), arg_num(0));
+	}
+}
+
+static int take_zombies(struct dump *d, struct error *e)
+{
+	vec_each(z, &d->zombies) {
+		const struct dump_thread *t = speaker_of(z->parent);
+		const uint8_t *answers = z->parent->answers;
+		const int64_t *results =
+			(const void *)(answers + plan_results_at(&t->batch, t->plan_at));
+
+		memcpy(&z->how, answers + plan_data_at(&t->batch, t->plan_at) + z->asked_at,
+		       sizeof(z->how));
+		if (results[z->asked_op] < 0 || z->how.si_pid != z->pid)
+			return fail(e, results[z->asked_op] < 0 ? (int)-results[z->asked_op] : 0,
+				    "zombie %d: its parent %d cannot tell how it has ended", z->pid,
+				    z->parent->pid);
+	}
+	return 0;
+}
+
 static void take_stops(struct dump *d)
 {
 	for (size_t i = 1; i < d->processes.n; i++) {
@@ -259,6 +291,7 @@ int ask_start(struct dump *d, struct error *e)
 	ask_prepare(d);
 	ask_late(d);
 	ask_stops(d);
+	ask_zombies(d);
 	room = take_room(d, e);
 	if (!room)
 		return -EINVAL;
@@ -292,7 +325,8 @@ int ask_finish(struct dump *d, struct error *e)
 			rc = take_engine(p, e);
 		rc = within(e, rc, "task %d", p->pid);
 	}
-	if (rc >= 0)
-		take_stops(d);
-	return rc;
+	if (rc < 0)
+		return rc;
+	take_stops(d);
+	return take_zombies(d, e);
 }

@@ -34,6 +34,7 @@ void discover_free(struct dump *d)
 	vec_each(p, &d->processes)
 		process_close(*p);
 	vec_free(&d->processes);
+	vec_free(&d->zombies);
 	vec_free(&d->descriptions);
 	vec_free(&d->shared);
 	vec_free(&d->tags);
@@ -166,6 +167,18 @@ static bool has_exited(const struct dump_thread *t)
 	return t->tid == t->process->pid && t->stat.state == 'Z' && t->status.threads > 1;
 }
 
+static bool is_zombie(const struct dump_thread *t)
+{
+	return t->stat.state == 'Z' && !has_exited(t);
+}
+
+static void zombie_add(struct dump *d, struct dump_process *parent, const struct proc_stat *stat)
+{
+	*vec_add(&d->zombies) =
+		(struct dump_zombie){ .pid = stat->pid, .parent = parent, .stat = *stat };
+}
+
+/* *out: NULL if it is a zombie. */
 static int process_add(struct dump *d, int pid, struct dump_process *parent,
 		       struct dump_process **out, struct error *e)
 {
@@ -184,6 +197,12 @@ static int process_add(struct dump *d, int pid, struct dump_process *parent,
 		rc = thread_read(d, leader, e);
 	if (rc >= 0)
 		rc = check_is_process(p, e);
+	if (rc >= 0 && parent && is_zombie(leader)) {
+		zombie_add(d, parent, &leader->stat);
+		process_close(p);
+		*out = NULL;
+		return 0;
+	}
 	if (rc >= 0 && has_exited(leader))
 		rc = take_exited(d, p, e);
 	if (rc >= 0)
@@ -381,6 +400,35 @@ static int set_parents(struct dump *d, struct error *e)
 	return 0;
 }
 
+/* Nobody can wait for one any more: all parents are held. */
+static int find_zombies(struct dump *d, struct error *e)
+{
+	const struct holder_page *page = d->holder.page;
+
+	d->zombies.n = 0;
+	for (uint32_t i = 0; i < page->n_held; i++) {
+		struct dump_process *parent;
+		struct proc_stat stat;
+		char path[32];
+		int rc;
+
+		if (!page->held[i].is_zombie)
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d", page->held[i].pid);
+		auto_fd dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (dir < 0)
+			return fail(e, errno, "open %s", path);
+		rc = proc_stat_read(dir, &stat, e);
+		if (rc < 0)
+			return within(e, rc, "zombie %d", page->held[i].pid);
+		parent = find_process(d, stat.ppid);
+		if (!parent)
+			return fail(e, 0, "zombie %d has left the tree; try again", stat.pid);
+		zombie_add(d, parent, &stat);
+	}
+	return 0;
+}
+
 static size_t depth(const struct dump_process *p)
 {
 	size_t n = 0;
@@ -423,7 +471,7 @@ int discover_held(struct dump *d, struct error *e)
 	if (rc >= 0)
 		rc = set_parents(d, e);
 	sort_by_depth(d);
-	return rc;
+	return rc < 0 ? rc : find_zombies(d, e);
 }
 
 bool dump_has_process(const struct dump *d, int pid)

@@ -7,6 +7,7 @@
  *   discover.c   the tree, from /proc; once more after the freeze
  *   probe*.c     everything matched to what can be saved, or refused by name; before the freeze and
  *                once more after it; what `cr check` runs alone
+ *   relations.c  process groups and sessions that can be made again, or not
  *   holder.c     the process that holds the subject, and how this one talks to it; freeze.c: its work
  *   identify.c   which descriptors are the same open file description
  *   ask.c        the batches that each thread runs

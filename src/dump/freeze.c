@@ -88,11 +88,6 @@ static uint32_t n_threads(int pid)
 	return stat(path, &st) == 0 && st.st_nlink > 2 ? (uint32_t)st.st_nlink - 2 : 0;
 }
 
-static int zombie(int pid, struct error *e)
-{
-	return fail(e, 0, "process %d is a zombie now, and zombies cannot be saved yet", pid);
-}
-
 /* A leader is missed; that another thread has ended meanwhile is nothing. */
 static int gone(struct freezer *f, struct held *h, struct error *e)
 {
@@ -107,10 +102,12 @@ static int gone(struct freezer *f, struct held *h, struct error *e)
 		set_known(f, h->thread.tid, true);
 		return 0;
 	}
-	if (state == 'Z')
-		return zombie(h->pid, e);
 	if (h->pid == f->page->root)
 		return fail(e, ESRCH, "process %d ended before it could be stopped", h->pid);
+	if (state == 'Z') {
+		h->is_zombie = true;
+		set_known(f, h->thread.tid, true);
+	}
 	return 0;
 }
 
@@ -386,6 +383,26 @@ static int find_more(struct freezer *f, struct error *e)
 	return more;
 }
 
+/* A parent may have waited for it before it was stopped itself, and the number be somebody else's. */
+static int find_reused(struct freezer *f)
+{
+	int more = 0;
+
+	for (uint32_t i = 0; i < f->page->n_held; i++) {
+		struct held *h = &f->page->held[i];
+		char state = h->is_zombie ? state_of(h) : 'Z';
+
+		if (state == 'Z')
+			continue;
+		h->is_zombie = false;
+		if (!state)
+			continue;
+		set_known(f, h->thread.tid, false);
+		more = 1;
+	}
+	return more;
+}
+
 /* One of each process: its leader or, when that has exited, some other. */
 static int choose_speakers(struct holder_page *page, struct error *e)
 {
@@ -400,7 +417,7 @@ static int choose_speakers(struct holder_page *page, struct error *e)
 		while (k < page->n_held && (page->held[k].pid != h->pid || page->held[k].is_gone))
 			k++;
 		if (k == page->n_held)
-			return zombie(h->pid, e);
+			return fail(e, 0, "process %d has ended meanwhile; try again", h->pid);
 		page->held[k].speaks = true;
 	}
 	return 0;
@@ -419,6 +436,8 @@ int freeze_tree(struct holder_page *page, const struct trace_watch *w, struct er
 		rc = stop_new(&f, e);
 		if (rc >= 0)
 			rc = find_more(&f, e);
+		if (rc == 0)
+			rc = find_reused(&f);
 	} while (rc > 0);
 	if (rc >= 0)
 		rc = choose_speakers(page, e);

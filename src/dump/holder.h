@@ -24,6 +24,7 @@ struct held {
 	struct held_thread thread;
 	int pid;
 	bool is_seized;
+	bool is_zombie; /* besides is_gone: its parent in the tree has not waited for it */
 	bool is_gone;
 	bool is_exited; /* gone, and the leader of threads that live on */
 	bool speaks;    /* one of each process that is held */

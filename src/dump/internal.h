@@ -3,6 +3,8 @@
 #ifndef DUMP_INTERNAL_H
 #define DUMP_INTERNAL_H
 
+#include <signal.h>
+
 #include "base/clock.h"
 #include "dump/api.h"
 #include "dump/dump.h"
@@ -74,6 +76,16 @@ struct description {
 	struct dump_process *process;
 };
 
+/* A child that has ended and that its parent has not waited for; the parent tells the rest. */
+struct dump_zombie {
+	int pid;
+	struct dump_process *parent;
+	struct proc_stat stat;
+	uint32_t asked_op; /* in the batch of its parent */
+	uint64_t asked_at;
+	siginfo_t how;
+};
+
 struct shared_object {
 	const struct kind *kind;
 	uint64_t key;
@@ -94,8 +106,9 @@ struct dump {
 	struct check_report *report; /* of `cr check`; NULL in a dump */
 	struct arena arena;
 	struct deadline deadline;
-	char *namespaces[N_NAMESPACES];         /* of cr itself */
-	vec(struct dump_process *) processes;   /* parents before their children; [0]: the root */
+	char *namespaces[N_NAMESPACES];       /* of cr itself */
+	vec(struct dump_process *) processes; /* parents before their children; [0]: the root */
+	vec(struct dump_zombie) zombies;
 	vec(struct description *) descriptions; /* [i]: id i + 1 */
 	vec(struct shared_object) shared;
 	vec(struct mapped_file) files;
@@ -160,6 +173,8 @@ int probe_mappings(struct dump *d, struct dump_process *p, struct error *e) must
 int probe_read_ahead(struct dump *d, struct error *e) must_check;
 int probe_fds(struct dump *d, struct dump_process *p, struct error *e) must_check;
 void probe_read_namespaces(struct dump *d);
+/* Process groups and sessions (relations.c). */
+int probe_relations(struct dump *d, struct error *e) must_check;
 
 /* What a kind of task state sees. */
 void view_of_thread(const struct dump_thread *t, const struct kind *k, struct task_view *v);

@@ -184,6 +184,14 @@ static int check_all_shared(struct dump *d, struct error *e)
 	return rc;
 }
 
+static int check_relations(struct dump *d, struct error *e)
+{
+	struct object o = { "tree", d->processes.v[0]->pid, 0 };
+	int rc = probe_relations(d, e);
+
+	return rc < 0 ? verdict(d, o, rc, e, "%s", "") : 0;
+}
+
 int probe_read_ahead(struct dump *d, struct error *e)
 {
 	int rc = 0;
@@ -210,5 +218,7 @@ int probe_tree(struct dump *d, unsigned int parts, struct error *e)
 		if (rc == -ESRCH && i && !d->frozen)
 			rc = 0;
 	}
+	if (rc >= 0 && parts & PROBE_TASKS)
+		rc = check_relations(d, e);
 	return rc < 0 || !(parts & PROBE_FDS) ? rc : check_all_shared(d, e);
 }

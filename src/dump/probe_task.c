@@ -17,10 +17,13 @@ static int check_state(const struct dump *d, struct dump_thread *t, struct error
 			return fail(e, ESRCH, "has exited");
 		if (t->status.threads > 1)
 			return fail(e, 0, "has exited while it was looked at; try again");
-		return fail(e, 0,
-			    "is a zombie: its parent (%d) has not waited for it yet, and zombies "
-			    "cannot be saved yet",
-			    t->stat.ppid);
+		if (t->process->parent)
+			return fail(e, ESRCH, "has ended");
+		return fail(
+			e, 0,
+			"is a zombie: it has ended, and its parent (%d) has not waited for it yet; "
+			"there is nothing to save",
+			t->stat.ppid);
 	}
 	if (!d->frozen && t->stat.state == 't' && !t->status.tracer)
 		return fail(e, 0, "is stopped by a tracer");

@@ -74,6 +74,25 @@ static int put_thread(struct dump *d, const struct dump_thread *t, struct error 
 	return records_put(d, &record_thread, &m.base, e);
 }
 
+static int put_zombie(struct dump *d, const struct dump_zombie *z, struct error *e)
+{
+	Zombie m = ZOMBIE__INIT;
+
+	m.id = (uint32_t)z->pid;
+	m.parent = (uint32_t)z->parent->pid;
+	m.group = (uint32_t)z->stat.pgid;
+	m.session = (uint32_t)z->stat.sid;
+	m.exit_signal = (uint32_t)z->stat.exit_signal;
+	m.name.len = strlen(z->stat.comm);
+	m.name.data = (uint8_t *)arena_strdup(&d->arena, z->stat.comm);
+	m.uid = z->how.si_uid;
+	m.has_exit_status = z->how.si_code == CLD_EXITED;
+	m.has_death_signal = !m.has_exit_status;
+	m.exit_status = m.has_exit_status ? (uint32_t)z->how.si_status : 0;
+	m.death_signal = m.has_exit_status ? 0 : (uint32_t)z->how.si_status;
+	return records_put(d, &record_zombie, &m.base, e);
+}
+
 /* --- state of tasks -------------------------------------------------------------------------------- */
 
 static int put_state(struct dump *d, const struct dump_thread *t, const struct kind *k,
@@ -205,6 +224,8 @@ int records_save(struct dump *d, struct error *e)
 
 	for (size_t i = 0; i < d->processes.n && rc >= 0; i++)
 		rc = put_of_process(d, d->processes.v[i], e);
+	for (size_t i = 0; i < d->zombies.n && rc >= 0; i++)
+		rc = put_zombie(d, &d->zombies.v[i], e);
 	for (size_t i = 0; i < d->descriptions.n && rc >= 0; i++)
 		rc = put_description(d, d->descriptions.v[i], e);
 	return rc;

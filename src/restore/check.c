@@ -11,6 +11,7 @@
 #include "kind.h"
 #include "process.pb-c.h"
 #include "restore/order.h"
+#include "restore/relations.h"
 
 struct check {
 	const struct image *img;
@@ -97,6 +98,20 @@ static int check_threads(struct check *c, const Process *p, struct error *e)
 	}
 	c->n_listed += p->n_threads;
 	return 0;
+}
+
+/* What it shares with others is checked when the tree is built (relations.h). */
+static int check_zombie(struct check *c, const Zombie *z, struct error *e)
+{
+	int rc = check_number("pid", z->id, e);
+
+	if (rc == 0)
+		rc = check_number("process group", z->group, e);
+	if (rc == 0)
+		rc = check_number("session", z->session, e);
+	if (rc == 0 && !find(c, record_process.tag, z->parent))
+		rc = fail(e, 0, "there is no record of its parent %u", z->parent);
+	return rc < 0 ? rc : relations_check_zombie(z, e);
 }
 
 static bool is_stop_signal(uint32_t signal)
@@ -321,6 +336,8 @@ static int check_engine(struct check *c, const struct record *r, struct error *e
 		return check_process(c, (const Process *)r->msg, e);
 	if (is_a(r, &record_thread))
 		return check_thread(c, (const Thread *)r->msg, e);
+	if (is_a(r, &record_zombie))
+		return check_zombie(c, (const Zombie *)r->msg, e);
 	if (is_a(r, &record_description))
 		return check_description(c, (const Description *)r->msg, e);
 	if (is_a(r, &record_fdtable))

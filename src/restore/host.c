@@ -243,6 +243,7 @@ int host_fill(struct restore *r, struct error *e)
 	if (proc < 0)
 		return fail(e, errno, "open /proc/self");
 	h->pid = getpid();
+	h->group = getpgrp();
 	h->lowest = 65536;
 	h->highest = arch_user_end();
 	arch_xsave_host(&h->xsave_mask, &h->xsave_size);

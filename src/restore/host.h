@@ -18,6 +18,7 @@ struct host_range {
 
 struct host {
 	int pid; /* of cr */
+	int group;
 	uint64_t lowest,
 		highest; /* addresses a mapping may have: mmap_min_addr, end of user space */
 	struct host_range *mapped; /* all that cr has mapped, ascending */

@@ -14,7 +14,7 @@
 #include "restore/host.h"
 #include "restore/restore.h"
 
-#define REGION_WORDS 1000u
+#define REGION_WORDS 990u
 
 /* The first page of the region that cr and all tasks of a restore share. */
 struct region_head {
@@ -24,6 +24,8 @@ struct region_head {
 	uint32_t ready;   /* tasks and helpers that wait for the commit */
 	uint32_t go;      /* 1: committed; all who wait see the same, should cr be killed now */
 	uint32_t stopped; /* processes that are in their job-control stop again, children first */
+	uint32_t led;     /* process groups whose leader is there */
+	uint32_t joined;  /* processes that are in a group whose leader only made it */
 	uint32_t words[REGION_WORDS]; /* for kinds: restore_words() */
 };
 #define WORD_AT(name) offsetof(struct region_head, name)
@@ -55,6 +57,7 @@ struct rprocess {
 	const FdTable *files;
 	struct rthread *threads; /* the leader first */
 	size_t n_threads;
+	struct relative *relative; /* relations.h */
 	struct rprocess **children;
 	size_t n_children;
 	/* Of one that is to be stopped: its frames, from the first on, up to frames_end. */
@@ -103,6 +106,7 @@ enum plan_sort {
 	PLAN_KEEPER,
 	PLAN_INTERMEDIATE,
 	PLAN_HELPER,
+	PLAN_RELATIVE, /* one that has ended */
 	PLAN_START
 };
 
@@ -185,7 +189,8 @@ struct restore {
 
 	struct rprocess *processes; /* parents before their children; [0]: the root */
 	size_t n_processes;
-	struct known *known; /* in the order of img.records */
+	struct relatives *relatives; /* relations.h */
+	struct known *known;         /* in the order of img.records */
 	uint64_t
 		marker; /* signal mask of a thread that is still in the restorer; 0: not yet chosen */
 

@@ -7,7 +7,7 @@
  * will take the restorer away, fetches its descriptors, starts its threads. Each thread sets what is
  * its own, waits at the commit barrier, and leaves.
  */
-#include "restore/internal.h"
+#include "restore/relations.h"
 
 #include <fcntl.h>
 #include <linux/rseq.h>
@@ -47,7 +47,7 @@ void plan_title(const struct task_plan *t, struct buf *out)
 {
 	if (t->sort == PLAN_START)
 		buf_printf(out, "cr");
-	else if (t->sort == PLAN_LEADER || t->sort == PLAN_THREAD)
+	else if (t->sort == PLAN_LEADER || t->sort == PLAN_THREAD || t->sort == PLAN_RELATIVE)
 		buf_printf(out, "task %u", t->tid);
 	else if (t->sort == PLAN_KEEPER)
 		buf_printf(out, "keeper of task %u", t->process->rec->id);
@@ -123,40 +123,45 @@ static void plan_inherited(struct restore *r, struct task_plan *t)
 	plan_clear_memory(r, t);
 }
 
-static void plan_ids(struct restore *r, struct task_plan *t)
+/* The plans of the leaders come first, in the order of the processes. */
+static void plan_children(struct restore *r, struct task_plan *t, bool early)
 {
-	const Process *rec = t->process->rec;
-	const struct rprocess *group;
-	struct plan *p = &t->plan;
+	const struct relative *own = t->process->relative;
 
-	plan_note(p, "session and process group");
-	if (rec->session == rec->id) {
-		plan_call_is(p, rec->id, SYS_setsid, arg_num(0));
-		if (!t->process->parent && r->terminal.role == TERMINAL_GIVEN)
-			terminal_plan(r, p);
-		return;
-	}
-	/* In a terminal the root is a job of its own. */
-	if (rec->group == rec->id || (!t->process->parent && r->terminal.role != TERMINAL_NONE)) {
-		plan_call_is(p, 0, SYS_setpgid, arg_num(0), arg_num(0));
-		return;
-	}
-	/* A group in the tree has its leader among the ancestors; another is that of cr. */
-	group = tree_process(r, rec->group);
-	if (group && group != t->process && tree_is_above(r, group, t->process))
-		plan_call_is(p, 0, SYS_setpgid, arg_num(0), arg_num(rec->group));
-}
-
-static void plan_children(struct restore *r, struct task_plan *t)
-{
 	for (size_t i = 0; i < t->process->n_children; i++) {
 		struct rprocess *c = t->process->children[i];
 
+		if (c->relative->is_early != early)
+			continue;
 		plan_note(&t->plan, "child %u", c->rec->id);
-		/* the plans of the leaders come first, in the order of the processes */
 		emit_clone(&t->plan, 0, c->rec->exit_signal, c->rec->id,
 			   r->plans.v[c - r->processes]);
 	}
+	for (const struct relative *x = own->ended; x; x = x->next) {
+		struct task_plan *ended;
+
+		if (x->is_early != early)
+			continue;
+		ended = new_plan(r, PLAN_RELATIVE, t->process, x->id);
+		plan_note(&ended->plan, "bond to the parent");
+		emit_bond(&ended->plan, own->id);
+		relations_plan_ended(r, ended, x);
+		plan_note(&t->plan, "child %u, which has ended", x->id);
+		emit_clone(&t->plan, 0, x->is_made ? 0 : ((const Zombie *)x->record)->exit_signal,
+			   x->id, ended);
+	}
+}
+
+/* Who makes a session or a group does so before it waits for anybody. */
+static void plan_relations(struct restore *r, struct task_plan *t)
+{
+	const struct relative *own = t->process->relative;
+
+	plan_children(r, t, true);
+	relations_plan_own(r, t, own);
+	plan_children(r, t, false);
+	relations_plan_join(r, &t->plan, own);
+	relations_plan_await(&t->plan, own);
 }
 
 /*
@@ -443,8 +448,7 @@ static int plan_leader(struct restore *r, struct task_plan *t, struct error *e)
 	emit_bond(p, parent_of(r, t->process));
 	if (!t->process->parent)
 		plan_inherited(r, t);
-	plan_ids(r, t);
-	plan_children(r, t);
+	plan_relations(r, t);
 	rc = check_death_signals(r, t->process, e);
 	if (rc >= 0)
 		rc = plan_memory(r, t, e);

@@ -3,6 +3,7 @@
  * Running the plans: the region that all share, the first clone, the commit barrier. Until the commit
  * every failure ends all that has been started.
  */
+#include "restore/relations.h"
 #include "restore/shmem.h"
 
 #include <errno.h>
@@ -335,8 +336,8 @@ static void await_numbers(const struct restore *r)
 	const struct timespec pause = { .tv_nsec = 5000000 };
 	struct deadline d = deadline_in(ZOMBIE_SECONDS);
 
-	for (size_t i = 0; i < r->n_processes; i++)
-		while (has_zombie(r->processes[i].rec->id) && !deadline_is_over(d))
+	for (size_t i = 0; i < r->relatives->n; i++)
+		while (has_zombie(r->relatives->v[i].id) && !deadline_is_over(d))
 			nanosleep(&pause, NULL);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The records of an image become a tree of processes, parents before their children. Pure. */
-#include "restore/internal.h"
+#include "restore/relations.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -118,27 +118,14 @@ static int check_apart(const struct restore *r, unsigned int which, struct error
 	return 0;
 }
 
-/* A session or group in the tree is that of the process itself or of an ancestor. */
-static int check_ids(const struct restore *r, const struct rprocess *p, struct error *e)
+/* At the restore there is one terminal, and it becomes that of the root's session. */
+static int check_terminal(const struct rprocess *p, struct error *e)
 {
-	const struct rprocess *group = tree_process(r, p->rec->group);
-
-	if (p->parent && p->rec->session != p->rec->id &&
-	    p->rec->session != p->parent->rec->session)
-		return fail(e, 0,
-			    "its session %u is neither its own nor its parent's, which is not "
-			    "supported",
-			    p->rec->session);
 	if (p->parent && p->rec->session == p->rec->id && p->rec->terminal)
 		return fail(
 			e, 0,
 			"it leads a session of its own with a terminal below the root task, which "
 			"is not supported");
-	if (group && !tree_is_above(r, group, p))
-		return fail(e, 0,
-			    "its process group %u is neither its own nor an ancestor's, which is "
-			    "not supported",
-			    p->rec->group);
 	return 0;
 }
 
@@ -188,7 +175,7 @@ static int check_tree(const struct restore *r, struct error *e)
 	for (unsigned int which = 0; which < 4 && rc == 0; which++)
 		rc = check_apart(r, which, e);
 	for (size_t i = 0; i < r->n_processes && rc == 0; i++)
-		rc = within(e, check_ids(r, &r->processes[i], e), "task %u",
+		rc = within(e, check_terminal(&r->processes[i], e), "task %u",
 			    r->processes[i].rec->id);
 	return rc;
 }
@@ -209,7 +196,8 @@ int tree_build(struct restore *r, struct error *e)
 	if (rc < 0)
 		return rc;
 	add_children(r);
-	return check_tree(r, e);
+	rc = check_tree(r, e);
+	return rc < 0 ? rc : relations_build(r, e);
 }
 
 /* --- numbers of descriptors -------------------------------------------------------------------- */

@@ -569,6 +569,46 @@ static void read_task(struct snapshot *s, const char *proc)
 	read_namespaces(s, proc);
 }
 
+/* A zombie is what its parent can ask; everything else it left is nobody's any more. */
+static bool read_zombie(struct snapshot *s, const char *proc)
+{
+	static const char *const told[] = {
+		"Name",       "State",          "Tgid",         "Pid",
+		"PPid",       "03-state",       "04-ppid",      "05-pgrp",
+		"06-session", "38-exit_signal", "52-exit_code",
+	};
+	size_t from = s->n, kept = s->n;
+	bool zombie = false, alone = false;
+
+	read_lines(s, proc, "status");
+	read_stat(s, proc);
+	for (size_t i = from; i < s->n; i++) {
+		const char *key = strrchr(s->lines[i].key, '/') + 1;
+
+		zombie = zombie || (!strcmp(key, "State") && s->lines[i].value[0] == 'Z');
+		alone = alone || (!strcmp(key, "20-threads") && !strcmp(s->lines[i].value, "1"));
+	}
+	for (size_t i = from; i < s->n; i++) {
+		const char *key = strrchr(s->lines[i].key, '/') + 1;
+		bool keep = false;
+
+		for (size_t k = 0; k < sizeof(told) / sizeof(told[0]); k++)
+			keep = keep || !strcmp(key, told[k]);
+		if (!strcmp(key, "Uid")) { /* the real one */
+			s->lines[i].value[strcspn(s->lines[i].value, "\t")] = '\0';
+			keep = true;
+		}
+		if (zombie && alone && keep) {
+			s->lines[kept++] = s->lines[i];
+		} else {
+			free(s->lines[i].key);
+			free(s->lines[i].value);
+		}
+	}
+	s->n = kept;
+	return zombie && alone;
+}
+
 static void read_process(struct snapshot *s, pid_t pid)
 {
 	char proc[64], path[96];
@@ -576,6 +616,8 @@ static void read_process(struct snapshot *s, pid_t pid)
 	size_t n;
 
 	snprintf(proc, sizeof(proc), "/proc/%d", pid);
+	if (read_zombie(s, proc))
+		return;
 	snprintf(path, sizeof(path), "%s/fd", proc);
 	list = numbers(path, &n);
 	for (size_t i = 0; i < n; i++)

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who is whose child, in which process group and session, among the living and those that have ended, and
+ * how that can be made again.
+ *
+ * A session is what a task is born into, or begins by setsid(2); so a parent that has begun one had
+ * children before that, which are still in the session it came from: those are forked early. A group
+ * has a leader, whose number it has: a member below its leader joins it on its way, another waits until
+ * the leader is there. A leader that has ended is a zombie, or it is gone altogether while its group lives
+ * on: then a task with its number makes the group again, and ends when all members are in it.
+ *
+ * In: the numbers of all. Out: for each how it comes to its group, or why that cannot be made. The dump
+ * asks before it freezes anything, the restore acts on it (restore/relations.h). Pure.
+ */
+#ifndef TREE_RELATIONS_H
+#define TREE_RELATIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/mem.h"
+
+enum group_how {
+	GROUP_INHERITED, /* from the parent, or it is that of cr */
+	GROUP_OWN,       /* it leads it */
+	GROUP_ABOVE,     /* of an ancestor */
+	GROUP_JOINED,    /* of somebody else in the tree */
+	GROUP_OUTSIDE /* that of the root task, which is not in the tree, and the parent has left it */
+};
+
+struct relative {
+	/* Set by the caller. */
+	uint32_t id, group, session;
+	struct relative *parent; /* NULL: the root */
+	bool has_ended;          /* a zombie */
+	const void *record;      /* as the caller likes */
+	/* Found out. */
+	bool is_made;            /* no zombie either: it only makes its group */
+	struct relative *next;   /* that has ended, of the same parent */
+	struct relative *ended;  /* the first such child */
+	struct relative *leader; /* GROUP_JOINED and GROUP_ABOVE */
+	uint32_t born; /* of one that leads its session: the one it must come from; 0: any */
+	enum group_how how;
+	bool is_early;   /* forked before its parent begins a session */
+	bool is_awaited; /* leads a group that somebody waits for */
+};
+
+struct relatives {
+	/* Room for 2 * n: each may be in a group whose leader is gone. [0]: the root, parents before their
+	 * children. */
+	struct relative *v;
+	size_t n;          /* the leaders that have to be made are added */
+	uint32_t n_led;    /* leaders that are awaited */
+	uint32_t n_joined; /* members of groups whose leaders have to be made */
+};
+
+int relations_find(struct relatives *all, struct error *e) must_check;
+
+#endif
