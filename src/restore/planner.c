@@ -336,6 +336,11 @@ static int plan_tail(struct restore *r, struct task_plan *t, const struct rthrea
 		     r->terminal.group != r->terminal.root;
 	uint32_t terminal = 0;
 
+	/* It may become a subreaper, and must not get the helpers of those below it, which are cr's. */
+	if (leader && t->process->n_children) {
+		plan_note(p, "until the helpers are cr's");
+		emit_wait(p, WORD_AT(reaped), (uint32_t)r->n_processes - 1);
+	}
 	for (enum stage s = STAGE_FS; s < STAGE_COMMITTED; s++) {
 		size_t before = p->ops.n;
 		int rc = plan_stage(r, t, th, s, e);

@@ -2,7 +2,7 @@
 #include "subject.h"
 
 #include <signal.h>
-#include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -126,6 +126,8 @@ static const char *read_all(int n)
 
 static const char *prepare(void)
 {
+	/* All orphans come here, to be waited for in the end. */
+	need(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0);
 	need(pipe(ready) == 0);
 	need(make(run_sibling_led) > 0 && make(run_orphaned) > 0 && make(run_parent) > 0 &&
 	     make(run_session) > 0);
