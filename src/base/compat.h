@@ -238,6 +238,12 @@ static inline int sys_renameat2(int from_dir, const char *from, int to_dir, cons
 	return (int)sys_result(syscall(SYS_renameat2, from_dir, from, to_dir, to, flags));
 }
 
+struct open_how; /* <linux/openat2.h> */
+static inline int sys_openat2(int dir, const char *path, const struct open_how *how, size_t size)
+{
+	return (int)sys_result(syscall(SYS_openat2, dir, path, how, size));
+}
+
 static inline int sys_open_tree(int dir, const char *path, unsigned int flags)
 {
 	return (int)sys_result(syscall(SYS_open_tree, dir, path, flags));

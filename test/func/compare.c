@@ -565,6 +565,7 @@ static void read_task(struct snapshot *s, const char *proc)
 	read_bytes(s, proc, "oom_score_adj", false);
 	read_bytes(s, proc, "attr/current", false);
 	read_lines(s, proc, "limits");
+	read_lines(s, proc, "cgroup");
 	read_sched(s, proc);
 	read_namespaces(s, proc);
 }
@@ -631,7 +632,6 @@ static void read_process(struct snapshot *s, pid_t pid)
 	read_bytes(s, proc, "environ", false);
 	read_bytes(s, proc, "coredump_filter", false);
 	read_bytes(s, proc, "timerslack_ns", false);
-	read_lines(s, proc, "cgroup");
 	read_timers(s, proc);
 	read_link(s, proc, "exe");
 	read_link(s, proc, "cwd");

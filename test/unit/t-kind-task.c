@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/compat.h"
+#include "cgroups.pb-c.h"
 #include "comm.pb-c.h"
 #include "creds.pb-c.h"
 #include "deathsig.pb-c.h"
@@ -524,10 +525,33 @@ static void plan_of_creds(void)
 	room_restore_free(&r);
 }
 
+static void groups_of_threads_are_checked(void)
+{
+	Process pr = PROCESS__INIT;
+	uint32_t tids[] = { 7, 9 };
+	ThreadCgroups t = THREAD_CGROUPS__INIT, *list = &t;
+	struct restore r = { 0 };
+	Cgroups m = CGROUPS__INIT;
+
+	pr.threads = tids;
+	pr.n_threads = 2;
+	*vec_add(&r.records) = (struct room_record){ "PROC", 7, &pr };
+	m.id = 7;
+	m.threads = &list;
+	m.n_threads = 1;
+	t.tid = 9;
+	CU_ASSERT(is_plan(&r, "cgroups", &m, ""));
+	t.tid = 1;
+	CU_ASSERT(is_plan(&r, "cgroups", &m,
+			  "groups of thread 1, which the process does not have\n"));
+	room_restore_free(&r);
+}
+
 int main(void)
 {
 	CU_TestInfo plans[] = {
 		{ "comm", plan_of_comm },
+		{ "groups of threads are checked", groups_of_threads_are_checked },
 		{ "fs", plan_of_fs },
 		{ "sigactions", plan_of_sigactions },
 		{ "sigpending", plan_of_sigpending },

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "proc/cgroup.h"
 #include "proc/fdinfo.h"
 #include "proc/maps.h"
 #include "proc/pagemap.h"
@@ -857,6 +858,61 @@ static void posix_timers_are_read(void)
 	arena_free(&a);
 }
 
+static void groups_are_parsed(void)
+{
+	struct arena a = { 0 };
+	struct cgroups g = { 0 };
+	struct error e = { 0 };
+
+	CU_ASSERT_EQUAL_FATAL(cgroups_parse("4:cpu,cpuacct:/a\n1:name=systemd:/b:c d\n0::/\n", &a,
+					    &g, &e),
+			      0);
+	CU_ASSERT_EQUAL_FATAL(g.list.n, 3);
+	CU_ASSERT_STRING_EQUAL(cgroups_find(&g, "cpu,cpuacct"), "/a");
+	CU_ASSERT_STRING_EQUAL(cgroups_find(&g, "name=systemd"), "/b:c d");
+	CU_ASSERT_STRING_EQUAL(cgroups_find(&g, ""), "/");
+	CU_ASSERT_PTR_NULL(cgroups_find(&g, "cpu"));
+	CU_ASSERT(cgroups_parse("0:/a", &a, &g, &e) < 0);
+	CU_ASSERT(cgroups_parse("0::a\n", &a, &g, &e) < 0);
+	CU_ASSERT(cgroups_parse("\n", &a, &g, &e) < 0);
+	vec_free(&g.list);
+	arena_free(&a);
+}
+
+/* "MOUNT|BELOW", or "none" */
+static const char *place_of(struct arena *a, const char *mounts, const char *controllers,
+			    const char *path)
+{
+	const struct cgroup g = { controllers, path };
+	struct cgroup_place p;
+
+	return cgroup_place_find(mounts, &g, a, &p) ? arena_printf(a, "%s|%s", p.mount, p.below)
+						    : "none";
+}
+
+static void groups_are_found_in_mounts(void)
+{
+	static const char mounts[] =
+		"22 1 0:20 / / rw - ext4 /dev/vda rw\n"
+		"31 30 0:28 / /cg/cpu rw,relatime shared:9 master:2 - cgroup cgroup rw,cpu,cpuacct\n"
+		"39 30 0:36 / /cg/my\\040own rw - cgroup systemd rw,xattr,name=systemd\n"
+		"40 30 0:37 /in /cg/part rw - cgroup2 cgroup2 rw,nsdelegate\n"
+		"41 30 0:37 / /cg/all rw - cgroup2 none rw\n";
+	struct arena a = { 0 };
+
+	CU_ASSERT_STRING_EQUAL(place_of(&a, mounts, "cpu,cpuacct", "/x/y"), "/cg/cpu|x/y");
+	CU_ASSERT_STRING_EQUAL(place_of(&a, mounts, "cpuacct", "/"), "/cg/cpu|");
+	CU_ASSERT_STRING_EQUAL(place_of(&a, mounts, "cp", "/"), "none");
+	CU_ASSERT_STRING_EQUAL(place_of(&a, mounts, "cpu,memory", "/"), "none");
+	CU_ASSERT_STRING_EQUAL(place_of(&a, mounts, "name=systemd", "/u"), "/cg/my own|u");
+	CU_ASSERT_STRING_EQUAL(place_of(&a, mounts, "", "/in/x"), "/cg/part|x");
+	CU_ASSERT_STRING_EQUAL(place_of(&a, mounts, "", "/in"), "/cg/part|");
+	CU_ASSERT_STRING_EQUAL(place_of(&a, mounts, "", "/inner"), "/cg/all|inner");
+	CU_ASSERT_STRING_EQUAL(place_of(&a, mounts, "", "/../x"), "/cg/all|../x");
+	CU_ASSERT_STRING_EQUAL(place_of(&a, "1 2", "", "/"), "none");
+	arena_free(&a);
+}
+
 static CU_TestInfo maps_tests[] = {
 	{ "names with blanks, newlines, backslashes, (deleted)", maps_of_odd_names },
 	{ "a name that begins another", a_name_may_begin_another },
@@ -901,12 +957,18 @@ static CU_TestInfo timers_tests[] = {
 	{ "POSIX timers", posix_timers_are_read },
 	CU_TEST_INFO_NULL,
 };
+static CU_TestInfo cgroup_tests[] = {
+	{ "the groups of a task", groups_are_parsed },
+	{ "groups in mounts", groups_are_found_in_mounts },
+	CU_TEST_INFO_NULL,
+};
 static CU_SuiteInfo suites[] = {
 	{ "maps", NULL, NULL, NULL, NULL, maps_tests },
 	{ "task", NULL, NULL, NULL, NULL, task_tests },
 	{ "fdinfo", NULL, NULL, NULL, NULL, fdinfo_tests },
 	{ "pagemap", NULL, NULL, NULL, NULL, pagemap_tests },
 	{ "timers", NULL, NULL, NULL, NULL, timers_tests },
+	{ "cgroup", NULL, NULL, NULL, NULL, cgroup_tests },
 	CU_SUITE_INFO_NULL,
 };
 
