@@ -138,6 +138,7 @@ static void read_attributes(struct host *h, int proc)
 	h->personality = (uint32_t)personality(0xffffffff);
 	h->oom_score_adj = (int32_t)read_number(proc, "oom_score_adj", 10, 0);
 	h->coredump_filter = (uint32_t)read_number(proc, "coredump_filter", 16, 0x33);
+	h->login_uid = (uint32_t)read_number(proc, "loginuid", 10, UINT32_MAX);
 	h->io_priority = (uint32_t)syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, 0);
 	if (!syscall(SYS_sched_getattr, 0, &attr, sizeof(attr), 0)) {
 		h->policy = attr.policy;

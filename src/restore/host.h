@@ -43,6 +43,7 @@ struct host {
 	uint32_t securebits, umask, personality, no_new_privs;
 	int32_t oom_score_adj;
 	uint32_t coredump_filter;
+	uint32_t login_uid; /* 4294967295: not set */
 	uint32_t policy, priority, io_priority;
 	uint64_t sched_flags, timer_slack_ns;
 	uint64_t clocks[12]; /* [CLOCK_*]: what they show, nanoseconds */

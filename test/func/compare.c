@@ -564,6 +564,7 @@ static void read_task(struct snapshot *s, const char *proc)
 	read_bytes(s, proc, "personality", false);
 	read_bytes(s, proc, "oom_score_adj", false);
 	read_bytes(s, proc, "attr/current", false);
+	read_bytes(s, proc, "loginuid", false);
 	read_lines(s, proc, "limits");
 	read_lines(s, proc, "cgroup");
 	read_sched(s, proc);

@@ -16,6 +16,7 @@
 #include "fs.pb-c.h"
 #include "itimers.pb-c.h"
 #include "kind-room.h"
+#include "loginuid.pb-c.h"
 #include "personality.pb-c.h"
 #include "posixtimers.pb-c.h"
 #include "prctls.pb-c.h"
@@ -525,6 +526,24 @@ static void plan_of_creds(void)
 	room_restore_free(&r);
 }
 
+static void plan_of_loginuid(void)
+{
+	struct restore r = { .host.login_uid = UINT32_MAX };
+	LoginUid m = LOGIN_UID__INIT;
+
+	m.uid = UINT32_MAX;
+	CU_ASSERT(is_plan(&r, "loginuid", &m, ""));
+	m.uid = 1000;
+	CU_ASSERT(is_plan(&r, "loginuid", &m,
+			  "    # login uid 1000\n"
+			  "   0  openat(-100, \"/proc/thread-self/loginuid\", 02000001) any\n"
+			  "   1  syscall_1(#0, data+0x20, 0x4, 0, 0, 0) any\n"
+			  "   2  close(#0) any\n"));
+	r.host.login_uid = 1000;
+	CU_ASSERT(is_plan(&r, "loginuid", &m, ""));
+	room_restore_free(&r);
+}
+
 static void groups_of_threads_are_checked(void)
 {
 	Process pr = PROCESS__INIT;
@@ -551,6 +570,7 @@ int main(void)
 {
 	CU_TestInfo plans[] = {
 		{ "comm", plan_of_comm },
+		{ "loginuid", plan_of_loginuid },
 		{ "groups of threads are checked", groups_of_threads_are_checked },
 		{ "fs", plan_of_fs },
 		{ "sigactions", plan_of_sigactions },
