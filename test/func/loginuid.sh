@@ -9,7 +9,10 @@ sh -c 'echo 7 >/proc/self/loginuid' 2>/dev/null || skip_all "the login uid canno
 setpriv --bounding-set -audit_control --inh-caps -audit_control true 2>/dev/null ||
 	skip_all "no rights to give up"
 
-bare setsid sh -c 'echo 4711 >/proc/self/loginuid; sleep 1000 & echo "$!"; wait' </dev/null >"$work/out" 2>&1 &
+# shellcheck disable=SC2016 # for the other shells
+bare setsid sh -c 'echo 4711 >/proc/self/loginuid
+	exec setpriv --bounding-set -audit_control --inh-caps -audit_control sh -c "$1"' \
+	sh 'sleep 1000 & echo "$!"; wait' </dev/null >"$work/out" 2>&1 &
 pid=$!
 until_true has_lines 1 || give_up "the program does not start"
 child=$(cat "$work/out")
