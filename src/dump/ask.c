@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 
 #include "arch/remote.h"
 #include "base/log.h"
 #include "dump/internal.h"
+#include "remote/batch.h"
 #include "remote/memory.h"
 
 #define PAGE 4096u
@@ -17,12 +19,15 @@
 enum {
 	ASK_BRK,
 	ASK_SEGMENTS,
+	ASK_LOCKED,
 };
 
 static void ask_engine(struct plan *batch)
 {
 	plan_call_any(batch, SYS_brk, arg_num(0));
 	arch_ask_segments(batch);
+	/* It does nothing but find out whether the new mapping with the plans is locked: EBUSY. */
+	plan_call_any(batch, SYS_msync, arg_region(0), arg_num(PAGE), arg_num(MS_INVALIDATE));
 }
 
 static void ask_kind(struct dump_thread *t, const struct kind *k, struct asked *asked)
@@ -266,6 +271,9 @@ static int take_engine(struct dump_process *p, struct error *e)
 		(const void *)(p->answers + plan_results_at(&t->batch, t->plan_at));
 
 	p->brk = (uint64_t)results[ASK_BRK];
+	p->locks_future =
+		p->answers[BATCH_PLACE_AT] == BATCH_WOULD_BE_LOCKED ||
+		(p->answers[BATCH_PLACE_AT] == BATCH_MAPPED && results[ASK_LOCKED] == -EBUSY);
 	/* An int, whatever the width of the register. */
 	if ((int32_t)results[ASK_SEGMENTS] > 0)
 		return fail(

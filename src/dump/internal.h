@@ -65,8 +65,9 @@ struct dump_process {
 	bool stop_told;          /* and its parent in the tree has waited for that */
 	uint32_t told_op;        /* the question about that in the parent's batch */
 	uint64_t told_at;
-	uint64_t brk;     /* told by the batch */
-	uint8_t *answers; /* image of the plans with their results; shared */
+	uint64_t brk;      /* told by the batch */
+	bool locks_future; /* as well: mlockall(MCL_FUTURE) */
+	uint8_t *answers;  /* image of the plans with their results; shared */
 	size_t answers_size;
 };
 

@@ -2,6 +2,7 @@
 /* MMSP: an address space as a record. */
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "base/fd.h"
@@ -151,6 +152,19 @@ static int fill_fields(struct dump *d, const struct dump_process *p, Mm *mm, str
 	return 0;
 }
 
+/* Whether pages are locked only when they are used, nobody tells; but all mappings will be alike. */
+static void fill_locks(const struct dump_process *p, Mm *mm)
+{
+	bool any = false, all_on_fault = true;
+
+	vec_each(v, &p->maps.list) {
+		any = any || v->flags & VMF(lo);
+		all_on_fault = all_on_fault && (!(v->flags & VMF(lo)) || v->flags & VMF(lf));
+	}
+	mm->has_lock_future = p->locks_future;
+	mm->lock_future = MCL_FUTURE | (any && all_on_fault ? MCL_ONFAULT : 0);
+}
+
 int memory_save(struct dump *d, struct dump_process *p, struct error *e)
 {
 	struct page_list pages = { 0 };
@@ -159,6 +173,7 @@ int memory_save(struct dump *d, struct dump_process *p, struct error *e)
 
 	mm.id = (uint32_t)p->pid;
 	mm.exe = identify(d, p->exe, &p->exe_stat);
+	fill_locks(p, &mm);
 	rc = pages_save(d, p, &pages, e);
 	if (rc >= 0)
 		fill_extents(d, &pages, &mm);

@@ -95,6 +95,9 @@ static int map_area(struct session *s, size_t least, struct error *e)
 	s->room = all < WISH ? all : least > WISH ? least : WISH;
 	args[1] = area_size(s);
 	rc = session_call(s, SYS_mmap, args, &result, e);
+	/* The one reason for which a private anonymous mapping is answered so: mlockall(MCL_FUTURE). */
+	if (rc >= 0 && result == -EAGAIN)
+		s->place = BATCH_WOULD_BE_LOCKED;
 	if (rc < 0 || (result < 0 && result > -4096))
 		return rc;
 	s->is_mapped = true;
@@ -291,6 +294,8 @@ static int run_all(struct session *s, const struct trace_watch *w, struct error 
 	s->watch = *w;
 	if (rc > 0)
 		rc = run_rounds(s, e);
+	if (rc > 0)
+		s->place = BATCH_MAPPED;
 	if (rc != 0)
 		return rc;
 	session_be_alone(s);
@@ -376,5 +381,6 @@ int batch_run(const struct batch *b, const struct trace_watch *w, struct error *
 		rc = run_and_undo(&s, w, e);
 	rc2 = set_aside(b, false, rc < 0 ? &ignored : e);
 	send_owed(&s);
+	b->image[BATCH_PLACE_AT] = (uint8_t)s.place;
 	return rc < 0 ? rc : rc2;
 }

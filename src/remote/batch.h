@@ -26,6 +26,13 @@
 #define BATCH_STACK 2048u
 /* The first bytes of an image hold the report of the plans, as plan_write is told. */
 #define BATCH_PLANS_AT 64u
+/* One of them, behind the report: where the plans were. */
+#define BATCH_PLACE_AT 63u
+enum batch_place {
+	BATCH_BORROWED,
+	BATCH_MAPPED,         /* in a mapping made for them */
+	BATCH_WOULD_BE_LOCKED /* borrowed, since a mapping would be locked and RLIMIT_MEMLOCK forbids it */
+};
 
 struct batch_thread {
 	const struct held_thread *held;

@@ -23,6 +23,7 @@ struct session {
 	uint64_t data_at; /* where plans are run, with results, data and stacks */
 	size_t room;      /* bytes there, whole pages */
 	bool is_mapped;   /* by the process: code, plans, data in one area */
+	enum batch_place place;
 	struct loan loans[2];
 	uint64_t owed; /* signals that were swallowed and are not ours */
 };

@@ -179,6 +179,9 @@ static int check_fields(const Mm *mm, struct error *e)
 			    "code, data, heap, arguments or environment end before they begin");
 	if (!mm->auxv.len || mm->auxv.len % 16 || mm->auxv.len > MAX_AUXV)
 		return fail(e, 0, "an auxiliary vector of %zu bytes", mm->auxv.len);
+	if (mm->has_lock_future && mm->lock_future != MCL_FUTURE &&
+	    mm->lock_future != (MCL_FUTURE | MCL_ONFAULT))
+		return fail(e, 0, "locks of memory to come: %#x", mm->lock_future);
 	return 0;
 }
 

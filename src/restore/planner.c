@@ -351,6 +351,13 @@ static int plan_tail(struct restore *r, struct task_plan *t, const struct rthrea
 			plan_note(p, "the terminal, until the commit");
 			terminal = terminal_plan_fetch(r, p);
 		}
+		if (s == STAGE_FS && leader && t->process->mm->has_lock_future) {
+			/* Nothing is mapped any more, and the limits are those of cr still. */
+			plan_note(
+				p,
+				"memory to come is locked (needs CAP_IPC_LOCK or RLIMIT_MEMLOCK)");
+			plan_call_is(p, 0, SYS_mlockall, arg_num(t->process->mm->lock_future));
+		}
 		if (s == STAGE_FS && leader) {
 			plan_note(p, "the way to cr's descriptors");
 			plan_call_is(p, 0, SYS_close, arg_num((uint64_t)r->self_pidfd));

@@ -49,6 +49,7 @@ static const char *verify(void)
 	need(status_kb("\nVmLck:\t") == locked);
 	need(has_pattern(data, SIZE));
 	need(copied_code_kb() == copied);
+	need(!can_map() && errno == EAGAIN);
 	return NULL;
 }
 

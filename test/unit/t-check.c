@@ -456,6 +456,8 @@ BROKEN(extent_zero_store, "no data, but a place", f.mm->extents[0]->has_store = 
 BROKEN(mm_address, "address 800000000000 is not in user space", f.mm->arg_end = CHECK_MAX_ADDRESS)
 BROKEN(mm_order, "end before they begin", f.mm->start_brk = HEAP + 1)
 BROKEN(mm_auxv_odd, "vector of 100 bytes", f.mm->auxv.len = 100)
+BROKEN(mm_locks_current, "locks of memory to come: 0x3",
+       (f.mm->has_lock_future = true, f.mm->lock_future = 3))
 BROKEN(mm_auxv_large, "vector of 1040 bytes", f.mm->auxv.len = 1040)
 BROKEN(mm_file_size, "a size of", f.mm->exe->size = 1ull << 63)
 
@@ -578,6 +580,7 @@ static CU_TestInfo tests[] = {
 	ROW(mm_address),
 	ROW(mm_order),
 	ROW(mm_auxv_odd),
+	ROW(mm_locks_current),
 	ROW(mm_auxv_large),
 	ROW(mm_file_size),
 	ROW(path_relative),
