@@ -34,6 +34,8 @@
 #define KERNEL_O_LARGEFILE 0100000
 #endif
 
+#define MQUEUE_MAGIC 0x19800202 /* of statfs; in no header */
+
 #ifndef PIDFD_THREAD
 #define PIDFD_THREAD O_EXCL /* 6.9 */
 #endif

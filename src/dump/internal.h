@@ -107,8 +107,9 @@ struct dump {
 	struct check_report *report; /* of `cr check`; NULL in a dump */
 	struct arena arena;
 	struct deadline deadline;
-	char *namespaces[N_NAMESPACES];       /* of cr itself */
-	vec(struct dump_process *) processes; /* parents before their children; [0]: the root */
+	char *namespaces[N_NAMESPACES]; /* of cr itself */
+	char *label;                    /* of cr, by a security module; NULL: none gives any */
+	vec(struct dump_process *) processes;   /* parents before their children; [0]: the root */
 	vec(struct dump_zombie) zombies;
 	vec(struct description *) descriptions; /* [i]: id i + 1 */
 	vec(struct shared_object) shared;
@@ -173,7 +174,7 @@ int probe_mappings(struct dump *d, struct dump_process *p, struct error *e) must
 /* Reads what the batch would change, for a probe to come. */
 int probe_read_ahead(struct dump *d, struct error *e) must_check;
 int probe_fds(struct dump *d, struct dump_process *p, struct error *e) must_check;
-void probe_read_namespaces(struct dump *d);
+void probe_read_own(struct dump *d);
 /* Process groups and sessions (relations.c). */
 int probe_relations(struct dump *d, struct error *e) must_check;
 

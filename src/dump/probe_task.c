@@ -58,6 +58,37 @@ static int check_terminal(const struct dump *d, struct dump_thread *t, struct er
 		t->stat.sid, root->sid, t->stat.sid);
 }
 
+/* --- labels of security modules ----------------------------------------------------------------- */
+
+/* The label of a task, "" where there is none. SELinux ends it with NUL, AppArmor with a newline. */
+static char *read_label(struct arena *a, int proc)
+{
+	auto_buf text = { 0 };
+
+	if (fd_read_record(proc, "attr/current", &text) < 0)
+		return NULL;
+	return arena_strndup(a, text.p, strcspn(text.p, "\n"));
+}
+
+/* The tasks of a restore have that of cr. */
+static int check_label(const struct dump *d, struct dump_thread *t, struct error *e)
+{
+	struct arena a = { 0 };
+	const char *label;
+	int rc = 0;
+
+	if (!d->label || t != speaker_of(t->process))
+		return 0;
+	label = read_label(&a, t->dir);
+	if (label && proc_label_is_foreign(label, d->label))
+		rc = fail(e, 0,
+			  "has the security label '%s', which is not that of cr ('%s') and cannot "
+			  "be given to it again yet; run dump and restore under that label",
+			  label, d->label);
+	arena_free(&a);
+	return rc;
+}
+
 /* --- namespaces ---------------------------------------------------------------------------------- */
 
 /* Threads of one process cannot differ in the last four, nor in the first one as long as they share their
@@ -72,12 +103,13 @@ static const char *const ns_names[N_NAMESPACES] = {
 #define FIRST_OF_THREAD 1
 #define END_OF_THREAD 6
 
-void probe_read_namespaces(struct dump *d)
+void probe_read_own(struct dump *d)
 {
 	auto_fd self = open("/proc/thread-self", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	for (size_t i = 0; i < N_NAMESPACES; i++)
 		d->namespaces[i] = fd_readlink(&d->arena, self, ns_names[i]);
+	d->label = read_label(&d->arena, self);
 }
 
 /* After unshare(CLONE_NEWPID) the link of the new namespace cannot be read until a child is in there. */
@@ -158,7 +190,7 @@ static int check_shared(const struct dump *d, struct dump_thread *t, struct erro
 /* --- all ------------------------------------------------------------------------------------------- */
 
 static int (*const checks[])(const struct dump *, struct dump_thread *, struct error *) = {
-	check_state, check_tracer, check_shared, check_namespaces, check_terminal,
+	check_state, check_tracer, check_shared, check_namespaces, check_label, check_terminal,
 };
 
 /* Before the freeze the status of a further thread tells enough of it. */

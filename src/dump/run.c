@@ -87,7 +87,7 @@ static int look(struct dump *d, struct error *e)
 
 	mem_warm(DUMP_HEAP);
 	step_aside(d);
-	probe_read_namespaces(d);
+	probe_read_own(d);
 	if (rc >= 0)
 		rc = probe_tree(d, PROBE_TASKS, e);
 	if (rc < 0)
@@ -337,7 +337,7 @@ int check_run(int pid, struct check_report *report, struct error *e)
 	*report = (struct check_report){ 0 };
 	mem_warm(0);
 	fd_raise_limit();
-	probe_read_namespaces(&d);
+	probe_read_own(&d);
 	rc = discover_tree(&d, pid, e);
 	if (rc >= 0)
 		rc = probe_tree(&d, PROBE_ALL, e);

@@ -7,34 +7,110 @@
 #include "kind.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
+#include <linux/keyctl.h>
 #include <linux/securebits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 
 #include "base/caps.h"
+#include "base/fd.h"
 #include "creds.pb-c.h"
 #include "dump/api.h"
+#include "proc/keys.h"
 #include "restore/api.h"
 #include "restore/host.h"
 
 #define CAP(n) (1ull << (n))
 #define NO_ID UINT32_MAX /* setresuid(2): leave it as it is */
 
+enum question {
+	SECUREBITS,
+	THREAD_KEYRING,
+	PROCESS_KEYRING,
+	SESSION_KEYRING, /* asked of one thread, as the next */
+	USER_KEYRING
+};
+
+/*
+ * A search for the keyring of a name: KEYCTL_GET_KEYRING_ID would give a task without a session keyring that
+ * of its user. One that a login or a service manager makes has this name.
+ */
+static void ask_key(struct plan *batch, const char *name)
+{
+	static const char type[] = "keyring";
+	uint64_t at = plan_data(batch, type, sizeof(type));
+
+	plan_call_any(batch, SYS_request_key, arg_data(at),
+		      arg_data(plan_data(batch, name, strlen(name) + 1)), arg_num(0), arg_num(0));
+}
+
 static void ask(struct plan *batch, const struct task_view *v)
 {
-	(void)v;
+	static const int own[] = { KEY_SPEC_THREAD_KEYRING, KEY_SPEC_PROCESS_KEYRING };
+	char name[32];
+
 	plan_call_any(batch, SYS_prctl, arg_num(PR_GET_SECUREBITS));
+	for (int i = 0; i < 2; i++)
+		plan_call_any(batch, SYS_keyctl, arg_num(KEYCTL_GET_KEYRING_ID),
+			      arg_num((uint64_t)own[i]), arg_num(0));
+	if (!v->speaks)
+		return;
+	ask_key(batch, "_ses");
+	snprintf(name, sizeof(name), "_uid_ses.%u", v->status->uid[0]);
+	ask_key(batch, name);
+}
+
+/* A session keyring by another name than the usual one is what neither is found beside. */
+static int check_named(const struct task_view *v, struct error *e)
+{
+	auto_buf users = { 0 };
+
+	if (task_answer(v, SESSION_KEYRING) != -ENOKEY || task_answer(v, USER_KEYRING) != -ENOKEY ||
+	    fd_read_file(AT_FDCWD, "/proc/key-users", &users) < 0 ||
+	    !keys_has_user(users.p, v->status->uid[0]))
+		return 0;
+	return fail(
+		e, 0,
+		"has a session keyring with a name of its own (keyctl), which cannot be saved yet; "
+		"start the program outside of that session");
+}
+
+static int check_keyrings(const struct task_view *v, struct error *e)
+{
+	int64_t session;
+	char text[256];
+
+	if (task_answer(v, THREAD_KEYRING) > 0 || task_answer(v, PROCESS_KEYRING) > 0)
+		return fail(
+			e, 0,
+			"has a keyring of its own (for the %s), and keys of the kernel cannot be "
+			"saved yet; have the program drop it, or keep its keys in that of the user",
+			task_answer(v, THREAD_KEYRING) > 0 ? "thread" : "process");
+	session = v->speaks ? task_answer(v, SESSION_KEYRING) : 0;
+	if (session > 0 && keys_find("_ses") != session && keys_has_own((int32_t)session, text))
+		return fail(
+			e, 0,
+			"has keys in its session keyring (%s), and keys of the kernel cannot be "
+			"saved yet; keep them in the keyring of the user",
+			text);
+	return v->speaks ? check_named(v, e) : 0;
 }
 
 static int dump(struct dump *d, const struct task_view *v, void *record, struct error *e)
 {
 	const struct proc_status *s = v->status;
-	int64_t securebits = task_answer(v, 0);
+	int64_t securebits = task_answer(v, SECUREBITS);
 	Creds *m = record;
+	int rc;
 
 	if (securebits < 0)
 		return fail(e, (int)-securebits, "PR_GET_SECUREBITS");
+	rc = check_keyrings(v, e);
+	if (rc < 0)
+		return rc;
 	m->ruid = s->uid[0];
 	m->euid = s->uid[1];
 	m->suid = s->uid[2];

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/compat.h"
@@ -35,12 +37,28 @@ static int mine(const struct fd_view *v)
 	return v->link[0] == '/';
 }
 
+/* They look like files of their names, in a file system that need not be mounted. */
+static bool is_message_queue(const struct fd_view *v)
+{
+	char path[64];
+	struct statfs st;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/fd/%d", v->proc, v->fd);
+	return statfs(path, &st) == 0 && st.f_type == MQUEUE_MAGIC;
+}
+
 static int probe(const struct fd_view *v, struct error *e)
 {
-	int rc;
+	int rc = link_check_proc(v->link, &v->st, v->proc, e);
 
-	rc = link_check_proc(v->link, &v->st, v->proc, e);
-	return rc < 0 ? rc : link_check(v->link, &v->st, true, e);
+	if (rc < 0)
+		return rc;
+	rc = link_check(v->link, &v->st, true, e);
+	if (rc < 0 && is_message_queue(v))
+		return fail(e, 0,
+			    "is a POSIX message queue, which cannot be saved yet; have the program "
+			    "close it");
+	return rc;
 }
 
 static int dump(struct dump *d, const struct fd_view *v, void *record, struct error *e)

@@ -349,6 +349,11 @@ int proc_status_read(int proc, struct arena *a, struct proc_status *out, struct 
 	return rc < 0 ? rc : proc_status_parse(text.p, a, out, e);
 }
 
+bool proc_label_is_foreign(const char *label, const char *own)
+{
+	return strcmp(label, own) != 0 && *label && strcmp(label, "unconfined") != 0;
+}
+
 int proc_sigblk_parse(const char *text, uint64_t *out)
 {
 	/* The name, which stands before it, cannot hold a newline: see take_name(). */

@@ -6,6 +6,7 @@
 #ifndef PROC_TASK_H
 #define PROC_TASK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -46,6 +47,10 @@ int proc_status_read(int proc, struct arena *a, struct proc_status *out,
 int proc_stat_parse(const char *text, struct proc_stat *out, struct error *e) must_check;
 int proc_status_parse(const char *text, struct arena *a, struct proc_status *out,
 		      struct error *e) must_check;
+
+/* Whether a label of a security module (attr/current) is another than cr's own and not the one that says
+ * that there is none. */
+bool proc_label_is_foreign(const char *label, const char *own);
 
 /* SigBlk alone, from /proc/PID/task/TID/status: what the release of a restore polls. */
 int proc_sigblk_parse(const char *text, uint64_t *out) must_check;

@@ -199,6 +199,30 @@ static int uffd_open(void)
 	return fd;
 }
 static void uffd(void) { uffd_open(); }
+static void perf(void)
+{
+	/* type 1 (software), size, config 0 (processor clock), of the user only */
+	uint32_t attr[32] = { 1, sizeof(attr) };
+
+	attr[10] = 1 << 5 | 1 << 6;
+	MUST(syscall(SYS_perf_event_open, attr, 0, -1, -1, 0));
+}
+static void mqueue(void)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "cr-refuse-%d", getpid());
+	MUST(syscall(SYS_mq_open, name, O_RDWR | O_CREAT, 0600, NULL));
+	MUST(syscall(SYS_mq_unlink, name));
+	syscall(SYS_mq_unlink, "cr-refuse"); /* of the one before */
+}
+static void named_mqueue(void)
+{
+	char name[] = "cr-refuse";
+
+	syscall(SYS_mq_unlink, name);
+	MUST(syscall(SYS_mq_open, name, O_RDWR | O_CREAT, 0600, NULL));
+}
 static void pid_fd(void) { MUST(syscall(SYS_pidfd_open, getpid(), 0)); }
 static void kmsg(void) { MUST(open("/dev/kmsg", O_RDONLY)); }
 static void proc_file(void) { MUST(open("/proc/self/maps", O_RDONLY)); }
@@ -516,6 +540,20 @@ static void *on_and_on(void *arg)
 	}
 	return arg;
 }
+static long key(int what, long a, long b) { return MUST(syscall(SYS_keyctl, what, a, b, 0, 0)); }
+static void key_thread(void) { key(0, -1, 1); }
+static void key_process(void) { key(0, -2, 1); }
+static void key_empty(void) { key(1, 0, 0); }
+static void key_named(void)
+{
+	key(0, -4, 1); /* the user has keyrings */
+	key(1, (long)"cr-refuse", 0);
+}
+static void key_session(void)
+{
+	key(1, 0, 0);
+	MUST(syscall(SYS_add_key, "user", "cr-refuse", "x", 1, -3));
+}
 static void ns_mnt(void) { MUST(unshare(CLONE_NEWNS)); }
 static void ns_net(void) { MUST(unshare(CLONE_NEWNET)); }
 static void ns_uts(void) { MUST(unshare(CLONE_NEWUTS)); }
@@ -523,19 +561,27 @@ static void ns_ipc(void) { MUST(unshare(CLONE_NEWIPC)); }
 static void ns_cgroup(void) { MUST(unshare(CLONE_NEWCGROUP)); }
 static void ns_user(void) { MUST(unshare(CLONE_NEWUSER)); }
 static void ns_time(void) { MUST(unshare(0x80)); }
-static void ns_pid_children(void) { MUST(unshare(CLONE_NEWPID)); }
-static void ns_pid(void)
+static void in_child(void)
 {
-	pid_t p;
+	pid_t p = fork();
 	int status;
 
-	MUST(unshare(CLONE_NEWPID));
-	p = fork();
 	if (!p)
 		return;
 	dprintf(1, "\nready %d\n", p); /* the child may have begun its dots */
 	waitpid(p, &status, 0);
 	_exit(0);
+}
+static void ns_time_own(void)
+{
+	MUST(unshare(0x80));
+	in_child();
+}
+static void ns_pid_children(void) { MUST(unshare(CLONE_NEWPID)); }
+static void ns_pid(void)
+{
+	MUST(unshare(CLONE_NEWPID));
+	in_child();
 }
 static void none(void) { }
 
@@ -543,7 +589,8 @@ static const struct { const char *name; void (*run)(void); } all[] = {
 #define X(f) { #f, f }
 	X(tty_master), X(tty_second), X(tty_two), X(tty_closed), X(tty_session),
 	X(tcp), X(netlink), X(unix_pair), X(inotify), X(fanotify),
-	X(memfd), X(huge_memfd), X(uring), X(uffd), X(pid_fd), X(kmsg), X(proc_file), X(deleted_file),
+	X(memfd), X(huge_memfd), X(uring), X(uffd), X(perf), X(mqueue),
+	X(named_mqueue), X(pid_fd), X(kmsg), X(proc_file), X(deleted_file),
 	X(linked_file),
 	X(replaced_file), X(tmpfile_fd), X(deleted_folder), X(pipe_out), X(fifo), X(flocked),
 	X(posix_lock), X(ofd_lock), X(lease), X(epoll_gone), X(memfd_map), X(shared_anon),
@@ -552,8 +599,8 @@ static const struct { const char *name; void (*run)(void); } all[] = {
 	X(no_sigreturn),
 	X(zombie), X(child_socket), X(shares_vm), X(shares_files), X(shares_fs),
 	X(own_files), X(own_fs), X(own_uts), X(ns_mnt), X(ns_net), X(ns_uts), X(ns_ipc), X(ns_cgroup),
-	X(ns_user), X(ns_time), X(ns_pid_children), X(ns_pid), X(segments), X(breakpoints), X(restless),
-	X(ports), X(none),
+	X(ns_user), X(ns_time), X(ns_time_own), X(ns_pid_children), X(ns_pid), X(segments), X(breakpoints), X(restless),
+	X(ports), X(key_thread), X(key_process), X(key_empty), X(key_named), X(key_session), X(none),
 };
 
 int main(int argc, char **argv)
@@ -567,7 +614,7 @@ int main(int argc, char **argv)
 		i++;
 	snprintf(dir, sizeof(dir), "%s", argv[2]);
 	all[i].run();
-	if (all[i].run != ns_pid)
+	if (all[i].run != ns_pid && all[i].run != ns_time_own)
 		dprintf(1, "ready %d\n", getpid());
 	for (;;) {
 		nap();
@@ -751,6 +798,9 @@ try early memfd "a memfd that a process outside has" "memory file.*shared with .
 try early huge_memfd "a memfd of huge pages" "fd 3: /memfd:huge.*hugetlbfs"
 try early uring "io_uring" "(fd 3: anon_inode:\[io_uring\].*close|io_uring)"
 try early uffd "userfaultfd" "fd 3: anon_inode:\[userfaultfd\].*close"
+try early perf "a performance event" "fd 3: anon_inode:\[perf_event\].*close"
+try early named_mqueue "a POSIX message queue" "fd 3: /cr-refuse: .*message queue.*close"
+try early mqueue "a POSIX message queue that was unlinked" "fd 3: /cr-refuse-[0-9]+ \(deleted\): .*message queue.*close"
 try early pid_fd "pidfd" "fd 3: .*pidfd.*close"
 try early kmsg "a device" "fd 3: /dev/kmsg.*character device.*close"
 try early proc_file "a file of /proc" "fd 3: /proc/[0-9]+/maps.*close"
@@ -798,6 +848,19 @@ try late segments "segments of its own" "segments of its own \(modify_ldt\)"
 try late breakpoints "hardware breakpoints" "hardware breakpoints \(0x[0-9a-f]+\).*delete them"
 try late restless "... asleep, where a filter kills who sleeps on" "hardware breakpoints"
 try late ports "I/O ports" "I/O ports \(ioperm"
+try late key_thread "a keyring of a thread" "keyring of its own \(for the thread\).*drop it"
+try late key_process "a keyring of a process" "keyring of its own \(for the process\).*drop it"
+try late key_session "a key in the session keyring" "keys in its session keyring \(user;.*;cr-refuse\).*keep them"
+try late key_named "a session keyring with a name" "session keyring with a name of its own.*outside"
+if start "$work/subject" key_empty "$work/dir"; then
+	"$cr" dump --leave-running "$pid" "$work/image" 2>"$work/err" >&2
+	result $? "a session keyring as a login makes it can be let go"
+	rm -rf "$work/image"
+	finish
+else
+	finish
+	skip "an empty session keyring" "$why"
+fi
 try early own_fs "a thread with a working folder of its own" "working folder of its own"
 try early own_uts "a thread with a host name of its own" "another uts namespace"
 try early ns_mnt "another mount namespace" "another mnt namespace.*nsenter --target [0-9]+"
@@ -807,6 +870,7 @@ try early ns_ipc "another IPC namespace" "another ipc namespace.*nsenter --targe
 try early ns_cgroup "another cgroup namespace" "another cgroup namespace.*nsenter --target [0-9]+"
 try early ns_user "another user namespace" "another user namespace.*nsenter --target [0-9]+"
 try early ns_time "another time namespace for children" "another time_for_children namespace"
+try early ns_time_own "another time namespace" "another time namespace.*nsenter --target [0-9]+"
 try early ns_pid_children "another pid namespace for children" "new pid namespace for its children"
 try early ns_pid "another pid namespace" "another pid(_for_children)? namespace.*nsenter --target [0-9]+"
 

@@ -15,6 +15,7 @@
 #include "base/fd.h"
 #include "proc/cgroup.h"
 #include "proc/fdinfo.h"
+#include "proc/keys.h"
 #include "proc/maps.h"
 #include "proc/pagemap.h"
 #include "proc/task.h"
@@ -879,6 +880,32 @@ static void groups_are_parsed(void)
 	arena_free(&a);
 }
 
+static void labels_are_compared(void)
+{
+	CU_ASSERT(!proc_label_is_foreign("unconfined", "unconfined"));
+	CU_ASSERT(!proc_label_is_foreign("unconfined", "docker-default (enforce)"));
+	CU_ASSERT(!proc_label_is_foreign("system_u:system_r:x_t:s0", "system_u:system_r:x_t:s0"));
+	CU_ASSERT(!proc_label_is_foreign("", "unconfined"));
+	CU_ASSERT(proc_label_is_foreign("docker-default (enforce)", "unconfined"));
+	CU_ASSERT(proc_label_is_foreign("system_u:system_r:y_t:s0", "system_u:system_r:x_t:s0"));
+}
+
+static void keys_are_known(void)
+{
+	static const char users[] = "    0:    10 9/9 4/1000000 45/25000000\n"
+				    " 1000:     1 1/1 1/200 30/20000\n";
+
+	CU_ASSERT(keys_is_default("keyring;0;65534;1f3f0000;_uid.0"));
+	CU_ASSERT(keys_is_default("keyring;1000;65534;1f3f0000;_uid_ses.1000"));
+	CU_ASSERT(keys_is_default("user;0;0;3f010000;invocation_id"));
+	CU_ASSERT(!keys_is_default("user;0;0;3f010000;_uid.0"));
+	CU_ASSERT(!keys_is_default("keyring;0;0;3f010000;mine"));
+	CU_ASSERT(!keys_is_default("user;0;0"));
+	CU_ASSERT(keys_has_user(users, 0));
+	CU_ASSERT(!keys_has_user(users, 1000));
+	CU_ASSERT(!keys_has_user(users, 1));
+}
+
 /* "MOUNT|BELOW", or "none" */
 static const char *place_of(struct arena *a, const char *mounts, const char *controllers,
 			    const char *path)
@@ -960,6 +987,8 @@ static CU_TestInfo timers_tests[] = {
 static CU_TestInfo cgroup_tests[] = {
 	{ "the groups of a task", groups_are_parsed },
 	{ "groups in mounts", groups_are_found_in_mounts },
+	{ "labels of security modules", labels_are_compared },
+	{ "keys that are there by default", keys_are_known },
 	CU_TEST_INFO_NULL,
 };
 static CU_SuiteInfo suites[] = {
