@@ -67,8 +67,8 @@ int arch_frame_build(void *out, uint64_t at, const uint64_t *regs, uint32_t n_re
 		     const uint8_t *xstate, uint32_t xstate_size, uint64_t sigmask, uint64_t ss_sp,
 		     uint64_t ss_size, uint32_t ss_flags, struct error *e) must_check;
 
-/* The GNU build id in a vDSO's image: its length (at most 32), or 0. */
-uint32_t arch_vdso_build_id(const void *image, size_t size, uint8_t id[32]);
+/* The GNU build id in the image of a vDSO or the first bytes of an ELF file: its length (at most 32), or 0. */
+uint32_t arch_elf_build_id(const void *image, size_t size, uint8_t id[32]);
 
 /* Whether a thread holds extended state that no frame can bring back: AMX tiles. */
 bool arch_has_tiles(const uint8_t *xstate, uint32_t xstate_size);

@@ -52,7 +52,7 @@ static int fill_vdso(struct dump *d, const struct dump_process *p, const struct 
 		return fail(e, -rc, "task %d: read the vDSO", p->pid);
 	m->has_vdso_size = m->has_vdso_build_id = true;
 	m->vdso_size = size;
-	m->vdso_build_id.len = arch_vdso_build_id(image, size, id);
+	m->vdso_build_id.len = arch_elf_build_id(image, size, id);
 	m->vdso_build_id.data = arena_copy(&d->arena, id, sizeof(id));
 	return 0;
 }

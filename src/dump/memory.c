@@ -5,11 +5,13 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "arch/arch.h"
 #include "base/fd.h"
 #include "base/str.h"
 #include "dump/pages.h"
 #include "dump/shmem.h"
 #include "mm.pb-c.h"
+#include "remote/memory.h"
 
 #define ANON_NAME "[anon:"
 
@@ -26,10 +28,27 @@ static FileIdentity *identify(struct dump *d, const char *path, const struct sta
 	return f;
 }
 
+/* Where the beginning of the file is mapped as it is, its first page is in memory. */
+static void read_build_id(struct dump *d, const struct dump_process *p, const struct vma *v,
+			  FileIdentity *f)
+{
+	uint8_t page[4096], id[32];
+	uint32_t n = 0;
+
+	if (v->offset || v->shared || !(v->flags & VMF(rd)) || v->flags & VMF(wr))
+		return;
+	if (memory_read(speaker_id(p), v->start, page, sizeof(page)) >= 0)
+		n = arch_elf_build_id(page, sizeof(page), id);
+	f->has_build_id = n != 0;
+	f->build_id.len = n;
+	f->build_id.data = n ? arena_copy(&d->arena, id, n) : NULL;
+}
+
 /* --- mappings ---------------------------------------------------------------------------------- */
 
 /* Most often the file is that of the mapping before. */
-static int find_file(struct dump *d, Mm *mm, const struct vma *v, uint32_t *index, struct error *e)
+static int find_file(struct dump *d, const struct dump_process *p, Mm *mm, const struct vma *v,
+		     uint32_t *index, struct error *e)
 {
 	const struct mapped_file *file;
 
@@ -44,6 +63,7 @@ static int find_file(struct dump *d, Mm *mm, const struct vma *v, uint32_t *inde
 		return fail(e, 0, "the file %s was not looked at, an error in cr", v->name);
 	*index = (uint32_t)mm->n_files;
 	mm->files[mm->n_files++] = identify(d, v->name, &file->st);
+	read_build_id(d, p, v, mm->files[*index]);
 	return 0;
 }
 
@@ -56,7 +76,8 @@ static char *anon_name(struct dump *d, const char *name)
 	return arena_strndup(&d->arena, name + strlen(ANON_NAME), n - strlen(ANON_NAME) - 1);
 }
 
-static int fill_mapping(struct dump *d, Mm *mm, const struct vma *v, Mapping *m, struct error *e)
+static int fill_mapping(struct dump *d, const struct dump_process *p, Mm *mm, const struct vma *v,
+			Mapping *m, struct error *e)
 {
 	mapping__init(m);
 	m->start = v->start;
@@ -74,7 +95,7 @@ static int fill_mapping(struct dump *d, Mm *mm, const struct vma *v, Mapping *m,
 		m->sort = v->shared ? MAPPING__SORT__FILE_SHARED : MAPPING__SORT__FILE_PRIVATE;
 		m->has_file = m->has_offset = true;
 		m->offset = v->offset;
-		return find_file(d, mm, v, &m->file, e);
+		return find_file(d, p, mm, v, &m->file, e);
 	case MAPPING_SHMEM:
 		m->sort = v->shared ? MAPPING__SORT__SHMEM_SHARED : MAPPING__SORT__SHMEM_PRIVATE;
 		m->has_memory = m->has_offset = true;
@@ -101,7 +122,7 @@ static int fill_mappings(struct dump *d, const struct dump_process *p, Mm *mm, s
 		if (mapping_sort(v) == MAPPING_NONE)
 			continue;
 		mm->mappings[mm->n_mappings] = arena_alloc(&d->arena, sizeof(Mapping));
-		rc = fill_mapping(d, mm, v, mm->mappings[mm->n_mappings++], e);
+		rc = fill_mapping(d, p, mm, v, mm->mappings[mm->n_mappings++], e);
 	}
 	return rc;
 }
@@ -182,6 +203,12 @@ int memory_save(struct dump *d, struct dump_process *p, struct error *e)
 		rc = fill_fields(d, p, &mm, e);
 	if (rc >= 0)
 		rc = fill_mappings(d, p, &mm, e);
+	for (size_t i = 0; i < mm.n_files && rc >= 0; i++) {
+		if (!strcmp(mm.files[i]->path, mm.exe->path)) {
+			mm.exe->has_build_id = mm.files[i]->has_build_id;
+			mm.exe->build_id = mm.files[i]->build_id;
+		}
+	}
 	if (rc >= 0)
 		rc = records_put(d, &record_mm, &mm.base, e);
 	return within(e, rc, "task %d", p->pid);

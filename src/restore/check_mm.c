@@ -189,6 +189,8 @@ static int check_identity(const FileIdentity *f, struct error *e)
 {
 	if (f->size > INT64_MAX)
 		return fail(e, 0, "file %s: a size of %llu bytes", f->path, (ull)f->size);
+	if (f->has_build_id && (!f->build_id.len || f->build_id.len > 32))
+		return fail(e, 0, "file %s: a build id of %zu bytes", f->path, f->build_id.len);
 	return 0;
 }
 

@@ -73,7 +73,7 @@ static int read_maps(struct restore *r, int proc, struct error *e)
 	maps_free(&m);
 	if (h->vdso.start)
 		h->vdso_build_id_size =
-			arch_vdso_build_id((void *)(uintptr_t)h->vdso.start,
+			arch_elf_build_id((void *)(uintptr_t)h->vdso.start,
 					   h->vdso.end - h->vdso.start, h->vdso_build_id);
 	return 0;
 }

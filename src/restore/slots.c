@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "arch/arch.h"
 #include "base/compat.h"
 #include "base/escape.h"
 #include "base/fd.h"
@@ -132,6 +133,21 @@ void restore_emit_close(struct restore *r, struct plan *p, uint32_t fetch)
 
 /* --- opening ------------------------------------------------------------------------------------- */
 
+/* It tells more than the time of modification: a package that is installed anew has the old id, and
+ * another build of the same size another one. */
+static int check_build_id(int fd, const FileIdentity *f, struct error *e)
+{
+	uint8_t page[4096], id[32];
+	ssize_t size = pread(fd, page, sizeof(page), 0);
+	uint32_t n = size > 0 ? arch_elf_build_id(page, (size_t)size, id) : 0;
+
+	if (n == f->build_id.len && !memcmp(id, f->build_id.data, n))
+		return 0;
+	return fail(e, 0,
+		    "%s: was changed since the dump (another build id); put the old file back",
+		    f->path);
+}
+
 /* A mapped file must be the one that it was: code and data in memory refer to its contents. */
 static int open_file(struct restore *r, const struct slot *s, struct error *e)
 {
@@ -152,6 +168,11 @@ static int open_file(struct restore *r, const struct slot *s, struct error *e)
 	if ((uint64_t)st.st_size != f->size)
 		return fail(e, 0, "%s: has %lld bytes, had %llu at the dump; put the old file back",
 			    f->path, (long long)st.st_size, (unsigned long long)f->size);
+	if (f->has_build_id) {
+		int rc = check_build_id(fd, f, e);
+
+		return rc < 0 ? rc : take_fd(&fd);
+	}
 	if (st.st_mtim.tv_sec * 1000000000ll + st.st_mtim.tv_nsec != f->mtime_ns)
 		return fail(e, 0,
 			    "%s: was changed since the dump (another time of modification); "

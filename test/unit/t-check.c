@@ -459,6 +459,8 @@ BROKEN(mm_auxv_odd, "vector of 100 bytes", f.mm->auxv.len = 100)
 BROKEN(mm_locks_current, "locks of memory to come: 0x3",
        (f.mm->has_lock_future = true, f.mm->lock_future = 3))
 BROKEN(mm_auxv_large, "vector of 1040 bytes", f.mm->auxv.len = 1040)
+BROKEN(mm_build_id, "a build id of 33 bytes",
+       (f.mm->exe->has_build_id = true, f.mm->exe->build_id.len = 33))
 BROKEN(mm_file_size, "a size of", f.mm->exe->size = 1ull << 63)
 
 BROKEN(path_relative, "path is not an absolute path: 'tmp'",
@@ -581,6 +583,7 @@ static CU_TestInfo tests[] = {
 	ROW(mm_order),
 	ROW(mm_auxv_odd),
 	ROW(mm_locks_current),
+	ROW(mm_build_id),
 	ROW(mm_auxv_large),
 	ROW(mm_file_size),
 	ROW(path_relative),

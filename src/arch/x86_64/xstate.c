@@ -68,7 +68,7 @@ static uint32_t note_build_id(const uint8_t *p, const uint8_t *end, uint8_t id[3
 	return 0;
 }
 
-uint32_t arch_vdso_build_id(const void *image, size_t size, uint8_t id[32])
+uint32_t arch_elf_build_id(const void *image, size_t size, uint8_t id[32])
 {
 	const uint8_t *base = image;
 	Elf64_Ehdr eh;
