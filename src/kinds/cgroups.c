@@ -154,18 +154,13 @@ struct here {
 	} * told; /* groups that have been told of */
 };
 
-static struct here *know(struct restore *r)
+static struct here *new_here(struct arena *a)
 {
-	void **note = restore_note(r, &kind_cgroups, 0);
-	struct arena *a = restore_arena(r);
+	struct here *h = arena_alloc(a, sizeof(*h));
 	struct cgroups own = { 0 };
 	auto_buf text = { 0 };
 	struct error ignored;
-	struct here *h;
 
-	if (*note)
-		return *note;
-	*note = h = arena_alloc(a, sizeof(*h));
 	if (fd_read_record(AT_FDCWD, "/proc/self/cgroup", &text) == 0)
 		(void)!cgroups_parse(text.p, a, &own, &ignored);
 	h->own.list.n = own.list.n;
@@ -173,6 +168,15 @@ static struct here *know(struct restore *r)
 		h->own.list.v = arena_copy(a, own.list.v, own.list.n * sizeof(*own.list.v));
 	vec_free(&own.list);
 	return h;
+}
+
+static struct here *know(struct restore *r)
+{
+	void **note = restore_note(r, &kind_cgroups, 0);
+
+	if (!*note)
+		*note = new_here(restore_arena(r));
+	return *note;
 }
 
 static bool has_told(struct arena *a, struct here *h, const char *name)

@@ -74,7 +74,7 @@ static int read_maps(struct restore *r, int proc, struct error *e)
 	if (h->vdso.start)
 		h->vdso_build_id_size =
 			arch_elf_build_id((void *)(uintptr_t)h->vdso.start,
-					   h->vdso.end - h->vdso.start, h->vdso_build_id);
+					  h->vdso.end - h->vdso.start, h->vdso_build_id);
 	return 0;
 }
 

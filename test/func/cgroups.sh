@@ -16,6 +16,7 @@ group_in() { # TYPE OPTION
 	return 1
 }
 groups=
+# shellcheck disable=SC2317 # called by trap
 end_groups() {
 	end_of_test
 	for g in $groups; do
@@ -74,7 +75,7 @@ for type in cgroup2 cgroup; do
 			[ "$(wc -l <"$work/err")" -eq 1 ] && grep -q "warning: .*/$name .*is frozen; thaw it" "$work/err"
 		result $? "$type: a frozen group is told once"
 		end
-		echo $thawed >"$g/$frozen"
+		echo "$thawed" >"$g/$frozen"
 	else
 		skip "$type: a frozen group" "no freezer in this hierarchy"
 	fi
