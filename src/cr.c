@@ -99,7 +99,7 @@ static void fill_standard_descriptors(void)
 	}
 }
 
-/* As the root task of a restored tree did; without a second core file. */
+/* As the root task of a restored tree did, or as a signal for cr wants it; without a core file. */
 static int end_by_signal(int sig)
 {
 	sigset_t set;
@@ -137,6 +137,6 @@ int main(int argc, char **argv)
 	if (rc >= 0 && (fflush(stdout) || ferror(stdout)))
 		rc = fail(&e, errno, "standard output");
 	if (rc < 0)
-		return print_error(c, &e);
-	return rc >= COMMAND_KILLED(0) ? end_by_signal(rc - COMMAND_KILLED(0)) : rc;
+		rc = print_error(c, &e);
+	return rc >= EXIT_BY_SIGNAL(0) ? end_by_signal(rc - EXIT_BY_SIGNAL(0)) : rc;
 }

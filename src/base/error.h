@@ -10,9 +10,12 @@
 #define must_check __attribute__((warn_unused_result))
 #define format_printf(f, a) __attribute__((format(printf, f, a)))
 
+/* Above all exit statuses: main ends the program by this signal. */
+#define EXIT_BY_SIGNAL(signal) (0x100 + (signal))
+
 struct error {
 	int code;        /* errno value, 0 = no error */
-	int exit_status; /* for main; 0 = the usual 1 */
+	int exit_status; /* for main; 0 = the usual 1, or EXIT_BY_SIGNAL */
 	char text[1016];
 };
 

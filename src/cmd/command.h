@@ -37,12 +37,9 @@ struct command {
 	const char *status;   /* what else the exit status can mean, for the help; or NULL */
 	const struct option_row *options; /* its own; NULL if there are none */
 	size_t n_options;
-	/* argv[0] is the command's name. The exit status to leave with (or COMMAND_KILLED), or -errno. */
+	/* argv[0] is the command's name. The exit status to leave with (or EXIT_BY_SIGNAL), or -errno. */
 	int (*run)(int argc, char **argv, const struct common *common, struct error *e);
 };
-
-/* Returned by run: main ends itself by this signal. */
-#define COMMAND_KILLED(signal) (0x100 + (signal))
 
 extern const struct command command_dump, command_restore, command_show, command_check,
 	command_verify;

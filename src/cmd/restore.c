@@ -28,7 +28,7 @@ static int run(int argc, char **argv, const struct common *common, struct error 
 	rc = restore_run(&o, &status, e);
 	if (rc < 0)
 		return rc;
-	return WIFSIGNALED(status) ? COMMAND_KILLED(WTERMSIG(status)) : WEXITSTATUS(status);
+	return WIFSIGNALED(status) ? EXIT_BY_SIGNAL(WTERMSIG(status)) : WEXITSTATUS(status);
 }
 
 const struct command command_restore = {

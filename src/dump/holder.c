@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/ends.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "proc/task.h"
@@ -262,6 +264,9 @@ int holder_start(struct holder *h, struct image_writer *w, int (*first)(void *ar
 	if (h->page == MAP_FAILED)
 		return fail(e, errno, "map %llu MiB of shared memory", HOLDER_BYTES >> 20);
 	h->page->used = (sizeof(struct holder_page) + 4095) & ~4095ull;
+	h->ends = ends_open(e);
+	if (h->ends < 0)
+		return h->ends;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		return fail(e, errno, "socketpair");
 	h->pid = fork();
@@ -295,14 +300,29 @@ static int start(struct holder *h, enum order what, struct error *e)
 	char byte = (char)what;
 
 	h->page->error = (struct error){ 0 };
+	h->is_last = what == ORDER_RELEASE || what == ORDER_PUBLISH;
 	return send(h->socket, &byte, 1, MSG_NOSIGNAL) == 1 ? 0 : lost(h, e);
+}
+
+/* What has been ordered last is done, whatever comes. */
+static int await_reply(struct holder *h, struct error *e)
+{
+	struct pollfd either[2] = { { h->socket, POLLIN, 0 }, { h->ends, POLLIN, 0 } };
+
+	while (poll(either, h->is_last ? 1 : 2, -1) < 0)
+		if (errno != EINTR)
+			return fail(e, errno, "poll");
+	return either[0].revents ? 0 : ends_check(e, DUMP_ENDED);
 }
 
 int holder_await(struct holder *h, struct error *e)
 {
+	int rc = await_reply(h, e);
 	ssize_t n;
 	char byte;
 
+	if (rc < 0)
+		return rc;
 	do
 		n = recv(h->socket, &byte, 1, 0);
 	while (n < 0 && errno == EINTR);
@@ -351,9 +371,8 @@ int holder_release(struct holder *h, enum holder_end end, struct error *e)
 
 void holder_close(struct holder *h)
 {
-	if (h->socket >= 0)
-		close(h->socket);
-	h->socket = -1;
+	fd_cleanup(&h->socket);
+	fd_cleanup(&h->ends);
 	/* The shared memory goes with the two processes. */
 	while (h->pid > 0 && waitpid(h->pid, NULL, 0) < 0 && errno == EINTR)
 		;

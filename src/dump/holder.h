@@ -36,6 +36,9 @@ struct held {
 #define HOLDER_BYTES (768ull << 20) /* of shared memory; taken only as far as it is used */
 #define HOLDER_XSTATE_ROOM 16384u   /* largest xstate that is taken: AMX needs 11008 bytes */
 
+/* What is said of a dump that a signal has ended. */
+#define DUMP_ENDED "nothing was saved, and the process runs on"
+
 /* What becomes of the subject. */
 enum holder_end {
 	HOLDER_KILL,
@@ -65,7 +68,9 @@ struct holder_page {
 struct holder {
 	struct holder_page *page;
 	int socket;
+	int ends; /* readable when cr is to end (base/ends.h) */
 	int pid;
+	bool is_last; /* the order after which it ends has been given */
 	bool is_lost; /* it was killed in the middle of an order */
 };
 
@@ -90,6 +95,7 @@ int holder_start_filters(struct holder *h, struct error *e) must_check;
 int holder_start_signals(struct holder *h, struct error *e) must_check;
 int holder_start_batches(struct holder *h, struct error *e) must_check;
 int holder_start_publish(struct holder *h, enum holder_end end, struct error *e) must_check;
+/* Ends with a failure when a signal ends cr, unless the last order has been given. */
 int holder_await(struct holder *h, struct error *e) must_check;
 /* Lets the subject go; HOLDER_RUN or HOLDER_STOP. The holder ends. */
 int holder_release(struct holder *h, enum holder_end end, struct error *e) must_check;

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "base/ends.h"
 #include "base/fd.h"
 #include "proc/pagemap.h"
 #include "remote/memory.h"
@@ -98,6 +99,9 @@ static int flush(struct reader *r, struct error *e)
 		return 0;
 	if (deadline_is_over(r->d->deadline))
 		return fail(e, ETIMEDOUT, "save the memory of process %d", r->pid);
+	rc = ends_check(e, DUMP_ENDED);
+	if (rc < 0)
+		return (int)rc;
 	rc = memory_read_runs(r->pid, r->mem, r->runs, r->n_runs, r->buffer, e);
 	if (rc < 0)
 		return (int)rc;

@@ -134,6 +134,11 @@ static bool is_in_vfork(const struct dump *d, const struct dump_process *a,
 	return false;
 }
 
+static int ended(const struct dump_process *p, struct error *e)
+{
+	return fail(e, ESRCH, "process %d has ended while it was looked at", p->pid);
+}
+
 /* What CLONE_VM, CLONE_FILES, CLONE_FS and CLONE_SIGHAND share; each pair once. */
 static int check_shared(struct dump *d, const struct dump_process *a, const struct dump_process *b,
 			struct error *e)
@@ -172,7 +177,7 @@ static int check_all_shared(struct dump *d, struct error *e)
 {
 	int rc = 0;
 
-	for (size_t i = 1; i < d->processes.n && rc >= 0; i++)
+	for (size_t i = 1; i < d->processes.n && rc >= 0; i++) {
 		for (size_t k = 0; k < i && rc >= 0; k++) {
 			const struct dump_process *a = d->processes.v[k], *b = d->processes.v[i];
 
@@ -181,6 +186,9 @@ static int check_all_shared(struct dump *d, struct error *e)
 			if (rc == -ESRCH && !d->frozen)
 				rc = 0;
 		}
+		if (rc == -ESRCH)
+			rc = ended(d->processes.v[i], e);
+	}
 	return rc;
 }
 
@@ -217,6 +225,8 @@ int probe_tree(struct dump *d, unsigned int parts, struct error *e)
 		rc = probe_process(d, d->processes.v[i], parts, e);
 		if (rc == -ESRCH && i && !d->frozen)
 			rc = 0;
+		if (rc == -ESRCH)
+			rc = ended(d->processes.v[i], e);
 	}
 	if (rc >= 0 && parts & PROBE_TASKS)
 		rc = check_relations(d, e);

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "arch/arch.h"
+#include "base/ends.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "dump/shmem.h"
@@ -20,7 +21,7 @@ static int check_time(const struct dump *d, const char *phase, struct error *e)
 	if (deadline_is_over(d->deadline))
 		return fail(e, ETIMEDOUT, "%s", phase);
 	debug(DUMP, "%s", phase);
-	return 0;
+	return ends_check(e, DUMP_ENDED);
 }
 
 /* How long the holder may wait. */
@@ -303,12 +304,14 @@ static int run(struct dump *d, struct error *e)
 	bool published = false;
 	int rc;
 
-	d->holder.socket = -1;
+	d->holder.socket = d->holder.ends = -1;
 	rc = read_all(d, &m, e);
 	if (rc >= 0)
 		rc = publish(d, &m, &published, e);
 	if (published && rc < 0)
 		e->exit_status = STATUS_NOT_ENDED;
+	else if (rc < 0) /* whatever came of it: that is why */
+		(void)!ends_check(e, DUMP_ENDED);
 	identify_close(d);
 	holder_close(&d->holder);
 	image_close(d->writer, published);
@@ -322,6 +325,7 @@ int dump_run(const struct dump_options *o, struct error *e)
 
 	mem_warm(0);
 	fd_raise_limit();
+	ends_block();
 	rc = image_create(&d.writer, o->dir, o->force, o->sync, e);
 	if (rc >= 0)
 		rc = run(&d, e);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/compat.h"
+#include "base/ends.h"
 #include "base/fd.h"
 #include "dump/pages.h"
 #include "shmem.pb-c.h"
@@ -248,6 +249,9 @@ static int save_run(struct reader *r, uint64_t at, uint64_t end, uint64_t size, 
 
 		if (deadline_is_over(r->d->deadline))
 			return fail(e, ETIMEDOUT, "save its pages");
+		rc = ends_check(e, DUMP_ENDED);
+		if (rc < 0)
+			return rc;
 		/* What is behind the end of a file is nobody's. */
 		if (n > size - at)
 			n = size - at;

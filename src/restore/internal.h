@@ -14,6 +14,8 @@
 #include "restore/host.h"
 #include "restore/restore.h"
 
+#define RESTORE_ENDED "nothing was restored" /* by a signal */
+
 #define REGION_WORDS 990u
 
 /* The first page of the region that cr and all tasks of a restore share. */

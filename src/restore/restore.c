@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/ends.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "restore/check.h"
@@ -143,8 +144,10 @@ void restore_explain(const struct restore *r, struct buf *out)
 /* From the first clone to the commit: all or nothing. */
 static int bring_up(struct restore *r, struct pidfile *f, struct error *e)
 {
-	int rc = pidfile_open(f, r->opt->pidfile, r->processes[0].rec->id, e);
+	int rc;
 
+	ends_block();
+	rc = pidfile_open(f, r->opt->pidfile, r->processes[0].rec->id, e);
 	if (rc >= 0)
 		rc = run_start(r, e);
 	if (rc < 0)
@@ -191,6 +194,7 @@ static int restore_all(struct restore *r, int *status, struct error *e)
 	slots_close(r);
 	shmem_close(r, rc < 0);
 	if (rc < 0) {
+		(void)!ends_check(e, RESTORE_ENDED); /* whatever came of it: that is why */
 		run_abort(r);
 		terminal_take_back(r);
 		pidfile_close(&pidfile);

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/compat.h"
+#include "base/ends.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -121,19 +122,6 @@ static int block_signals(struct restore *r, struct error *e)
 	/* Not libc's call, which leaves out the signals that libc uses itself. */
 	if (syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof(mask)) < 0)
 		return fail(e, errno, "rt_sigprocmask");
-	return 0;
-}
-
-static int interrupted(struct error *e)
-{
-	static const int ends[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-	sigset_t pending;
-
-	sigpending(&pending);
-	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
-		if (sigismember(&pending, ends[i]))
-			return fail(e, EINTR, "SIG%s: nothing was restored", sigabbrev_np(ends[i]));
-	}
 	return 0;
 }
 
@@ -419,7 +407,7 @@ int run_wait_ready(struct restore *r, struct error *e)
 		rc = died(r, e);
 		if (rc < 0)
 			return rc;
-		rc = interrupted(e);
+		rc = ends_check(e, RESTORE_ENDED);
 		if (rc < 0)
 			return rc;
 		if (deadline_is_over(r->deadline))
@@ -472,7 +460,7 @@ int run_outside(struct restore *r, struct error *e)
 
 int run_commit(struct restore *r, struct error *e)
 {
-	int rc = interrupted(e);
+	int rc = ends_check(e, RESTORE_ENDED);
 
 	if (rc < 0)
 		return rc;

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/compat.h"
+#include "base/ends.h"
 #include "base/fd.h"
 #include "proc/maps.h"
 
@@ -165,6 +166,9 @@ static int fill_extent(struct restore *r, const struct made_shmem *s, const Exte
 			return fail(e, -rc, "write the pages of shared memory");
 		if (deadline_is_over(r->deadline))
 			return fail(e, ETIMEDOUT, "fill shared memory");
+		rc = ends_check(e, RESTORE_ENDED);
+		if (rc < 0)
+			return rc;
 		at += n;
 	}
 	return 0;

@@ -7,7 +7,7 @@
 set -u
 # shellcheck source=test/func/lib.sh
 . "${srcdir:-$(dirname "$0")/../..}/test/func/lib.sh"
-needs gcc
+needs gcc env
 moments=${CR_KILL_MOMENTS:-24} # of SIGKILL; a third of it for the others
 
 # Mappings of each process that it did not have.
@@ -52,7 +52,8 @@ is_settled() {
 # kill_at SIGNAL MICROSECONDS: prints what is wrong; sets no variable
 kill_at() {
 	size=$(wc -c <"$work/rich.dir/log.0")
-	CR_KILL_RESTORE=$$ "$cr" restore --detach --pidfile "$work/pid.file" "$work/image" 2>"$work/err" &
+	# In the background of a script SIGINT is ignored otherwise.
+	CR_KILL_RESTORE=$$ env --default-signal=INT "$cr" restore --detach --pidfile "$work/pid.file" "$work/image" 2>"$work/err" &
 	restore=$!
 	sleep "$(printf '%d.%06d' $(($2 / 1000000)) $(($2 % 1000000)))"
 	kill -"$1" $restore 2>/dev/null
@@ -63,10 +64,11 @@ kill_at() {
 		[ $status -ne 0 ] || echo "it has ended with 0, but nothing is there"
 		[ ! -e "$work/pid.file" ] || echo "the pidfile is left"
 		case $1-$status in
-		KILL-137 | INT-1 | TERM-1 | INT-130 | TERM-143) ;;
+		KILL-137 | INT-130 | TERM-143) ;;
 		*) echo "status $status" ;;
 		esac
-		[ $status -ne 1 ] || sentence "SIG$1: nothing was restored"
+		# Not where it had nothing to put back yet.
+		[ ! -s "$work/err" ] || sentence "^cr: SIG$1: nothing was restored$"
 		echo before >>"$work/before"
 	else
 		until_true is_longer "$size" "$work/rich.dir/log.0" || echo "it does not run: $(cat "$work/out")"
@@ -116,6 +118,37 @@ for signal in KILL TERM INT; do
 	n_before=$(wc -l <"$work/before")
 	[ "$n_before" -gt 0 ] || wrong="${wrong}only $n_before were ended before the commit"
 	report "SIG$signal at $i moments: $n_before times nothing was restored" "$wrong"
+done
+
+# in_front SIGNAL MICROSECONDS: without --detach the root is gone either way, and cr ends by the signal
+in_front() {
+	CR_KILL_RESTORE=$$ env --default-signal=INT "$cr" restore "$work/image" 2>"$work/err" &
+	restore=$!
+	sleep "$(printf '%d.%06d' $(($2 / 1000000)) $(($2 % 1000000)))"
+	kill -"$1" $restore 2>/dev/null
+	wait $restore 2>/dev/null
+	status=$?
+	# Behind the commit it has gone to the root alone.
+	is_gone || echo "the root goes on"
+	[ ! -s "$work/err" ] || rich_is_gone || echo "something is left"
+	end_rich
+	until_true has_no_strangers || strangers
+	case $1-$status in
+	INT-130 | TERM-143) ;;
+	*) echo "status $status" ;;
+	esac
+	[ ! -s "$work/err" ] || sentence "^cr: SIG$1: nothing was restored$"
+}
+for signal in TERM INT; do
+	i=0 wrong=
+	while [ $i -lt 6 ]; do
+		us=$((whole * i / 3))
+		i=$((i + 1))
+		bad=$(in_front $signal $us)
+		[ -z "$bad" ] || wrong="$wrong$us us: $bad
+"
+	done
+	report "SIG$signal at $i moments of a restore in the foreground" "$wrong"
 done
 
 wrong=$("$cr" restore --detach "$work/image" 2>&1)

@@ -341,3 +341,38 @@ end_rich() {
 	done 2>/dev/null
 	until_true rich_is_gone
 }
+
+# --- kills at a moment -------------------------------------------------------------------------------------
+# make_kill_at: `kill_at SIGNALS MICROSECONDS COMMAND...` runs a cr, waits for its holder, and then that long;
+# sends signals, words like cr:INT, holder:KILL, subject:INT ($pid); prints the status of cr, whose messages
+# are in $work/err.
+make_kill_at() {
+	cat >"$work/kill-at.pl" <<'END_OF_PERL'
+use strict;
+use Time::HiRes qw(usleep time);
+my ($whom, $us, @command) = @ARGV;
+my %pid = (subject => $ENV{SUBJECT});
+$SIG{$_} = 'DEFAULT' for qw(INT TERM HUP QUIT);
+$pid{cr} = fork() // die;
+if (!$pid{cr}) {
+	exec @command or die;
+}
+my $end = time + 10;
+until ($pid{holder} || time > $end) {
+	open(my $f, '<', "/proc/$pid{cr}/task/$pid{cr}/children") or last;
+	($pid{holder}) = split / /, <$f> // '';
+	open(my $s, '<', "/proc/$pid{cr}/stat") or last;
+	last if <$s> =~ /\) Z /;
+}
+usleep($us);
+for my $word (split / /, $whom) {
+	my ($who, $signal) = split /:/, $word;
+	kill($signal, $pid{$who}) if $pid{$who};
+}
+waitpid($pid{cr}, 0);
+print $? & 127 ? 128 + ($? & 127) : $? >> 8, "\n";
+END_OF_PERL
+}
+kill_at() {
+	SUBJECT=$pid perl "$work/kill-at.pl" "$@" 2>"$work/err"
+}
