@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Going through all objects, and what becomes of a verdict. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 
 #include "base/compat.h"
+#include "base/fd.h"
 #include "dump/internal.h"
 
 int verdict(struct dump *d, struct object o, int rc, struct error *e, const char *fmt, ...)
@@ -134,9 +136,30 @@ static bool is_in_vfork(const struct dump *d, const struct dump_process *a,
 	return false;
 }
 
+/* A thread other than the first that runs another program becomes the first: what was looked at is gone. */
 static int ended(const struct dump_process *p, struct error *e)
 {
+	struct proc_stat stat;
+	struct error ignored;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d", p->pid);
+	auto_fd now = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (now >= 0 && proc_stat_read(now, &stat, &ignored) >= 0 && stat.state != 'Z')
+		return fail(
+			e, 0,
+			"process %d has begun another program while it was looked at; try again",
+			p->pid);
 	return fail(e, ESRCH, "process %d has ended while it was looked at", p->pid);
+}
+
+static bool has_ended(const struct dump_process *p)
+{
+	struct proc_stat stat;
+	struct error ignored;
+
+	return proc_stat_read(speaker_of(p)->dir, &stat, &ignored) < 0 || stat.state == 'Z' ||
+	       stat.state == 'X';
 }
 
 /* What CLONE_VM, CLONE_FILES, CLONE_FS and CLONE_SIGHAND share; each pair once. */
@@ -161,6 +184,9 @@ static int check_shared(struct dump *d, const struct dump_process *a, const stru
 			return rc;
 		if (rc == 0 && parts[i].type == KCMP_VM && is_in_vfork(d, a, b))
 			continue;
+		/* Of two that have ended kcmp says that they share all: nothing. */
+		if (rc == 0 && !d->frozen && (has_ended(a) || has_ended(b)))
+			return -ESRCH;
 		if (rc < 0)
 			rc = fail(e, -rc, "compare with process %d", a->pid);
 		else if (rc == 0)
