@@ -103,7 +103,10 @@ static int gone(struct freezer *f, struct held *h, struct error *e)
 		return 0;
 	}
 	if (h->pid == f->page->root)
-		return fail(e, ESRCH, "process %d ended before it could be stopped", h->pid);
+		return fail(
+			e, ESRCH,
+			"process %d ended, or began another program, before it could be stopped",
+			h->pid);
 	if (state == 'Z') {
 		h->is_zombie = true;
 		set_known(f, h->thread.tid, true);
@@ -111,11 +114,22 @@ static int gone(struct freezer *f, struct held *h, struct error *e)
 	return 0;
 }
 
+static bool is_dying(char state)
+{
+	return !state || state == 'Z' || state == 'X';
+}
+
 static int seize(struct freezer *f, struct held *h, struct error *e)
 {
 	int rc = trace_seize(h->thread.tid);
 
-	if (rc == -ESRCH || (rc == -EPERM && state_of(h) == 'Z'))
+	/* Who is ending cannot be traced. By now the number may be that of a thread that has run another
+	 * program, which can be. */
+	if (rc == -EPERM && is_dying(state_of(h)))
+		rc = -ESRCH;
+	else if (rc == -EPERM)
+		rc = trace_seize(h->thread.tid);
+	if (rc == -ESRCH)
 		return gone(f, h, e);
 	if (rc == -EPERM)
 		return fail(e, EPERM,

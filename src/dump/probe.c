@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Going through all objects, and what becomes of a verdict. */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 
 #include "base/compat.h"
-#include "base/fd.h"
 #include "dump/internal.h"
 
 int verdict(struct dump *d, struct object o, int rc, struct error *e, const char *fmt, ...)
@@ -139,18 +137,10 @@ static bool is_in_vfork(const struct dump *d, const struct dump_process *a,
 /* A thread other than the first that runs another program becomes the first: what was looked at is gone. */
 static int ended(const struct dump_process *p, struct error *e)
 {
-	struct proc_stat stat;
-	struct error ignored;
-	char path[32];
-
-	snprintf(path, sizeof(path), "/proc/%d", p->pid);
-	auto_fd now = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (now >= 0 && proc_stat_read(now, &stat, &ignored) >= 0 && stat.state != 'Z')
-		return fail(
-			e, 0,
-			"process %d has begun another program while it was looked at; try again",
-			p->pid);
-	return fail(e, ESRCH, "process %d has ended while it was looked at", p->pid);
+	return fail(
+		e, ESRCH,
+		"process %d has ended, or runs another program, since it was looked at; try again",
+		p->pid);
 }
 
 static bool has_ended(const struct dump_process *p)
