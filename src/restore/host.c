@@ -190,6 +190,15 @@ static void find_rseq(struct host *h)
 	h->rseq_signature = RSEQ_SIG;
 }
 
+static int too_few(int at, struct error *e)
+{
+	return fail(
+		e, EMFILE,
+		"a descriptor that is free in all processes has the number %d, which RLIMIT_NOFILE "
+		"of cr does not allow; start cr with a higher one",
+		at);
+}
+
 /* The tasks fetch descriptors from cr through a pidfd that they inherit, the only one. */
 static int open_self(struct restore *r, struct error *e)
 {
@@ -203,7 +212,8 @@ static int open_self(struct restore *r, struct error *e)
 		int n = fcntl(fd, F_DUPFD_CLOEXEC, at);
 
 		if (n < 0)
-			return fail(e, errno, "F_DUPFD from %d", at);
+			return errno == EINVAL ? too_few(at, e)
+					       : fail(e, errno, "F_DUPFD from %d", at);
 		close(fd);
 		fd = n;
 		at = tree_free_fd(r, fd);
