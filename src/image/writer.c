@@ -120,8 +120,11 @@ static int make_folder(struct image_writer *w, struct error *e)
 	if (rc < 0)
 		return fail(e, errno, "create %s", w->partial_path);
 	w->dir = open_folder(w, w->partial);
-	if (w->dir < 0)
-		return fail(e, errno, "open %s", w->partial_path);
+	if (w->dir < 0) {
+		rc = fail(e, errno, "open %s", w->partial_path);
+		(void)unlinkat(w->parent, w->partial, AT_REMOVEDIR);
+		return rc;
+	}
 	if (is_locked(w->dir)) /* somebody took it for a leftover in this very moment */
 		return fail(e, EBUSY, "%s: another dump is writing it", w->partial_path);
 	return 0;
