@@ -70,6 +70,17 @@ int arch_frame_build(void *out, uint64_t at, const uint64_t *regs, uint32_t n_re
 /* The GNU build id in the image of a vDSO or the first bytes of an ELF file: its length (at most 32), or 0. */
 uint32_t arch_elf_build_id(const void *image, size_t size, uint8_t id[32]);
 
+/*
+ * Makes the vDSO of another kernel a way into this one's: each function that `old` exports begins from
+ * now on with a jump to the same of `now`, which will lie at now_at, or, if that has none of the name,
+ * with the system call. now_size 0: there is none. missing: a function that is neither there nor a system
+ * call, and answers ENOSYS; "" if there is none.
+ */
+int arch_vdso_redirect(void *old, size_t size, const void *now, size_t now_size, uint64_t now_at,
+		       char missing[64], struct error *e) must_check;
+/* Whether an exported function begins at this offset. */
+bool arch_vdso_is_begin(const void *image, size_t size, uint64_t at);
+
 /* Whether a thread holds extended state that no frame can bring back: AMX tiles. */
 bool arch_has_tiles(const uint8_t *xstate, uint32_t xstate_size);
 

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The extended state (XSAVE area) and the vDSO of x86-64. */
+/* The extended state (XSAVE area) and segment bases of x86-64. */
 #include "arch/arch.h"
 
 #include <asm/prctl.h>
 #include <cpuid.h>
-#include <elf.h>
 #include <string.h>
 
 #include "plan/plan.h"
@@ -43,54 +42,4 @@ void arch_emit_bases(struct plan *p, uint64_t fs_base, uint64_t gs_base)
 {
 	plan_call_is(p, 0, SYS_arch_prctl, arg_num(ARCH_SET_FS), arg_num(fs_base));
 	plan_call_is(p, 0, SYS_arch_prctl, arg_num(ARCH_SET_GS), arg_num(gs_base));
-}
-
-static uint32_t note_build_id(const uint8_t *p, const uint8_t *end, uint8_t id[32])
-{
-	Elf64_Nhdr n;
-
-	while ((size_t)(end - p) >= sizeof(n)) {
-		size_t name, desc;
-
-		memcpy(&n, p, sizeof(n));
-		p += sizeof(n);
-		name = ((size_t)n.n_namesz + 3) & ~3ul;
-		desc = ((size_t)n.n_descsz + 3) & ~3ul;
-		if (name > (size_t)(end - p) || desc > (size_t)(end - p) - name)
-			return 0;
-		if (n.n_type == NT_GNU_BUILD_ID && n.n_namesz == 4 && !memcmp(p, "GNU", 4) &&
-		    n.n_descsz && n.n_descsz <= 32) {
-			memcpy(id, p + name, n.n_descsz);
-			return n.n_descsz;
-		}
-		p += name + desc;
-	}
-	return 0;
-}
-
-uint32_t arch_elf_build_id(const void *image, size_t size, uint8_t id[32])
-{
-	const uint8_t *base = image;
-	Elf64_Ehdr eh;
-
-	if (size < sizeof(eh))
-		return 0;
-	memcpy(&eh, base, sizeof(eh));
-	if (memcmp(eh.e_ident, ELFMAG, SELFMAG) || eh.e_phentsize != sizeof(Elf64_Phdr))
-		return 0;
-	for (unsigned int i = 0; i < eh.e_phnum; i++) {
-		uint64_t at = eh.e_phoff + (uint64_t)i * sizeof(Elf64_Phdr);
-		Elf64_Phdr ph;
-		uint32_t n;
-
-		if (at > size || size - at < sizeof(ph))
-			return 0;
-		memcpy(&ph, base + at, sizeof(ph));
-		if (ph.p_type != PT_NOTE || ph.p_offset > size || ph.p_filesz > size - ph.p_offset)
-			continue;
-		n = note_build_id(base + ph.p_offset, base + ph.p_offset + ph.p_filesz, id);
-		if (n)
-			return n;
-	}
-	return 0;
 }
