@@ -169,13 +169,12 @@ static int abort_sequence(struct held *h, struct error *e)
 	return 0;
 }
 
-/* A signal on its way is delivered first. TRACE_GONE: it has ended. */
-static int next_stop(struct freezer *f, struct held *h, struct error *e)
+int freeze_next_stop(struct held *h, const struct trace_watch *w, struct error *e)
 {
 	int tid = h->thread.tid, signal, rc;
 
 	for (;;) {
-		rc = trace_wait(tid, f->watch, &signal, e);
+		rc = trace_wait(tid, w, &signal, e);
 		if (rc < 0 || rc == TRACE_GONE)
 			return rc;
 		if (rc == TRACE_STOP || rc == TRACE_GROUP_STOP)
@@ -221,7 +220,7 @@ static int name_call(struct freezer *f, struct held *h, struct error *e)
 	rc = trace_interrupt(t->tid);
 	if (rc < 0 && rc != -ESRCH)
 		return fail(e, -rc, "stop thread %d", t->tid);
-	rc = next_stop(f, h, e);
+	rc = freeze_next_stop(h, f->watch, e);
 	if (rc < 0 || rc == TRACE_GONE)
 		return rc < 0 ? rc : gone(f, h, e);
 	rc = trace_read_thread(t, HOLDER_XSTATE_ROOM, e);
@@ -274,6 +273,11 @@ static int read_thread(struct freezer *f, struct held *h, struct error *e)
 		rc = name_call(f, h, e);
 	if (rc < 0 || h->is_gone)
 		return rc;
+	rc = freeze_leave_vdso(page, h, f->watch, e);
+	if (rc == TRACE_GONE)
+		return gone(f, h, e);
+	if (rc < 0)
+		return rc;
 	page->used += (h->thread.xstate_size + 63) & ~63u;
 	h->is_read = true;
 	rc = hide_interruption(h, e);
@@ -282,7 +286,7 @@ static int read_thread(struct freezer *f, struct held *h, struct error *e)
 
 static int await_stop(struct freezer *f, struct held *h, struct error *e)
 {
-	int rc = next_stop(f, h, e);
+	int rc = freeze_next_stop(h, f->watch, e);
 
 	if (rc == TRACE_GONE)
 		return gone(f, h, e);

@@ -31,6 +31,12 @@ struct held {
 	bool is_read;   /* stopped, and thread is filled in */
 };
 
+/* The vDSO of a process, as the look before the freeze has found it. */
+struct holder_vdso {
+	int pid;
+	uint64_t start, end;
+};
+
 #define HOLDER_MAX_THREADS 32768u
 #define HOLDER_MAX_TIDS (1u << 22)  /* what pid_max may be */
 #define HOLDER_BYTES (768ull << 20) /* of shared memory; taken only as far as it is used */
@@ -60,6 +66,9 @@ struct holder_page {
 	bool knows_filters; /* whoever has some has been looked at */
 	bool has_shmem;     /* a look at the memory has found some that can be shared with others */
 	uint64_t used;      /* bytes of the shared memory that are given away for good */
+	uint64_t vdso_low, vdso_high; /* all of them lie between */
+	uint32_t n_vdsos;
+	struct holder_vdso vdsos[HOLDER_MAX_THREADS];
 	struct held held[HOLDER_MAX_THREADS];
 	uint8_t known[HOLDER_MAX_TIDS /
 		      8]; /* a bit for each number that is in the list and not gone */
@@ -107,6 +116,11 @@ void *holder_scratch(struct holder *h, uint64_t size);
 
 /* --- in the holder (freeze.c) ------------------------------------------------------------------ */
 
+/* Waits for the next stop of a thread; a signal on its way is delivered first. TRACE_GONE: it has ended. */
+int freeze_next_stop(struct held *h, const struct trace_watch *w, struct error *e) must_check;
+/* leave.c: the thread is outside the vDSO, if that can be. TRACE_STOP, TRACE_GONE or an error. */
+int freeze_leave_vdso(const struct holder_page *page, struct held *h, const struct trace_watch *w,
+		      struct error *e) must_check;
 int freeze_tree(struct holder_page *page, const struct trace_watch *w, struct error *e) must_check;
 /*
  * For a thread that is let go before its filters were looked at. A sleep that a stop has interrupted goes on by

@@ -45,6 +45,27 @@ static int64_t read_clock(clockid_t clock)
 
 /* --- phases ---------------------------------------------------------------------------------------- */
 
+/* For the freeze: which threads are inside it. */
+static void note_vdsos(struct dump *d)
+{
+	struct holder_page *page = d->holder.page;
+
+	page->n_vdsos = 0;
+	page->vdso_low = UINT64_MAX;
+	vec_each(p, &d->processes) {
+		vec_each(v, &(*p)->maps.list) {
+			if (mapping_sort(v) != MAPPING_VDSO || page->n_vdsos == HOLDER_MAX_THREADS)
+				continue;
+			page->vdsos[page->n_vdsos++] =
+				(struct holder_vdso){ (*p)->pid, v->start, v->end };
+			if (v->start < page->vdso_low)
+				page->vdso_low = v->start;
+			if (v->end > page->vdso_high)
+				page->vdso_high = v->end;
+		}
+	}
+}
+
 static int look_at_memory(void *dump, struct error *e)
 {
 	struct dump *d = dump;
@@ -60,6 +81,7 @@ static int look_at_memory(void *dump, struct error *e)
 		if (rc >= 0)
 			rc = shmem_check_attached(d, e);
 	}
+	note_vdsos(d);
 	return rc;
 }
 
