@@ -50,5 +50,13 @@ cr_SOURCES += test/fault.c
 cr_LDFLAGS += $(FAULT_WRAPS)
 endif
 
+# Makes an image one of another kernel, for test/func/other-kernel.sh.
+check_PROGRAMS += test/other-kernel
+test_other_kernel_SOURCES = test/other-kernel.c
+test_other_kernel_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/test/fuzz
+test_other_kernel_LDADD = libhostile.a $(LIBCR) $(LIBCR_LIBS)
+$(test_other_kernel_OBJECTS): | $(GENERATED)
+test/func/other-kernel.log: test/other-kernel
+
 include test/bench/local.mk
 include test/kernels/local.mk

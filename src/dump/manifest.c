@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the image says of itself, of the machine and of the subject's vDSO. */
+/* What the image says of itself, of the machine and of the vDSO. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -40,29 +40,42 @@ static int fill_vdso(struct dump *d, const struct dump_process *p, const struct 
 		     struct error *e)
 {
 	size_t size = v->end - v->start;
-	auto_free void *image = NULL;
+	void *image;
 	uint8_t id[32];
 	int rc;
 
 	if (size > MAX_VDSO)
 		return fail(e, 0, "a vDSO of %zu bytes", size);
-	image = mem_alloc(size);
+	image = arena_alloc(&d->arena, size);
 	rc = memory_read(speaker_id(p), v->start, image, size);
 	if (rc < 0)
 		return fail(e, -rc, "task %d: read the vDSO", p->pid);
-	m->has_vdso_size = m->has_vdso_build_id = true;
-	m->vdso_size = size;
+	m->has_vdso_size = m->has_vdso_build_id = m->has_vdso = true;
+	m->vdso_size = m->vdso.len = size;
+	m->vdso.data = image;
 	m->vdso_build_id.len = arch_elf_build_id(image, size, id);
 	m->vdso_build_id.data = arena_copy(&d->arena, id, sizeof(id));
 	return 0;
 }
 
-static int fill_kernel_mappings(struct dump *d, const struct dump_process *p, Manifest *m,
-				struct error *e)
+static bool has_vdso(const struct dump_process *p)
 {
+	for (size_t i = 0; p && i < p->maps.list.n; i++) {
+		if (mapping_sort(&p->maps.list.v[i]) == MAPPING_VDSO)
+			return true;
+	}
+	return false;
+}
+
+/* The same in all processes that have one: the first of them tells. */
+static int fill_kernel_mappings(struct dump *d, Manifest *m, struct error *e)
+{
+	const struct dump_process *p = NULL;
 	uint64_t vvar = 0;
 	int rc = 0;
 
+	for (size_t i = 0; i < d->processes.n && !has_vdso(p); i++)
+		p = d->processes.v[i];
 	for (size_t i = 0; i < p->maps.list.n && rc >= 0; i++) {
 		const struct vma *v = &p->maps.list.v[i];
 
@@ -96,5 +109,5 @@ int manifest_fill(struct dump *d, Manifest *m, struct error *e)
 	m->root = (uint32_t)root->pid;
 	m->tags = d->tags.v;
 	m->n_tags = d->tags.n;
-	return fill_kernel_mappings(d, root, m, e);
+	return fill_kernel_mappings(d, m, e);
 }

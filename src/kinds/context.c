@@ -336,6 +336,13 @@ static int check_xstate(const struct host *h, const Context *m, struct error *e)
 	return 0;
 }
 
+static int check_ip(struct restore *r, const Context *m, uint32_t tid, struct error *e)
+{
+	const Thread *th = restore_record(r, "THRD", tid);
+
+	return th ? restore_check_ip(r, th->mm, arch_ip(m->regs), e) : 0;
+}
+
 /* What needs a system call. */
 static int emit_bases(struct restore *r, struct plan *p, const void *record, uint32_t tid,
 		      struct error *e)
@@ -363,6 +370,8 @@ static int emit_leave(struct restore *r, struct plan *p, const void *record, uin
 	if (m->xstate.len > UINT32_MAX / 2)
 		return fail(e, 0, "%zu bytes of extended state in the image", m->xstate.len);
 	rc = check_xstate(restore_host(r), m, e);
+	if (rc >= 0)
+		rc = check_ip(r, m, tid, e);
 	if (rc < 0)
 		return rc;
 	held = restore_stop_frame(r, tid, arch_frame_size(xsize), &at);

@@ -17,6 +17,9 @@ const struct host *restore_host(struct restore *r);
 void restore_keep_blocked(struct restore *r, uint32_t signal);
 /* Memory for as long as the restore takes. */
 struct arena *restore_arena(struct restore *r);
+/* Refuses an instruction pointer at which a thread of this address space cannot go on here: in the middle of
+ * another kernel's vDSO. Pure. */
+int restore_check_ip(struct restore *r, uint32_t mm, uint64_t ip, struct error *e) must_check;
 /* The numbers of a process' threads, the leader's first; how many. Pure. */
 size_t restore_threads(struct restore *r, uint32_t pid, const uint32_t **tids);
 /* n words of 32 bits that all tasks share, 0 at first: *at is for arg_region. Pure. */

@@ -71,10 +71,11 @@ static int read_maps(struct restore *r, int proc, struct error *e)
 	}
 	add_own(h, &r->arena, &m);
 	maps_free(&m);
+	h->vdso_image = (const void *)(uintptr_t)h->vdso.start;
 	if (h->vdso.start)
 		h->vdso_build_id_size =
-			arch_elf_build_id((void *)(uintptr_t)h->vdso.start,
-					  h->vdso.end - h->vdso.start, h->vdso_build_id);
+			arch_elf_build_id(h->vdso_image, h->vdso.end - h->vdso.start,
+					   h->vdso_build_id);
 	return 0;
 }
 

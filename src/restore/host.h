@@ -28,6 +28,7 @@ struct host {
 	struct host_range vdso;    /* 0 where there is none */
 	struct host_range vvar[4]; /* the areas that go with it, ascending */
 	size_t n_vvar;
+	const void *vdso_image; /* its bytes */
 	uint8_t vdso_build_id[32];
 	uint32_t vdso_build_id_size;
 	uint64_t xsave_mask;

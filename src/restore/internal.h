@@ -206,6 +206,7 @@ struct restore {
 	vec(struct note *) notes;
 	uint32_t n_words;           /* of region_head.words that are given away */
 	struct host_range hole;     /* of the region and, behind it, room for a vDSO */
+	char vdso_missing[64];      /* a function of the image's vDSO that nothing stands for */
 	uint64_t region_size, room; /* bytes that it needs, bytes that there are */
 	uint64_t region_used;       /* up to here there is something in it */
 	uint64_t frames_size;       /* of stopped processes, at the end of the room */
@@ -246,10 +247,12 @@ int host_fill(struct restore *r, struct error *e) must_check;
 uint32_t restore_how_many(const struct restore *r);
 int planner_run(struct restore *r, struct error *e) must_check;
 int plan_memory(struct restore *r, struct task_plan *t, struct error *e) must_check;
-/* Moves the vDSO to where the program had it (plan_own.c, as the two below). */
+/* The vDSO where the program had it (plan_vdso.c). */
 int plan_vdso(struct restore *r, struct task_plan *t, struct error *e) must_check;
+/* All areas that cr has of it. */
+struct host_range vdso_span(const struct host *h);
 int plan_files(struct restore *r, struct task_plan *t, struct error *e) must_check;
-/* Everything that cr has mapped and that the tree does not need goes away. */
+/* Everything that cr has mapped and that the tree does not need goes away (plan_own.c, as the next). */
 void plan_clear_memory(struct restore *r, struct task_plan *t);
 /* The own executable's ranges that no mapping of the image takes away. *n: how many. */
 struct cr_rst_range *plan_own_left(struct restore *r, const Mm *mm, size_t *n);

@@ -549,14 +549,12 @@ static int compile(struct restore *r, struct error *e)
 	return 0;
 }
 
-/* Bytes behind the region for a vDSO that has to step aside on its way. */
+/* Bytes behind the region for a vDSO that has to step aside on its way, or for good. */
 static uint64_t aside(const struct host *h)
 {
-	uint64_t n = h->vdso.end - h->vdso.start;
+	struct host_range span = vdso_span(h);
 
-	for (size_t i = 0; i < h->n_vvar; i++)
-		n += h->vvar[i].end - h->vvar[i].start;
-	return n;
+	return span.end - span.start;
 }
 
 /* A guess that is hardly ever too small; what is too much costs addresses only. */

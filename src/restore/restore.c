@@ -54,14 +54,6 @@ static int check_machine(struct restore *r, struct error *e)
 		return fail(e, 0,
 			    "the image's extended state has %u bytes, this processor's has %u",
 			    m->xsave_size, h->xsave_size);
-	if (m->has_vdso_build_id &&
-	    (m->vdso_build_id.len != h->vdso_build_id_size ||
-	     memcmp(m->vdso_build_id.data, h->vdso_build_id, h->vdso_build_id_size)))
-		return fail(
-			e, 0,
-			"the vDSO of this kernel (%s) is not that of the image (%s), and programs hold "
-			"addresses in it; restore on the kernel the image was made on",
-			u.release, m->kernel);
 	if (fd_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", &boot) == 0 && boot.len &&
 	    strncmp(boot.p, m->boot_id, strlen(m->boot_id)))
 		warn("the image was made in another boot: for the program CLOCK_MONOTONIC jumps by %+.3f s and "
@@ -126,7 +118,11 @@ static int prepare(struct restore *r, struct error *e)
 	rc = terminal_decide(r, e);
 	if (rc < 0)
 		return rc;
-	return planner_run(r, e);
+	rc = planner_run(r, e);
+	if (rc >= 0 && r->vdso_missing[0])
+		warn("the vDSO of the image has a function that this kernel's lacks, and it will answer ENOSYS: %s",
+		     r->vdso_missing);
+	return rc;
 }
 
 void restore_explain(const struct restore *r, struct buf *out)

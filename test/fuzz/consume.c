@@ -32,9 +32,13 @@ static void is_for_people(const struct buf *out)
 
 /* --- a machine ----------------------------------------------------------------------------------- */
 
-/* The areas of the vDSO have the sizes that the image has, so that they do not matter. */
+/*
+ * The areas of the vDSO have the sizes that the image has, so that they do not matter. Whether it is that of
+ * the image a byte of that tells, so that both ways are gone.
+ */
 static void add_vdso(struct restore *r)
 {
+	const Manifest *manifest = r->img.manifest;
 	struct host *h = &r->host;
 	uint64_t at = 0x7f1000000000;
 	const Mm *mm = r->n_processes ? r->processes[0].mm : NULL;
@@ -52,6 +56,11 @@ static void add_vdso(struct restore *r)
 		else
 			continue;
 		at = range.end;
+	}
+	if (manifest->has_vdso_build_id && manifest->vdso_build_id.len &&
+	    manifest->vdso_build_id.len <= 32 && manifest->vdso_build_id.data[0] & 1) {
+		h->vdso_build_id_size = (uint32_t)manifest->vdso_build_id.len;
+		memcpy(h->vdso_build_id, manifest->vdso_build_id.data, h->vdso_build_id_size);
 	}
 }
 
