@@ -72,6 +72,12 @@ static void change(struct hostile *h, char *word)
 	static char features[4096];
 	Manifest *m = h->manifest;
 
+	if (!strncmp(word, "cpu=", 4)) {
+		snprintf(features, sizeof(features), "%s %s", m->cpu_features, word + 4);
+		m->cpu_features = features;
+		return;
+	}
+
 	if (!strcmp(word, "vdso") && m->vdso_build_id.len)
 		m->vdso_build_id.data[0] ^= 0xff;
 	else if (!strcmp(word, "no-vdso"))
@@ -82,7 +88,6 @@ static void change(struct hostile *h, char *word)
 		set_ip(h, word + 3);
 	else
 		exit(2);
-	(void)features;
 }
 
 int main(int argc, char **argv)

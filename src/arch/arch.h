@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/mem.h"
 
 /* How many words NT_PRSTATUS gives, and how many bytes. */
 #define ARCH_MAX_REGS 32
@@ -87,6 +88,17 @@ bool arch_has_tiles(const uint8_t *xstate, uint32_t xstate_size);
 /* XCR0 mask and size that the extended state of NT_X86_XSTATE tells; of this machine by cpuid. */
 uint64_t arch_xsave_mask(const uint8_t *xstate, uint32_t xstate_size);
 void arch_xsave_host(uint64_t *mask, uint32_t *size);
+
+/*
+ * Makes the extended state of an image one for a machine with this mask and size: components that are in their
+ * initial state are left out if it lacks them. Refused: one in use that it lacks, or has at another place.
+ */
+int arch_xstate_fit(uint8_t *xstate, uint32_t *size, uint64_t host_mask, uint32_t host_size,
+		    struct error *e) must_check;
+
+/* Names of what this processor has and another may lack, with blanks between, as in /proc/cpuinfo;
+ * xsave_mask: what the kernel has switched on. */
+void arch_cpu_features(uint64_t xsave_mask, struct buf *out);
 
 /* Ends of user space: lowest address after the last that mmap can give. */
 uint64_t arch_user_end(void);

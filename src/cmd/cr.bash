@@ -5,7 +5,7 @@
 _cr_options() {
 	case $1 in
 	dump) echo --leave-running --leave-stopped --force --no-sync --timeout ;;
-	restore) echo --detach --pidfile --explain --timeout ;;
+	restore) echo --detach --pidfile --explain --any-cpu --timeout ;;
 	show) echo --json ;;
 	check) echo --json ;;
 	verify) ;;

@@ -11,6 +11,8 @@ static const struct option_row rows[] = {
 	OPTION_TEXT(struct restore_options, pidfile, "pidfile", "FILE",
 		    "write the root's pid to FILE"),
 	OPTION_SET(struct restore_options, explain, "explain", "print the plan, run nothing"),
+	OPTION_SET(struct restore_options, any_cpu, "any-cpu",
+		   "even on a processor that lacks what the image's had"),
 	OPTION_SECONDS(struct restore_options, timeout, "timeout",
 		       "give up after SECONDS (default 10)"),
 	OPTION_TEXT(struct restore_options, exe_way, "exe-way", "WAY", NULL),

@@ -100,12 +100,15 @@ int manifest_fill(struct dump *d, Manifest *m, struct error *e)
 {
 	const struct dump_process *root = d->processes.v[0];
 	const struct held_thread *held = speaker_of(root)->held;
+	auto_buf features = { 0 };
 
 	m->realtime_ns = d->realtime;
 	m->monotonic_ns = d->monotonic;
 	m->boottime_ns = d->boottime;
 	m->xsave_mask = arch_xsave_mask(held->xstate, held->xstate_size);
 	m->xsave_size = held->xstate_size;
+	arch_cpu_features(m->xsave_mask, &features);
+	m->cpu_features = arena_strdup(&d->arena, features.len ? features.p : "");
 	m->root = (uint32_t)root->pid;
 	m->tags = d->tags.v;
 	m->n_tags = d->tags.n;

@@ -321,19 +321,21 @@ static int find_place(struct restore *r, const Context *m, uint32_t tid, uint64_
 	return no_place(sp, m, e);
 }
 
-static int check_xstate(const struct host *h, const Context *m, struct error *e)
+/* Another processor may hold less, or more. *fit: of the image, or a copy for this one. */
+static int fit_xstate(struct restore *r, const Context *m, ProtobufCBinaryData *fit,
+		      struct error *e)
 {
-	uint64_t mask = arch_xsave_mask(m->xstate.data, (uint32_t)m->xstate.len);
+	const struct host *h = restore_host(r);
+	uint32_t size = (uint32_t)m->xstate.len;
+	int rc;
 
-	if (m->xstate.len > h->xsave_size || mask & ~h->xsave_mask)
-		return fail(
-			e, 0,
-			"its extended state has %zu bytes and components %#llx, this machine has "
-			"%u bytes and %#llx: restore it on a machine with the processor "
-			"features of the first",
-			m->xstate.len, (unsigned long long)mask, h->xsave_size,
-			(unsigned long long)h->xsave_mask);
-	return 0;
+	*fit = m->xstate;
+	if (size == h->xsave_size && arch_xsave_mask(fit->data, size) == h->xsave_mask)
+		return 0;
+	fit->data = arena_copy(restore_arena(r), m->xstate.data, size);
+	rc = arch_xstate_fit(fit->data, &size, h->xsave_mask, h->xsave_size, e);
+	fit->len = size;
+	return rc;
 }
 
 static int check_ip(struct restore *r, const Context *m, uint32_t tid, struct error *e)
@@ -361,15 +363,16 @@ static int emit_bases(struct restore *r, struct plan *p, const void *record, uin
 static int emit_leave(struct restore *r, struct plan *p, const void *record, uint32_t tid,
 		      struct error *e)
 {
-	const Context *m = record;
-	uint32_t xsize = (uint32_t)m->xstate.len;
+	Context fit = *(const Context *)record, *m = &fit;
 	uint64_t at = 0, frame = 0;
+	uint32_t xsize;
 	void *held;
 	int rc;
 
 	if (m->xstate.len > UINT32_MAX / 2)
 		return fail(e, 0, "%zu bytes of extended state in the image", m->xstate.len);
-	rc = check_xstate(restore_host(r), m, e);
+	rc = fit_xstate(r, record, &fit.xstate, e);
+	xsize = (uint32_t)fit.xstate.len;
 	if (rc >= 0)
 		rc = check_ip(r, m, tid, e);
 	if (rc < 0)

@@ -250,6 +250,7 @@ int host_fill(struct restore *r, struct error *e)
 {
 	struct host *h = &r->host;
 	auto_fd proc = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	auto_buf features = { 0 };
 	int rc;
 
 	if (proc < 0)
@@ -259,6 +260,8 @@ int host_fill(struct restore *r, struct error *e)
 	h->lowest = 65536;
 	h->highest = arch_user_end();
 	arch_xsave_host(&h->xsave_mask, &h->xsave_size);
+	arch_cpu_features(h->xsave_mask, &features);
+	h->cpu_features = arena_strdup(&r->arena, features.len ? features.p : "");
 	find_rseq(h);
 	read_attributes(h, proc);
 	read_timing(r);

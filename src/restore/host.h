@@ -33,7 +33,8 @@ struct host {
 	uint32_t vdso_build_id_size;
 	uint64_t xsave_mask;
 	uint32_t xsave_size;
-	uint64_t rseq_address; /* what libc has registered in cr; 0: nothing */
+	const char *cpu_features; /* arch_cpu_features; NULL: not known */
+	uint64_t rseq_address;    /* what libc has registered in cr; 0: nothing */
 	uint32_t rseq_size, rseq_signature;
 	uint64_t ignored;         /* signals that cr ignores, bit signal-1 */
 	struct rlimit limits[16]; /* of cr, as prlimit(2) gives them */

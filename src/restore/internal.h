@@ -240,6 +240,11 @@ uint64_t hole_find(const struct host_range *taken, size_t n, uint64_t lowest, ui
 		   uint64_t size, uint64_t guard);
 int hole_of_tree(struct restore *r, uint64_t size, struct error *e) must_check;
 
+/* cpu.c: refuses a processor that lacks what that of the image had, unless opt->any_cpu. Pure. */
+int cpu_check(const struct restore *r, struct error *e) must_check;
+/* The words of `image` that are not in `here`. */
+void cpu_lacks(const char *image, const char *here, struct buf *out);
+
 int host_fill(struct restore *r, struct error *e) must_check;
 
 /* Compiles the plans of the whole tree for r->hole; pure. Sets region_size to what they need. */

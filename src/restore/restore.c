@@ -36,24 +36,17 @@ static double jump(clockid_t clock, int64_t then)
 static int check_machine(struct restore *r, struct error *e)
 {
 	const Manifest *m = r->img.manifest;
-	const struct host *h = &r->host;
 	struct utsname u;
 	auto_buf boot = { 0 };
+	int rc;
 
 	uname(&u);
 	if (strcmp(m->arch, u.machine))
 		return fail(e, 0, "the image was made on %s, this machine is %s", m->arch,
 			    u.machine);
-	if (m->xsave_mask & ~h->xsave_mask)
-		return fail(
-			e, 0,
-			"the image uses processor features that this machine lacks (xsave components "
-			"%#llx)",
-			(unsigned long long)(m->xsave_mask & ~h->xsave_mask));
-	if (m->xsave_size > h->xsave_size)
-		return fail(e, 0,
-			    "the image's extended state has %u bytes, this processor's has %u",
-			    m->xsave_size, h->xsave_size);
+	rc = cpu_check(r, e);
+	if (rc < 0)
+		return rc;
 	if (fd_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", &boot) == 0 && boot.len &&
 	    strncmp(boot.p, m->boot_id, strlen(m->boot_id)))
 		warn("the image was made in another boot: for the program CLOCK_MONOTONIC jumps by %+.3f s and "

@@ -136,7 +136,7 @@ vdso_at() {
 # --- the way out of the vDSO --------------------------------------------------------------------------------
 start
 {
-	for i in 1 2 3 4 5 6 7 8; do
+	for _ in 1 2 3 4 5 6 7 8; do
 		rm -rf "$work/image"
 		"$cr" dump --leave-running "$pid" "$work/image" 2>"$work/err" || cat "$work/err"
 		"$change" "$work/image" vdso
@@ -200,5 +200,16 @@ start
 	grep -aq 'wrong: time' "$work/out" || tail -c 100 "$work/out"
 } >"$work/wrong"
 judged "a function that nobody knows answers ENOSYS, and cr says so"
+finish
+
+# --- another processor --------------------------------------------------------------------------------------
+start
+{
+	dump && "$change" "$work/image" 'cpu=frob mmz2' &&
+		refused 'this processor lacks .* chosen their code by it: frob mmz2; .* --any-cpu'
+	restore --any-cpu
+	sentence 'one of these will be ended by SIGILL: frob mmz2'
+} >"$work/wrong"
+judged "a processor that lacks a feature is refused, and taken with --any-cpu"
 finish
 finish_test
