@@ -10,6 +10,7 @@
 #   KERNEL_DEADLINE=SEC     for one kernel; 1200
 #   CR_KERNEL_CACHE=DIR     where kernels are kept; ~/.cache/cr-kernels
 #   QEMU, QEMU_ACCEL, QEMU_CPU    qemu-system-x86_64, tcg, max without cmpxchg16b
+#   QEMU_SMP=N              processors; 2. Linux 6.12 and newer may not boot with two emulated ones
 #   CR_TEST_DEADLINE (120 if unset) and those named below are passed on to the tests
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -92,7 +93,7 @@ for kernel in $kernels; do
 	echo "== $kernel"
 	status=0
 	timeout --foreground -k 5 "${KERNEL_DEADLINE:-1200}" \
-		"$qemu" -nodefaults -no-user-config -display none -no-reboot -m 2G -smp 2 \
+		"$qemu" -nodefaults -no-user-config -display none -no-reboot -m 2G -smp "${QEMU_SMP:-2}" \
 		-cpu "$processor" -accel "$machine" -kernel "$image" -initrd "$work/initramfs" \
 		-append "console=ttyS0 quiet panic=-1 ${KERNEL_ARGUMENTS-}" -serial stdio \
 		</dev/null >"$work/console" 2>&1 || status=$?
