@@ -416,15 +416,17 @@ static int find_zombies(struct dump *d, struct error *e)
 			continue;
 		snprintf(path, sizeof(path), "/proc/%d", page->held[i].pid);
 		auto_fd dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (dir < 0)
+		if (dir < 0 && errno != ENOENT)
 			return fail(e, errno, "open %s", path);
-		rc = proc_stat_read(dir, &stat, e);
+		rc = dir < 0 ? -ESRCH : proc_stat_read(dir, &stat, e);
+		if (rc == -ESRCH)
+			continue;
 		if (rc < 0)
-			return within(e, rc, "zombie %d", page->held[i].pid);
+			return within(e, rc, "task %d", page->held[i].pid);
 		parent = find_process(d, stat.ppid);
-		if (!parent)
-			return fail(e, 0, "zombie %d has left the tree; try again", stat.pid);
-		zombie_add(d, parent, &stat);
+		/* Its parent has ended as well: it is init's now. */
+		if (parent)
+			zombie_add(d, parent, &stat);
 	}
 	return 0;
 }

@@ -109,7 +109,7 @@ struct dump {
 	struct deadline deadline;
 	char *namespaces[N_NAMESPACES]; /* of cr itself */
 	char *label;                    /* of cr, by a security module; NULL: none gives any */
-	vec(struct dump_process *) processes;   /* parents before their children; [0]: the root */
+	vec(struct dump_process *) processes; /* parents before their children; [0]: the root */
 	vec(struct dump_zombie) zombies;
 	vec(struct description *) descriptions; /* [i]: id i + 1 */
 	vec(struct shared_object) shared;
@@ -117,7 +117,7 @@ struct dump {
 	size_t last_file;           /* the one found last */
 	vec(struct shmem *) shmems; /* [i]: id i + 1 */
 	vec(struct outsider) outsiders;
-	dev_t shmem_dev; /* 0: not known yet */
+	dev_t shmem_dev, tmpfs_dev; /* 0: not known yet */
 	bool has_looked_outside;
 	struct image_writer *writer;
 	vec(char *) tags;                      /* of records that have been put */

@@ -57,7 +57,8 @@ static void look_at_line(struct look *l, char *line)
 		return;
 	sort = shmem_sort_of(line + at);
 	/* System V segments have a count of their own. */
-	if (sort != SHMEM_NONE && sort != SHMEM_SYSV && makedev(major, minor) == l->d->shmem_dev)
+	if (sort != SHMEM_NONE && sort != SHMEM_SYSV &&
+	    shmem_is_device(l->d, sort, makedev(major, minor)))
 		note(l, sort, inode);
 }
 
@@ -96,7 +97,7 @@ static void look_at_fds(struct look *l, int proc)
 		text[n] = '\0';
 		if (shmem_sort_of(text) == SHMEM_NONE || fstatat(proc, path, &st, 0) < 0)
 			continue;
-		if (st.st_dev == l->d->shmem_dev)
+		if (shmem_is_device(l->d, shmem_sort_of(text), st.st_dev))
 			note(l, shmem_sort_of(text), st.st_ino);
 	}
 	vec_free(&fds.list);
@@ -145,7 +146,9 @@ static int refuse(struct dump *d, const struct outsider *o, int inside, const ch
 
 static const char *text_of(enum shmem_sort sort)
 {
-	return sort == SHMEM_ANON ? "shared anonymous memory" : "a memory file (memfd_create)";
+	return sort == SHMEM_ANON    ? "shared anonymous memory"
+	       : sort == SHMEM_TMPFS ? "a deleted file of /dev/shm"
+				     : "a memory file (memfd_create)";
 }
 
 /* Before the freeze, when cr has not seen the mappings itself. */
@@ -168,7 +171,7 @@ int outside_check(struct dump *d, struct error *e)
 {
 	struct look l = { .d = d };
 	bool is_complete = d->frozen || d->report;
-	int rc = d->shmem_dev ? 0 : shmem_device(&d->shmem_dev, e);
+	int rc = d->shmem_dev ? 0 : shmem_device(&d->shmem_dev, &d->tmpfs_dev, e);
 
 	if (rc < 0)
 		return rc;

@@ -47,11 +47,16 @@ static struct shmem *add(struct dump *d, const struct dump_process *p, const cha
 	return s;
 }
 
-static int check_device(struct dump *d, uint64_t dev, struct error *e)
+bool shmem_is_device(const struct dump *d, enum shmem_sort sort, uint64_t dev)
 {
-	int rc = d->shmem_dev ? 0 : shmem_device(&d->shmem_dev, e);
+	return dev == (sort == SHMEM_TMPFS ? d->tmpfs_dev : d->shmem_dev);
+}
 
-	if (rc < 0 || dev == d->shmem_dev)
+static int check_device(struct dump *d, enum shmem_sort sort, uint64_t dev, struct error *e)
+{
+	int rc = d->shmem_dev ? 0 : shmem_device(&d->shmem_dev, &d->tmpfs_dev, e);
+
+	if (rc < 0 || shmem_is_device(d, sort, dev))
 		return rc;
 	return fail(e, 0,
 		    "a deleted file, or memory of hugetlbfs, cannot be saved yet; have the program "
@@ -72,7 +77,14 @@ static int check_access(struct dump *d, const struct dump_process *p, const stru
 	struct stat st;
 
 	name_mapping(path, v->start, v->end);
-	if (fstatat(p->dir, path, &st, 0) == 0 || (errno == ENOENT && !d->frozen))
+	if (fstatat(p->dir, path, &st, 0) == 0) {
+		if (st.st_nlink && shmem_sort_of(v->name) == SHMEM_TMPFS)
+			return fail(e, 0,
+				    "the file has lost this name, but has another, which cannot be "
+				    "saved");
+		return 0;
+	}
+	if (errno == ENOENT && !d->frozen)
 		return 0;
 	return fail(e, errno,
 		    "look at shared memory (%s; needs CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN)",
@@ -109,7 +121,7 @@ int shmem_add_mapping(struct dump *d, const struct dump_process *p, const struct
 {
 	enum shmem_sort sort = shmem_sort_of(v->name);
 	struct shmem *s = find(d, sort, v->inode);
-	int rc = check_device(d, v->dev, e);
+	int rc = check_device(d, sort, v->dev, e);
 
 	if (rc >= 0 && sort == SHMEM_SYSV)
 		rc = check_segment(v, e);
@@ -132,7 +144,7 @@ int shmem_add_mapping(struct dump *d, const struct dump_process *p, const struct
 int shmem_add_fd(struct dump *d, const struct dump_process *p, const struct fd_view *v,
 		 struct error *e)
 {
-	int rc = check_device(d, v->st.st_dev, e);
+	int rc = check_device(d, shmem_sort_of(v->link), v->st.st_dev, e);
 
 	if (rc < 0)
 		return rc;
@@ -302,19 +314,25 @@ static int open_shmem(const struct shmem *s, struct error *e)
 	return fd < 0 ? fail(e, errno, "open %s of process %d", path, s->process->pid) : fd;
 }
 
-static int fill_file(struct dump *d, const struct shmem *s, SharedMemory *m, int fd,
-		     struct error *e)
+static int fill_name(struct dump *d, const struct shmem *s, SharedMemory *m)
 {
 	const char *name;
 	size_t n = shmem_name(s->text, &name);
+
+	m->name = arena_strndup(&d->arena, name, n);
+	return 0;
+}
+
+static int fill_file(struct dump *d, const struct shmem *s, SharedMemory *m, int fd,
+		     struct error *e)
+{
 	int seals = fcntl(fd, F_GET_SEALS);
 
 	if (seals < 0)
 		return fail(e, errno, "F_GET_SEALS");
-	m->name = arena_strndup(&d->arena, name, n);
 	m->has_seals = true;
 	m->seals = (uint32_t)seals;
-	return 0;
+	return fill_name(d, s, m);
 }
 
 static int fill_segment(const struct shmem *s, SharedMemory *m, struct error *e)
@@ -354,6 +372,9 @@ static int fill(struct dump *d, const struct shmem *s, SharedMemory *m, int fd, 
 	case SHMEM_SYSV:
 		m->sort = SHARED_MEMORY__SORT__SYSV;
 		return fill_segment(s, m, e);
+	case SHMEM_TMPFS:
+		m->sort = SHARED_MEMORY__SORT__TMPFS;
+		return fill_name(d, s, m);
 	default:
 		m->sort = SHARED_MEMORY__SORT__ANON;
 		return 0;

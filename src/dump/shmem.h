@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Memory that several processes can share and that has no name in a file system: shared anonymous
- * memory, memory files, System V segments. All that is of one inode is one object, whoever maps it or
+ * memory, memory files, System V segments, files of /dev/shm that were deleted. All that is of one inode is one object, whoever maps it or
  * has it open; it becomes one record SHRM, and its pages are stored once. They are read through a
  * descriptor of the object itself, from the subject's own or from /proc/PID/map_files, so that parts
  * which nobody maps are there too, and holes stay holes.
@@ -40,6 +40,8 @@ int shmem_add_mapping(struct dump *d, const struct dump_process *p, const struct
 		      struct error *e) must_check;
 int shmem_add_fd(struct dump *d, const struct dump_process *p, const struct fd_view *v,
 		 struct error *e) must_check;
+/* Whether memory of this sort lies on this device; once these are known. */
+bool shmem_is_device(const struct dump *d, enum shmem_sort sort, uint64_t dev);
 /* Forgets them, for a probe to come. */
 void shmem_forget(struct dump *d);
 uint32_t shmem_id(const struct dump *d, const char *text, uint64_t inode);

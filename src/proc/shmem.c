@@ -13,6 +13,7 @@
 #define DELETED " (deleted)"
 #define MEMFD "/memfd:"
 #define SYSV "/SYSV"
+#define TMPFS "/dev/shm/"
 
 static bool ends_deleted(const char *text)
 {
@@ -29,13 +30,17 @@ enum shmem_sort shmem_sort_of(const char *text)
 		return SHMEM_FILE;
 	if (str_starts(text, SYSV) && ends_deleted(text))
 		return SHMEM_SYSV;
+	if (str_starts(text, TMPFS) && ends_deleted(text) && !strchr(text + strlen(TMPFS), '/'))
+		return SHMEM_TMPFS;
 	return SHMEM_NONE;
 }
 
 size_t shmem_name(const char *text, const char **name)
 {
-	*name = text + strlen(MEMFD);
-	return strlen(text) - strlen(MEMFD) - strlen(DELETED);
+	size_t before = strlen(shmem_sort_of(text) == SHMEM_TMPFS ? TMPFS : MEMFD);
+
+	*name = text + before;
+	return strlen(text) - before - strlen(DELETED);
 }
 
 uint32_t shmem_key(const char *text)
@@ -43,7 +48,7 @@ uint32_t shmem_key(const char *text)
 	return (uint32_t)strtoul(text + strlen(SYSV), NULL, 16);
 }
 
-int shmem_device(dev_t *dev, struct error *e)
+int shmem_device(dev_t *dev, dev_t *tmpfs, struct error *e)
 {
 	auto_fd fd = memfd_create("cr", MFD_CLOEXEC);
 	struct stat st;
@@ -51,5 +56,6 @@ int shmem_device(dev_t *dev, struct error *e)
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return fail(e, errno, "make a memory file");
 	*dev = st.st_dev;
+	*tmpfs = stat(TMPFS, &st) == 0 ? st.st_dev : 0;
 	return 0;
 }

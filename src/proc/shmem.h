@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The kernel's own files without a name that hold memory, by the texts of their links and in maps:
- * shared anonymous memory, memory files (memfd_create), System V segments. All lie on one device.
+ * shared anonymous memory, memory files (memfd_create), System V segments. All lie on one device. Beside
+ * them files of /dev/shm that have lost their name, as shm_unlink(3) and sem_unlink(3) leave them.
  */
 #ifndef PROC_SHMEM_H
 #define PROC_SHMEM_H
@@ -14,18 +15,19 @@
 
 enum shmem_sort {
 	SHMEM_NONE,
-	SHMEM_ANON, /* "/dev/zero (deleted)" */
-	SHMEM_FILE, /* "/memfd:NAME (deleted)" */
-	SHMEM_SYSV, /* "/SYSV0123abcd (deleted)" */
+	SHMEM_ANON,  /* "/dev/zero (deleted)" */
+	SHMEM_FILE,  /* "/memfd:NAME (deleted)" */
+	SHMEM_SYSV,  /* "/SYSV0123abcd (deleted)" */
+	SHMEM_TMPFS, /* "/dev/shm/NAME (deleted)" */
 };
 
 /* By the text alone: a file on disk can have such a name, and memory of hugetlbfs has it. */
 enum shmem_sort shmem_sort_of(const char *text);
-/* Of a memory file, not terminated; the length. */
+/* Of a memory file or one of /dev/shm, not terminated; the length. */
 size_t shmem_name(const char *text, const char **name);
 /* Of a System V segment: the key that it was made with. */
 uint32_t shmem_key(const char *text);
-/* Of all of them. */
-int shmem_device(dev_t *dev, struct error *e) must_check;
+/* Of all of them; of /dev/shm, 0 if there is no such folder. */
+int shmem_device(dev_t *dev, dev_t *tmpfs, struct error *e) must_check;
 
 #endif

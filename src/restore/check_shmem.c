@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 
 #include "base/compat.h"
@@ -18,21 +19,33 @@ static uint64_t whole(uint64_t size)
 	return (size + CHECK_PAGE - 1) & ~(uint64_t)(CHECK_PAGE - 1);
 }
 
+static bool is_plain(const char *name)
+{
+	return *name && strlen(name) <= NAME_MAX && !strchr(name, '/') && strcmp(name, ".") &&
+	       strcmp(name, "..");
+}
+
 static int check_fields(const SharedMemory *m, struct error *e)
 {
 	bool file = m->sort == SHARED_MEMORY__SORT__FILE;
+	bool tmpfs = m->sort == SHARED_MEMORY__SORT__TMPFS;
 	bool segment = m->sort == SHARED_MEMORY__SORT__SYSV;
 
 	if (!m->id)
 		return fail(e, 0, "shared memory cannot have this id");
-	if (m->size > INT64_MAX - CHECK_PAGE || (!file && !m->size))
+	if (m->size > INT64_MAX - CHECK_PAGE || (!file && !tmpfs && !m->size))
 		return fail(e, 0, "a size of %llu bytes", (ull)m->size);
 	if (m->sort == SHARED_MEMORY__SORT__ANON && m->size % CHECK_PAGE)
 		return fail(e, 0, "a size of %llu bytes, which are no whole pages", (ull)m->size);
 	if (m->uid == UINT32_MAX || m->gid == UINT32_MAX || m->mode > 07777)
 		return fail(e, 0, "user %u, group %u, permissions %#o", m->uid, m->gid, m->mode);
-	if (!m->name == file || m->has_seals != file)
-		return fail(e, 0, "a memory file, and no other, has a name and seals");
+	if (!m->name == (file || tmpfs) || m->has_seals != file)
+		return fail(
+			e, 0,
+			"a memory file has a name and seals, a deleted file of /dev/shm a name, no "
+			"other any of both");
+	if (tmpfs && !is_plain(m->name))
+		return fail(e, 0, "a file cannot have its name");
 	if (file && strlen(m->name) > MAX_NAME)
 		return fail(e, 0, "its name is too long");
 	if (m->seals & ~(uint32_t)ALL_SEALS)

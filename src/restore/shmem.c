@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -120,6 +121,38 @@ static int make_file(struct made_shmem *s, struct error *e)
 	return 0;
 }
 
+/* Under the name that it had, for a moment in which nobody else may open it; if that is taken, without. */
+static int make_tmpfs(struct made_shmem *s, struct error *e)
+{
+	const SharedMemory *m = s->rec;
+	char path[16 + NAME_MAX];
+
+	snprintf(path, sizeof(path), "/dev/shm/%s", m->name);
+	s->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0);
+	if (s->fd >= 0 && unlink(path) < 0)
+		return fail(e, errno, "delete %s", path);
+	if (s->fd < 0 && errno == EEXIST)
+		s->fd = open("/dev/shm", O_RDWR | O_TMPFILE | O_CLOEXEC, 0);
+	if (s->fd < 0)
+		return fail(e, errno, "make the deleted file %s", path);
+	if (ftruncate(s->fd, (off_t)m->size) < 0)
+		return fail(e, errno, "make the deleted file %s %llu bytes long", path,
+			    (unsigned long long)m->size);
+	return 0;
+}
+
+static int make_one(struct made_shmem *s, struct error *e)
+{
+	switch (s->rec->sort) {
+	case SHARED_MEMORY__SORT__FILE:
+		return make_file(s, e);
+	case SHARED_MEMORY__SORT__TMPFS:
+		return make_tmpfs(s, e);
+	default:
+		return make_anon(s, e);
+	}
+}
+
 static int set_owner(const struct restore *r, const struct made_shmem *s, struct error *e)
 {
 	const SharedMemory *m = s->rec;
@@ -201,7 +234,7 @@ static int make(struct restore *r, struct made_shmem *s, struct error *e)
 
 	if (s->rec->sort == SHARED_MEMORY__SORT__SYSV)
 		return segment_make(s, e);
-	rc = s->rec->sort == SHARED_MEMORY__SORT__FILE ? make_file(s, e) : make_anon(s, e);
+	rc = make_one(s, e);
 	if (rc >= 0)
 		rc = set_owner(r, s, e);
 	if (rc < 0 || s->has_writer)

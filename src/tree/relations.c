@@ -64,7 +64,8 @@ static int find_early(struct relatives *all, struct error *e)
 
 		if (!up || !need || need == up->session)
 			continue;
-		if (!leads_session(up) || (up->born && up->born != need))
+		/* Where the root came from is not in the tree. */
+		if (!up->parent || !leads_session(up) || (up->born && up->born != need))
 			return fail_session(x, e);
 		up->born = need;
 		x->is_early = true;
@@ -139,8 +140,7 @@ static int find_group(struct relatives *all, const struct by_id *index, struct b
 	l = by_number(index, x->group);
 	if (l)
 		return join(l, x, e);
-	/* Sessions from outside are one: cr's own. */
-	if (x == root || x->group == root->group || (x->session != root->session && x->is_early)) {
+	if (x == root || x->group == root->group) {
 		x->how = is_born_outside(x) ? GROUP_INHERITED : GROUP_OUTSIDE;
 		return 0;
 	}

@@ -468,13 +468,20 @@ static void traced(void)
 	errno = EPERM;
 	must(-1, "be traced");
 }
-static void zombie(void)
+static void leaderless_session(void)
 {
-	pid_t p = fork();
+	pid_t p;
 
-	if (!p)
+	must(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl");
+	p = fork();
+	if (!p) {
+		setsid();
+		if (!fork())
+			for (;;)
+				pause();
 		_exit(0);
-	waitid(P_PID, (id_t)p, NULL, WEXITED | WNOWAIT);
+	}
+	waitpid(p, NULL, 0);
 }
 static void child_socket(void)
 {
@@ -597,7 +604,7 @@ static const struct { const char *name; void (*run)(void); } all[] = {
 	X(deleted_map), X(uffd_map), X(sysv), X(hugetlb), X(sealed), X(guard), X(droppable), X(secret),
 	X(aio), X(deleted_cwd), X(posix_timer), X(timer_orphan), X(traced), X(notify),
 	X(no_sigreturn),
-	X(zombie), X(child_socket), X(shares_vm), X(shares_files), X(shares_fs),
+	X(leaderless_session), X(child_socket), X(shares_vm), X(shares_files), X(shares_fs),
 	X(own_files), X(own_fs), X(own_uts), X(ns_mnt), X(ns_net), X(ns_uts), X(ns_ipc), X(ns_cgroup),
 	X(ns_user), X(ns_time), X(ns_time_own), X(ns_pid_children), X(ns_pid), X(segments), X(breakpoints), X(restless),
 	X(ports), X(key_thread), X(key_process), X(key_empty), X(key_named), X(key_session), X(none),
@@ -838,7 +845,7 @@ try early timer_orphan "a POSIX timer that signals a thread that is gone" "timer
 try late notify "a seccomp filter that asks a listener" "task [0-9]+: seccomp:.*SECCOMP_RET_USER_NOTIF"
 try late no_sigreturn "a seccomp filter that forbids rt_sigreturn" "forbids rt_sigreturn.*allow it"
 try early traced "a traced task" "traced by process [0-9]+ \(the-tracer\); end that first"
-try early zombie "a zombie" "zombie: its parent \([0-9]+\) has not waited"
+try early leaderless_session "a session whose leader has ended" "task [0-9]+: its session [0-9]+ .*the leader of that session has ended"
 try early child_socket "a socket of a child" "fd [0-9]+: socket:.*close"
 try early shares_vm "a child that shares memory" "shares its memory with process"
 try early shares_files "a child that shares descriptors" "shares its descriptor table with process"
@@ -926,6 +933,18 @@ if [ ! -s /proc/2/cmdline ] && [ "$(sed 's/.*) . //; s/ .*//' /proc/2/stat 2>/de
 else
 	skip "a kernel thread" "number 2 is none"
 fi
+perl -e '$| = 1; $p = fork; exit if !$p; print "$p\n"; sleep 1000' >"$work/number" &
+pid=$!
+until_true [ -s "$work/number" ]
+zombie=$(cat "$work/number")
+until_true is_ended "$zombie"
+"$cr" dump "$zombie" "$work/image" 2>"$work/err"
+status=$?
+report "a zombie" "$([ $status -eq 1 ] || echo "status $status"; sentence \
+	"task $zombie: is a zombie: it has ended, and its parent \($pid\) has not waited for it yet")"
+kill -9 "$pid"
+wait "$pid" 2>/dev/null
+pid=
 sh -c 'exec "$0" dump $$ "$1"' "$cr" "$work/image" 2>"$work/err"
 status=$?
 report "cr itself" "$([ $status -eq 1 ] || echo "status $status"; one_sentence "$work/err" 'cr itself'

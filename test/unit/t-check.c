@@ -174,7 +174,7 @@ static SharedMemory *make_shmem(struct fixture *f, SharedMemory__Sort sort)
 	m->sort = sort;
 	m->size = 0x2000;
 	m->mode = 0600;
-	if (sort == SHARED_MEMORY__SORT__FILE)
+	if (sort == SHARED_MEMORY__SORT__FILE || sort == SHARED_MEMORY__SORT__TMPFS)
 		m->name = arena_strdup(&f->img.arena, "name");
 	m->has_seals = sort == SHARED_MEMORY__SORT__FILE;
 	m->has_shmid = m->has_key = m->has_cpid = m->has_ctime = sort == SHARED_MEMORY__SORT__SYSV;
@@ -194,6 +194,7 @@ static Mapping *shmem_mapping(struct fixture *f, SharedMemory__Sort sort)
 #define ANON SHARED_MEMORY__SORT__ANON
 #define MEMFD SHARED_MEMORY__SORT__FILE
 #define SYSV SHARED_MEMORY__SORT__SYSV
+#define TMPFS SHARED_MEMORY__SORT__TMPFS
 
 static Description *make_description(struct fixture *f, uint32_t id, const char *kind)
 {
@@ -420,6 +421,8 @@ BROKEN(shmem_owner, "user 4294967295", make_shmem(&f, MEMFD)->uid = UINT32_MAX)
 BROKEN(shmem_name, "has a name and seals", make_shmem(&f, MEMFD)->name = NULL)
 BROKEN(shmem_seals_none, "has a name and seals", make_shmem(&f, ANON)->has_seals = true)
 BROKEN(shmem_seals, "seals 0x100 are unknown", make_shmem(&f, MEMFD)->seals = 0x100)
+BROKEN(shmem_tmpfs_name, "a file cannot have its name", make_shmem(&f, TMPFS)->name = "../x")
+BROKEN(shmem_tmpfs_none, "has a name and seals", make_shmem(&f, TMPFS)->name = NULL)
 BROKEN(shmem_name_long, "its name is too long",
        make_shmem(&f, MEMFD)->name = memset(arena_alloc(&f.img.arena, 251), 'x', 250))
 BROKEN(shmem_number, "has a number and a key", make_shmem(&f, ANON)->has_shmid = true)
@@ -551,6 +554,8 @@ static CU_TestInfo tests[] = {
 	ROW(shmem_name),
 	ROW(shmem_seals_none),
 	ROW(shmem_seals),
+	ROW(shmem_tmpfs_name),
+	ROW(shmem_tmpfs_none),
 	ROW(shmem_name_long),
 	ROW(shmem_number),
 	ROW(shmem_no_key),

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/* Process groups and sessions: how each comes about, and what cannot be made. */
+#include <string.h>
+
+#include "tap.h"
+#include "tree/relations.h"
+
+#define MOST 8
+
+/* One row: number, index of the parent (-1: the root), group, session, whether it has ended. */
+struct row {
+	uint32_t id;
+	int parent;
+	uint32_t group, session;
+	bool has_ended;
+};
+
+struct tree {
+	struct relative v[2 * MOST];
+	struct relatives all;
+	struct error e;
+	int rc;
+};
+
+static void find(struct tree *t, const struct row *rows, size_t n)
+{
+	*t = (struct tree){ 0 };
+	t->all.v = t->v;
+	for (size_t i = 0; i < n; i++)
+		t->v[t->all.n++] = (struct relative){
+			.id = rows[i].id,
+			.parent = rows[i].parent < 0 ? NULL : &t->v[rows[i].parent],
+			.group = rows[i].group,
+			.session = rows[i].session,
+			.has_ended = rows[i].has_ended,
+		};
+	t->rc = relations_find(&t->all, &t->e);
+}
+#define FIND(t, ...)                                               \
+	do {                                                       \
+		static const struct row rows_[] = { __VA_ARGS__ }; \
+		find(t, rows_, sizeof(rows_) / sizeof(rows_[0]));  \
+	} while (0)
+#define SAYS(t, said) CU_ASSERT((t)->rc < 0 && strstr((t)->e.text, said) != NULL)
+
+static void a_job_of_a_shell(void)
+{
+	struct tree t;
+
+	/* The leader of the pipeline is a younger sibling; the shell's own child is in the shell's group. */
+	FIND(&t, { 10, -1, 10, 10, false }, { 11, 0, 12, 10, false }, { 12, 0, 12, 10, false },
+	     { 13, 0, 10, 10, false }, { 14, 2, 12, 10, false });
+	CU_ASSERT_EQUAL(t.rc, 0);
+	CU_ASSERT_EQUAL(t.v[0].how, GROUP_OWN);
+	CU_ASSERT(t.v[1].how == GROUP_JOINED && t.v[1].leader == &t.v[2] && t.v[2].is_awaited);
+	CU_ASSERT(t.v[3].how == GROUP_ABOVE && t.v[4].how == GROUP_ABOVE);
+	CU_ASSERT(t.all.n == 5 && t.all.n_led == 1 && t.all.n_joined == 0);
+}
+
+static void a_leader_that_has_ended(void)
+{
+	struct tree t;
+
+	FIND(&t, { 10, -1, 10, 10, false }, { 11, 0, 12, 10, false }, { 12, 0, 12, 10, true });
+	CU_ASSERT(t.rc == 0 && t.v[1].leader == &t.v[2] && t.v[0].ended == &t.v[2]);
+	CU_ASSERT(!t.v[2].is_made && t.v[2].how == GROUP_OWN);
+}
+
+static void a_leader_that_is_gone(void)
+{
+	struct tree t;
+
+	FIND(&t, { 10, -1, 10, 10, false }, { 11, 0, 7, 10, false }, { 12, 1, 7, 10, false },
+	     { 13, 0, 7, 10, true });
+	CU_ASSERT(t.rc == 0 && t.all.n == 5);
+	CU_ASSERT(t.v[4].is_made && t.v[4].id == 7 && t.v[4].parent == &t.v[0] &&
+		  t.v[4].session == 10 && t.v[0].ended == &t.v[4] && t.v[4].next == &t.v[3]);
+	for (int i = 1; i < 4; i++)
+		CU_ASSERT(t.v[i].how == GROUP_JOINED && t.v[i].leader == &t.v[4]);
+	CU_ASSERT(t.all.n_led == 1 && t.all.n_joined == 3);
+}
+
+static void the_group_of_the_root_is_not_in_the_tree(void)
+{
+	struct tree t;
+
+	FIND(&t, { 10, -1, 5, 4, false }, { 11, 0, 5, 4, false }, { 12, 0, 12, 4, false },
+	     { 13, 2, 5, 4, false });
+	CU_ASSERT(t.rc == 0 && t.all.n == 4);
+	CU_ASSERT(t.v[0].how == GROUP_INHERITED && t.v[1].how == GROUP_INHERITED);
+	CU_ASSERT(t.v[3].how == GROUP_OUTSIDE);
+}
+
+static void children_from_before_a_session(void)
+{
+	struct tree t;
+
+	FIND(&t, { 10, -1, 10, 10, false }, { 11, 0, 11, 11, false }, { 12, 1, 10, 10, false },
+	     { 13, 1, 11, 11, false }, { 14, 2, 14, 14, false });
+	CU_ASSERT_EQUAL(t.rc, 0);
+	CU_ASSERT(t.v[2].is_early && !t.v[3].is_early && !t.v[4].is_early && !t.v[1].is_early);
+	CU_ASSERT_EQUAL(t.v[1].born, 10);
+	CU_ASSERT_EQUAL(t.v[2].how, GROUP_ABOVE);
+	/* Two leaders, one below the other, and a child from before both. */
+	FIND(&t, { 10, -1, 10, 10, false }, { 11, 0, 11, 11, false }, { 12, 1, 12, 12, false },
+	     { 13, 2, 10, 10, false });
+	CU_ASSERT(t.rc == 0 && t.v[3].is_early && t.v[2].is_early && !t.v[1].is_early);
+}
+
+static void what_cannot_be_made(void)
+{
+	struct tree t;
+
+	/* Leaders of sessions that are gone, below one that has none, and below one. */
+	FIND(&t, { 10, -1, 10, 10, false }, { 11, 0, 10, 10, false }, { 12, 1, 9, 9, false });
+	SAYS(&t, "task 12: its session 9");
+	FIND(&t, { 10, -1, 10, 10, false }, { 11, 0, 11, 11, false }, { 12, 1, 8, 8, false },
+	     { 13, 1, 9, 9, false });
+	SAYS(&t, "its session");
+	FIND(&t, { 10, -1, 10, 10, false }, { 11, 0, 12, 10, false }, { 12, 0, 10, 10, false });
+	SAYS(&t, "has left it");
+	/* Whether the root came from there nobody knows. */
+	FIND(&t, { 10, -1, 10, 10, false }, { 11, 0, 9, 9, false });
+	SAYS(&t, "task 11: its session 9");
+	FIND(&t, { 10, -1, 10, 10, false }, { 11, 0, 11, 11, false }, { 12, 0, 11, 10, false });
+	SAYS(&t, "is in another session");
+	FIND(&t, { 10, -1, 10, 10, false }, { 11, 0, 10, 10, false }, { 11, 0, 10, 10, true });
+	SAYS(&t, "there twice");
+}
+
+int main(void)
+{
+	CU_TestInfo tests[] = {
+		{ "a job of a shell, led by a sibling", a_job_of_a_shell },
+		{ "led by a zombie", a_leader_that_has_ended },
+		{ "led by nobody any more", a_leader_that_is_gone },
+		{ "of the root, which is not in the tree",
+		  the_group_of_the_root_is_not_in_the_tree },
+		{ "children from before a session", children_from_before_a_session },
+		{ "what cannot be made is refused by name", what_cannot_be_made },
+		CU_TEST_INFO_NULL,
+	};
+	CU_SuiteInfo suites[] = { { "relations", NULL, NULL, NULL, NULL, tests },
+				  CU_SUITE_INFO_NULL };
+
+	return tap_run(suites);
+}
