@@ -8,7 +8,7 @@
 # shellcheck source=test/func/lib.sh
 . "${srcdir:-$(dirname "$0")/../..}/test/func/lib.sh"
 needs gcc perl
-moments=${CR_KILL_MOMENTS:-8}
+moments=${CR_KILL_MOMENTS:-6}
 
 no_file() {
 	[ ! -e "$work/image" ] || echo "the image is there"

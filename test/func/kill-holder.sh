@@ -8,7 +8,7 @@
 # shellcheck source=test/func/lib.sh
 . "${srcdir:-$(dirname "$0")/../..}/test/func/lib.sh"
 needs gcc perl
-moments=${CR_KILL_MOMENTS:-8}
+moments=${CR_KILL_MOMENTS:-6}
 
 is_free() { # PID: runs or sleeps, traced by nobody
 	case $(state "$1") in [RSD]) ;; *) return 1 ;; esac

@@ -1,20 +1,26 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Trees of real programs, dumped twice in the middle of their work and restored at once: a pipeline of five,
-# make -j4, perl with workers that end one after the other, a shell with jobs. Each ends as if nothing had
+# make -j4, perl with workers that end one after the other, a pool of Python processes, a shell with jobs. Each ends as if nothing had
 # happened.
 # Functions are called by name.
 # shellcheck disable=SC2317
 # shellcheck source=test/func/lib.sh
 . "${srcdir:-$(dirname "$0")/../..}/test/func/lib.sh"
-needs bash perl make gcc md5sum
+needs bash perl make gcc md5sum python3
 
+# Each waits at some point for the file go, so that the second dump never comes too late.
 start() { # PROGRAM ARGUMENT...
 	: >"$work/progress"
+	rm -f "$work/go"
 	bare setsid "$@" </dev/null >"$work/out" 2>&1 &
 	pid=$!
 	started=$pid
 	rc=0
+}
+# It runs, and what is cr's has gone from its memory.
+is_restored() {
+	[ -n "$(state)" ] && ! grep -q '/dev/zero' "/proc/$pid/maps"
 }
 # interrupt CONDITION...: dump and restore when it is true; cr is the parent from then on
 interrupt() {
@@ -26,16 +32,21 @@ interrupt() {
 	wait "$started" 2>/dev/null
 	"$cr" restore "$work/image" 2>"$work/err" &
 	started=$!
+	until_true is_restored || rc=92
 }
 # ends TITLE [STATUS]
 ends() {
+	touch "$work/go"
 	if [ $rc -eq 0 ]; then
 		wait "$started"
 		rc=$?
 		[ $rc -ne "${2:-0}" ] || rc=0
 	fi
 	wrong=
-	[ $rc -eq 0 ] || wrong="status $rc $(cat "$work/err" "$work/out")"
+	if [ $rc -ne 0 ]; then
+		wrong="status $rc $(cat "$work/err" "$work/out")"
+		kill -9 "-$pid" 2>/dev/null
+	fi
 	report "$1" "$wrong"
 	pid=
 	started=
@@ -50,14 +61,15 @@ for my $i (1 .. 400) {
 	print $f '.';
 	close $f;
 	select undef, undef, undef, 0.002;
+	select undef, undef, undef, 0.01 while $i == 300 && !-e $ARGV[1];
 }
 END
-start bash -c "perl '$work/lines.pl' '$work/progress' | sed 's/1/one/' | tr 0-9 a-j | sort | md5sum"
+start bash -c "perl '$work/lines.pl' '$work/progress' '$work/go' | sed 's/1/one/' | tr 0-9 a-j | sort | md5sum"
 interrupt is_longer 50 "$work/progress"
 interrupt is_longer 200 "$work/progress"
 ends "a pipeline of five"
 : >"$work/progress"
-want=$(perl "$work/lines.pl" "$work/progress" | sed 's/1/one/' | tr 0-9 a-j | sort | md5sum)
+want=$(perl "$work/lines.pl" "$work/progress" "$work/go" | sed 's/1/one/' | tr 0-9 a-j | sort | md5sum)
 [ "$(cat "$work/out")" = "$want" ]
 result $? "... and its result"
 
@@ -75,6 +87,7 @@ done
 {
 	printf 'objects = $(patsubst %%.c,%%.o,$(wildcard *.c))\nprogram: $(objects)\n\tgcc -o $@ $^\n'
 	printf '%%.o: %%.c\n\tgcc -O2 -c $<\n'
+	printf 'main.o: main.c\n\twhile [ ! -e ../go ]; do sleep 0.01; done\n\tgcc -O2 -c $<\n'
 } >"$work/project/Makefile"
 {
 	printf '#include <stdio.h>\n'
@@ -121,7 +134,7 @@ for my $i (1 .. 6) {
 }
 # Behind all of them.
 my $until = 40 * 21;
-select undef, undef, undef, 0.01 while -s $ARGV[0] < $until;
+select undef, undef, undef, 0.01 while -s $ARGV[0] < $until || !-e $ARGV[1];
 print join(' ', map { waitpid($_, 0) == $_ ? ($? >> 8) . ':' . ($? & 127) : 'lost' } @workers), "\n";
 END
 has_zombie() {
@@ -131,7 +144,7 @@ has_zombie() {
 	done | grep -q .
 }
 : >"$work/shown"
-start perl "$work/workers.pl" "$work/progress"
+start perl "$work/workers.pl" "$work/progress" "$work/go"
 interrupt is_longer 20 "$work/progress"
 interrupt has_zombie
 ends "perl with six workers"
@@ -139,6 +152,37 @@ ends "perl with six workers"
 result $? "... and how each has ended"
 grep -q "zombie of [0-9]*, exit status 1" "$work/shown"
 result $? "... some of them before the dump"
+
+# --- a pool of processes: semaphores without names, pipes, threads ----------------------------------------------
+cat >"$work/pool.py" <<'END'
+import multiprocessing
+import os
+import sys
+import time
+
+
+def work(x):
+    total = 0
+    while x > 110 and not os.path.exists(sys.argv[2]):
+        time.sleep(0.01)
+    for i in range(100000):
+        total += i * x
+    with open(sys.argv[1], 'a') as f:
+        f.write('.')
+    return total
+
+
+if __name__ == '__main__':
+    os.closerange(3, 1024)
+    with multiprocessing.Pool(8) as pool:
+        print(sum(pool.imap_unordered(work, range(150))))
+END
+start python3 "$work/pool.py" "$work/progress" "$work/go"
+interrupt is_longer 20 "$work/progress"
+interrupt is_longer 100 "$work/progress"
+ends "a pool of eight Python processes"
+[ "$(cat "$work/out")" = $((99999 * 50000 * 11175)) ]
+result $? "... and what it has counted"
 
 # --- a shell that controls jobs: groups with and without their leaders, one that is stopped ---------------------
 cat >"$work/jobs.sh" <<'END'
@@ -157,8 +201,9 @@ END
 start bash "$work/jobs.sh" "$work"
 interrupt is_longer 5 "$work/progress"
 interrupt is_longer 40 "$work/progress"
-touch "$work/go"
 ends "a shell with jobs"
-[ "$(grep -v '^\[' "$work/out" | sort | tr '\n' ' ')" = "begun continued leaderless over piped " ]
-result $? "... each of which comes to its end"
+said=$(grep -v '^\[' "$work/out" | sort | tr '\n' ' ')
+wrong=
+[ "$said" = "begun continued leaderless over piped " ] || wrong="it has said: $(cat "$work/out")"
+report "... each of which comes to its end" "$wrong"
 finish_test
