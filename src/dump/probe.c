@@ -2,6 +2,7 @@
 /* Going through all objects, and what becomes of a verdict. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/compat.h"
 #include "dump/internal.h"
@@ -152,59 +153,83 @@ static bool has_ended(const struct dump_process *p)
 	       stat.state == 'X';
 }
 
-/* What CLONE_VM, CLONE_FILES, CLONE_FS and CLONE_SIGHAND share; each pair once. */
+/* What CLONE_VM, CLONE_FILES, CLONE_FS and CLONE_SIGHAND share. */
+static const struct shareable {
+	int type;
+	const char *name;
+} shareables[] = {
+	{ KCMP_VM, "memory" },
+	{ KCMP_FILES, "descriptor table" },
+	{ KCMP_FS, "working folder" },
+	{ KCMP_SIGHAND, "table of signal actions" },
+};
+
 static int check_shared(struct dump *d, const struct dump_process *a, const struct dump_process *b,
-			struct error *e)
+			const struct shareable *part, struct error *e)
 {
-	static const struct {
-		int type;
-		const char *name;
-	} parts[] = {
-		{ KCMP_VM, "memory" },
-		{ KCMP_FILES, "descriptor table" },
-		{ KCMP_FS, "working folder" },
-		{ KCMP_SIGHAND, "table of signal actions" },
-	};
 	struct object o = { "task", b->pid, b->pid };
+	int rc = sys_kcmp(speaker_id(a), speaker_id(b), part->type, 0, 0);
 
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-		int rc = sys_kcmp(speaker_id(a), speaker_id(b), parts[i].type, 0, 0);
+	if (rc > 0 || rc == -ESRCH)
+		return rc > 0 ? 0 : rc;
+	if (rc == 0 && part->type == KCMP_VM && is_in_vfork(d, a, b))
+		return 0;
+	/* Of two that have ended kcmp says that they share all: nothing. */
+	if (rc == 0 && !d->frozen && (has_ended(a) || has_ended(b)))
+		return -ESRCH;
+	if (rc < 0)
+		rc = fail(e, -rc, "compare with process %d", a->pid);
+	else
+		rc = fail(e, 0, "shares its %s with process %d, which cannot be saved yet",
+			  part->name, a->pid);
+	return verdict(d, o, rc, e, "%s", d->report ? speaker_of(b)->stat.comm : "");
+}
 
+/* The kernel has an order of its own for such objects: sorted by it, equal ones are neighbours. */
+struct order {
+	const struct dump *d;
+	int type;
+};
+static int by_object(const void *a, const void *b, void *order)
+{
+	const struct order *o = order;
+	size_t x = *(const size_t *)a, y = *(const size_t *)b;
+	int rc = sys_kcmp(speaker_id(o->d->processes.v[x]), speaker_id(o->d->processes.v[y]),
+			  o->type, 0, 0);
+
+	if (rc == 1 || rc == 2)
+		return rc == 1 ? -1 : 1;
+	return x < y ? -1 : x > y;
+}
+
+static int check_part(struct dump *d, size_t *list, size_t n, const struct shareable *part,
+		      struct error *e)
+{
+	struct order o = { d, part->type };
+	int rc = 0;
+
+	qsort_r(list, n, sizeof(*list), by_object, &o);
+	for (size_t i = 1; i < n && rc >= 0; i++) {
+		size_t low = list[i - 1] < list[i] ? list[i - 1] : list[i];
+		size_t high = list[i - 1] < list[i] ? list[i] : list[i - 1];
+
+		rc = check_shared(d, d->processes.v[low], d->processes.v[high], part, e);
 		if (rc == -ESRCH)
-			return rc;
-		if (rc == 0 && parts[i].type == KCMP_VM && is_in_vfork(d, a, b))
-			continue;
-		/* Of two that have ended kcmp says that they share all: nothing. */
-		if (rc == 0 && !d->frozen && (has_ended(a) || has_ended(b)))
-			return -ESRCH;
-		if (rc < 0)
-			rc = fail(e, -rc, "compare with process %d", a->pid);
-		else if (rc == 0)
-			rc = fail(e, 0, "shares its %s with process %d, which cannot be saved yet",
-				  parts[i].name, a->pid);
-		if (rc < 0)
-			return verdict(d, o, rc, e, "%s",
-				       d->report ? speaker_of(b)->stat.comm : "");
+			rc = d->frozen ? ended(d->processes.v[high], e) : 0;
 	}
-	return 0;
+	return rc;
 }
 
 static int check_all_shared(struct dump *d, struct error *e)
 {
+	size_t *list = arena_alloc(&d->arena, d->processes.n * sizeof(*list)), n = 0;
 	int rc = 0;
 
-	for (size_t i = 1; i < d->processes.n && rc >= 0; i++) {
-		for (size_t k = 0; k < i && rc >= 0; k++) {
-			const struct dump_process *a = d->processes.v[k], *b = d->processes.v[i];
-
-			if (speaker_of(a)->stat.state != 'Z' && speaker_of(b)->stat.state != 'Z')
-				rc = check_shared(d, a, b, e);
-			if (rc == -ESRCH && !d->frozen)
-				rc = 0;
-		}
-		if (rc == -ESRCH)
-			rc = ended(d->processes.v[i], e);
-	}
+	for (size_t i = 0; i < d->processes.n; i++)
+		if (speaker_of(d->processes.v[i])->stat.state != 'Z')
+			list[n++] = i;
+	for (size_t i = 0; i < sizeof(shareables) / sizeof(shareables[0]) && rc >= 0 && n > 1; i++)
+		rc = check_part(d, list, n, &shareables[i], e);
 	return rc;
 }
 

@@ -75,7 +75,7 @@ static int read_maps(struct restore *r, int proc, struct error *e)
 	if (h->vdso.start)
 		h->vdso_build_id_size =
 			arch_elf_build_id(h->vdso_image, h->vdso.end - h->vdso.start,
-					   h->vdso_build_id);
+					  h->vdso_build_id);
 	return 0;
 }
 

@@ -22,7 +22,7 @@ static const struct way {
 	{ 0, 0, SIGCHLD, false, false },       { 255, 0, SIGCHLD, true, false },
 	{ 7, 0, SIGCHLD, false, true },        { 0, SIGKILL, SIGCHLD, false, false },
 	{ 0, SIGTERM, SIGCHLD, false, false }, { 0, SIGSEGV, SIGCHLD, true, false },
-	{ 0, SIGUSR2, SIGCHLD, false, true }, { 3, 0, 0, false, false },
+	{ 0, SIGUSR2, SIGCHLD, false, true },  { 3, 0, 0, false, false },
 	{ 4, 0, SIGUSR1, false, false },
 };
 #define N (sizeof(ways) / sizeof(ways[0]))
