@@ -295,6 +295,21 @@ static int lost(struct holder *h, struct error *e)
 		    h->pid);
 }
 
+int holder_blame(struct holder *h, int rc, struct error *e)
+{
+	siginfo_t si = { 0 };
+	char byte;
+
+	if (rc >= 0 || h->is_lost || h->pid <= 0)
+		return rc;
+	/* A task that is killed closes its files first and lets its tracees go then. */
+	if (recv(h->socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0 ||
+	    (waitid(P_PID, (id_t)h->pid, &si, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+	     si.si_pid == h->pid && si.si_code == CLD_KILLED))
+		return lost(h, e);
+	return rc;
+}
+
 static int start(struct holder *h, enum order what, struct error *e)
 {
 	char byte = (char)what;

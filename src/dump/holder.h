@@ -106,6 +106,8 @@ int holder_start_batches(struct holder *h, struct error *e) must_check;
 int holder_start_publish(struct holder *h, enum holder_end end, struct error *e) must_check;
 /* Ends with a failure when a signal ends cr, unless the last order has been given. */
 int holder_await(struct holder *h, struct error *e) must_check;
+/* Before the last order: whatever has failed, that the holder was killed is why. Gives rc, or that. */
+int holder_blame(struct holder *h, int rc, struct error *e) must_check;
 /* Lets the subject go; HOLDER_RUN or HOLDER_STOP. The holder ends. */
 int holder_release(struct holder *h, enum holder_end end, struct error *e) must_check;
 /* Whatever is left is rolled back. Waits until the holder is gone. */

@@ -327,7 +327,7 @@ static int run(struct dump *d, struct error *e)
 	int rc;
 
 	d->holder.socket = d->holder.ends = -1;
-	rc = read_all(d, &m, e);
+	rc = holder_blame(&d->holder, read_all(d, &m, e), e);
 	if (rc >= 0)
 		rc = publish(d, &m, &published, e);
 	if (published && rc < 0)

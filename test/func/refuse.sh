@@ -475,11 +475,15 @@ static void leaderless_session(void)
 	must(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl");
 	p = fork();
 	if (!p) {
-		setsid();
-		if (!fork())
-			for (;;)
-				pause();
-		_exit(0);
+		p = setsid();
+		if (fork())
+			_exit(0);
+		while (getppid() == p)
+			nap();
+		/* It has another group, and must not be left. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+		for (;;)
+			pause();
 	}
 	waitpid(p, NULL, 0);
 }
