@@ -176,10 +176,14 @@ static int check_exe(struct dump *d, struct dump_process *p, struct error *e)
 	int rc;
 
 	p->exe = fd_readlink(&d->arena, p->dir, "exe");
-	if (!p->exe)
-		return fail(e, errno, "read the link exe");
-	if (fstatat(p->dir, "exe", &p->exe_stat, 0) < 0)
-		return fail(e, errno, "stat exe");
+	/* ENOENT: it has no memory any more. */
+	if (!p->exe || fstatat(p->dir, "exe", &p->exe_stat, 0) < 0)
+		return errno == ENOENT
+			       ? fail(e, ESRCH,
+				      "process %d has ended, or runs another program, since "
+				      "it was looked at; try again",
+				      p->pid)
+			       : fail(e, errno, "read the link exe");
 	rc = link_check(p->exe, &p->exe_stat, true, e);
 	return rc < 0 ? rc : check_class(p, p->exe, e);
 }
@@ -234,6 +238,8 @@ int probe_mappings(struct dump *d, struct dump_process *p, struct error *e)
 		return rc;
 	if (rc >= 0)
 		rc = check_exe(d, p, e);
+	if (rc == -ESRCH)
+		return rc;
 	rc = verdict(d, o, rc, e, "executable");
 	for (size_t i = 0; i < p->maps.list.n && rc >= 0;)
 		rc = probe_group(d, p, &i, e);

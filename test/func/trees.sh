@@ -8,6 +8,8 @@
 # shellcheck source=test/func/lib.sh
 . "${srcdir:-$(dirname "$0")/../..}/test/func/lib.sh"
 needs bash perl make gcc md5sum python3
+# Of the make that runs the tests.
+unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
 
 # Each waits at some point for the file go, so that the second dump never comes too late.
 start() { # PROGRAM ARGUMENT...

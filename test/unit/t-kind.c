@@ -29,7 +29,7 @@ static void tags_are_four_letters(void)
 	size_t n;
 	const struct record_type *t = record_types(&n);
 
-	CU_ASSERT_EQUAL(n, n_kinds + 6);
+	CU_ASSERT_EQUAL(n, n_kinds + 7);
 	for (size_t i = 0; i < n; i++) {
 		CU_ASSERT_EQUAL_FATAL(strlen(t[i].tag), 4);
 		CU_ASSERT_EQUAL(strspn(t[i].tag, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"), 4);
