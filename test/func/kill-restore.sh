@@ -8,7 +8,7 @@ set -u
 # shellcheck source=test/func/lib.sh
 . "${srcdir:-$(dirname "$0")/../..}/test/func/lib.sh"
 needs gcc env
-moments=${CR_KILL_MOMENTS:-24} # of SIGKILL; a third of it for the others
+moments=${CR_KILL_MOMENTS:-16} # of SIGKILL; a third of it for the others
 
 # Mappings of each process that it did not have.
 nothing_of_cr() {
@@ -114,7 +114,7 @@ for signal in KILL TERM INT; do
 "
 		[ "${#wrong}" -lt 1000 ] || break
 	done
-	moments=$((moments / 3 < 7 ? 7 : moments / 3))
+	moments=$((moments / 3 < 4 ? 4 : moments / 3))
 	n_before=$(wc -l <"$work/before")
 	[ "$n_before" -gt 0 ] || wrong="${wrong}only $n_before were ended before the commit"
 	report "SIG$signal at $i moments: $n_before times nothing was restored" "$wrong"
@@ -141,8 +141,8 @@ in_front() {
 }
 for signal in TERM INT; do
 	i=0 wrong=
-	while [ $i -lt 6 ]; do
-		us=$((whole * i / 3))
+	while [ $i -lt 4 ]; do
+		us=$((whole * i / 2))
 		i=$((i + 1))
 		bad=$(in_front $signal $us)
 		[ -z "$bad" ] || wrong="$wrong$us us: $bad

@@ -303,7 +303,8 @@ start_rich() {
 	rm -rf "$work/rich.dir"
 	mkdir "$work/rich.dir"
 	chmod 777 "$work/rich.dir"
-	setsid "$work/rich" "$work/rich.dir" </dev/null >"$work/out" 2>&1 &
+	# A job in the background of a script ignores the first two.
+	setsid env --default-signal=INT,QUIT "$work/rich" "$work/rich.dir" </dev/null >"$work/out" 2>&1 &
 	pid=$!
 	started=$pid
 	until_true is_longer 1 "$work/rich.dir/log.2" || give_up "the rich subject does not run: $(cat "$work/out")"
