@@ -237,8 +237,13 @@ report "a log that is full" "$(
 finish
 
 # --- limits --------------------------------------------------------------------------------------------------
+# starts_with LIMIT: one with sanitizers needs some for its libraries, before it is cr
+starts_with() {
+	prlimit --nofile="$1:$1" "$cr" --help >/dev/null 2>&1
+}
 start 40 30
 for limit in 3 4 6 8 12 16 24; do
+	starts_with $limit || continue
 	bad=$(
 		CR_PLACES=$$ prlimit --nofile=$limit:$limit "$cr" dump --leave-running "$pid" "$work/other/new" >"$work/text" 2>"$work/err"
 		status=$?
@@ -285,6 +290,7 @@ not_restored() {
 	[ $status -eq 1 ] || echo "status $status"
 }
 for limit in 3 5 8 12 24 44; do
+	starts_with $limit || continue
 	report "a restore with $limit descriptors" "$(restored 'Too many open files|limit of open files' \
 		prlimit --nofile=$limit:$limit "$cr" restore --detach "$work/other/many")"
 done
