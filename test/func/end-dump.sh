@@ -84,15 +84,7 @@ loop() {
 }
 
 make_kill_at
-make_rich
-start_rich
-rich_looks >"$work/looks"
-"$cr" dump --no-sync --leave-running "$pid" "$work/image" 2>"$work/err" || give_up "$(cat "$work/err")"
-rm -rf "$work/image"
-begin=$(date +%s%N)
-"$cr" dump --no-sync --leave-running "$pid" "$work/image" 2>"$work/err" || give_up "$(cat "$work/err")"
-whole=$((($(date +%s%N) - begin) / 1000))
-echo "# a whole dump takes $whole us"
+measure_rich
 report "must fail: a dump that nothing has ended" "$(
 	[ "$(undone INT 0 | grep -c -e 'status 0' -e 'the image is there')" -eq 2 ] || echo "is not found"
 )"

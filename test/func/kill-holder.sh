@@ -94,15 +94,7 @@ loop() {
 }
 
 make_kill_at
-make_rich
-start_rich
-rich_looks >"$work/looks"
-"$cr" dump --no-sync --leave-running "$pid" "$work/image" 2>"$work/err" || give_up "$(cat "$work/err")"
-rm -rf "$work/image"
-begin=$(date +%s%N)
-"$cr" dump --no-sync --leave-running "$pid" "$work/image" 2>"$work/err" || give_up "$(cat "$work/err")"
-whole=$((($(date +%s%N) - begin) / 1000))
-echo "# a whole dump takes $whole us"
+measure_rich
 whom=holder:KILL status=0
 report "must fail: an image that is not there, a process that is stopped" "$(
 	kill -STOP "$pid"

@@ -314,6 +314,20 @@ start_rich() {
 		rich=${rich% }
 	done
 }
+# measure_rich: makes and starts one; sets whole to the time of a dump, the second, in microseconds. What it
+# looks like is in $work/looks, and the image of the dump is there.
+measure_rich() {
+	make_rich
+	start_rich
+	rich_looks >"$work/looks"
+	for turn in 1 2; do
+		rm -rf "$work/image"
+		begin=$(date +%s%N)
+		"$cr" dump --no-sync --leave-running "$pid" "$work/image" 2>"$work/err" || give_up "$(cat "$work/err")"
+		whole=$((($(date +%s%N) - begin) / 1000))
+	done
+	echo "# a whole dump takes $whole us"
+}
 rich_looks() {
 	for p in $rich; do
 		looks "$p"
