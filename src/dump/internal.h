@@ -55,6 +55,7 @@ struct dump_process {
 	 * leader has exited before the others. */
 	vec(struct dump_thread *) threads;
 	struct dump_thread *exited; /* such a leader, of which only /proc tells something; NULL */
+	bool session_is_gone;       /* of the root: its session has no leader any more */
 	size_t next_held;           /* the thread that the holder's list should have next */
 	struct buf smaps;           /* not parsed yet; empty: not read yet */
 	struct maps maps;           /* as smaps tells */

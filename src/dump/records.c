@@ -45,6 +45,7 @@ static int put_process(struct dump *d, const struct dump_process *p, struct erro
 	m.parent = p->parent ? (uint32_t)p->parent->pid : 0;
 	m.group = (uint32_t)s->pgid;
 	m.session = (uint32_t)s->sid;
+	m.has_session_is_gone = m.session_is_gone = p->session_is_gone;
 	m.exit_signal = (uint32_t)(p->exited ? &p->exited->stat : s)->exit_signal;
 	m.has_terminal = s->tty_nr != 0;
 	m.terminal = (uint32_t)s->tty_nr;

@@ -141,6 +141,9 @@ static int check_process(struct check *c, const Process *p, struct error *e)
 		return fail(e, 0, "exit signal %u is out of range", p->exit_signal);
 	if (p->has_stop_signal && !is_stop_signal(p->stop_signal))
 		return fail(e, 0, "signal %u does not stop a process", p->stop_signal);
+	if (p->has_session_is_gone &&
+	    (!root || !p->session_is_gone || p->session == p->id || p->terminal))
+		return fail(e, 0, "it cannot be in a session whose leader has ended");
 	if (p->has_stop_told && !p->has_stop_signal)
 		return fail(e, 0, "its parent has waited for a stop that there is not");
 	c->n_processes++;

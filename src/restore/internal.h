@@ -108,7 +108,7 @@ enum plan_sort {
 	PLAN_KEEPER,
 	PLAN_INTERMEDIATE,
 	PLAN_HELPER,
-	PLAN_RELATIVE, /* one that has ended */
+	PLAN_RELATIVE, /* one that has ended, or only makes a group or a session */
 	PLAN_START
 };
 
@@ -198,6 +198,7 @@ struct restore {
 
 	vec(struct slot) slots;
 	vec(struct task_plan *) plans; /* [0]: the root's leader; the last: what cr does itself */
+	const struct task_plan *session_plan; /* of the one that makes the root; NULL: cr does */
 	vec(struct shared_fd *) shared;
 	struct shared_fd *shared_others; /* whose key is the id of no record */
 	uint32_t standard_slots[3];      /* + 1; while plans are made */

@@ -123,33 +123,63 @@ static void plan_inherited(struct restore *r, struct task_plan *t)
 	plan_clear_memory(r, t);
 }
 
-/* The plans of the leaders come first, in the order of the processes. */
-static void plan_children(struct restore *r, struct task_plan *t, bool early)
+/* Who is made by whom, and when. */
+struct birth {
+	const struct rprocess *parent;
+	const struct relative
+		*maker; /* a child of it that makes its siblings; NULL: the parent itself */
+	bool is_early;
+};
+
+static bool is_born(const struct relative *x, const struct birth *b)
 {
-	const struct relative *own = t->process->relative;
+	return x->born_of == b->maker && (b->maker || x->is_early == b->is_early);
+}
 
-	for (size_t i = 0; i < t->process->n_children; i++) {
-		struct rprocess *c = t->process->children[i];
+/* CLONE_PARENT takes the exit signal of its maker; 0 is all that may be asked for. */
+static void plan_birth(struct task_plan *t, const struct relative *x, const struct birth *b,
+		       const struct task_plan *child)
+{
+	const char *what = b->maker ? "sibling" : "child";
 
-		if (c->relative->is_early != early)
-			continue;
-		plan_note(&t->plan, "child %u", c->rec->id);
-		emit_clone(&t->plan, 0, c->rec->exit_signal, c->rec->id,
-			   r->plans.v[c - r->processes]);
+	plan_note(&t->plan, "%s %u%s", what, x->id,
+		  x->is_made     ? ", which is there for its number only"
+		  : x->has_ended ? ", which has ended"
+				 : "");
+	if (b->maker)
+		emit_clone(&t->plan, CLONE_PARENT, 0, x->id, child);
+	else
+		emit_clone(&t->plan, 0, x->exit_signal, x->id, child);
+}
+
+static struct task_plan *plan_ended(struct restore *r, struct rprocess *parent,
+				    const struct relative *x);
+
+/* The plans of the leaders come first, in the order of the processes. */
+static void plan_births(struct restore *r, struct task_plan *t, struct birth b)
+{
+	for (size_t i = 0; i < b.parent->n_children; i++) {
+		const struct rprocess *c = b.parent->children[i];
+
+		if (is_born(c->relative, &b))
+			plan_birth(t, c->relative, &b, r->plans.v[c - r->processes]);
 	}
-	for (const struct relative *x = own->ended; x; x = x->next) {
-		struct task_plan *ended;
+	for (const struct relative *x = b.parent->relative->ended; x; x = x->next)
+		if (is_born(x, &b))
+			plan_birth(t, x, &b, plan_ended(r, t->process, x));
+}
 
-		if (x->is_early != early)
-			continue;
-		ended = new_plan(r, PLAN_RELATIVE, t->process, x->id);
-		plan_note(&ended->plan, "bond to the parent");
-		emit_bond(&ended->plan, own->id);
-		relations_plan_ended(r, ended, x);
-		plan_note(&t->plan, "child %u, which has ended", x->id);
-		emit_clone(&t->plan, 0, x->is_made ? 0 : ((const Zombie *)x->record)->exit_signal,
-			   x->id, ended);
-	}
+static struct task_plan *plan_ended(struct restore *r, struct rprocess *parent,
+				    const struct relative *x)
+{
+	struct task_plan *t = new_plan(r, PLAN_RELATIVE, parent, x->id);
+
+	plan_note(&t->plan, "bond to the parent");
+	emit_bond(&t->plan, parent->rec->id);
+	relations_plan_own(r, t, x);
+	plan_births(r, t, (struct birth){ parent, x, false });
+	relations_plan_ended(r, t, x);
+	return t;
 }
 
 /* Who makes a session or a group does so before it waits for anybody. */
@@ -157,9 +187,9 @@ static void plan_relations(struct restore *r, struct task_plan *t)
 {
 	const struct relative *own = t->process->relative;
 
-	plan_children(r, t, true);
+	plan_births(r, t, (struct birth){ t->process, NULL, true });
 	relations_plan_own(r, t, own);
-	plan_children(r, t, false);
+	plan_births(r, t, (struct birth){ t->process, NULL, false });
 	relations_plan_join(r, &t->plan, own);
 	relations_plan_await(&t->plan, own);
 }
@@ -513,10 +543,31 @@ static void lay_out(struct restore *r)
 	}
 }
 
-/* What cr itself does: the root, with default signal actions, in a plan of its own. */
-static void plan_start(struct task_plan *t, const struct task_plan *root)
+/* The root's session is that of one who has ended: with its number, a child of cr that makes the root as its
+ * sibling. */
+static struct task_plan *plan_session(struct restore *r, const struct task_plan *root,
+				      const struct relative *x)
 {
-	t->clone_op = emit_clone(&t->plan, CLONE_CLEAR_SIGHAND, SIGCHLD, root->tid, root);
+	struct task_plan *t = new_plan(r, PLAN_RELATIVE, root->process, x->id);
+
+	plan_note(&t->plan, "bond to cr");
+	emit_bond(&t->plan, (uint32_t)r->host.pid);
+	relations_plan_own(r, t, x);
+	plan_note(&t->plan, "root task %u", root->tid);
+	t->clone_op = emit_clone(&t->plan, CLONE_PARENT, 0, root->tid, root);
+	relations_plan_ended(r, t, x);
+	return t;
+}
+
+/* What cr itself does: the root, with default signal actions, in a plan of its own. */
+static void plan_start(struct restore *r, const struct task_plan *root)
+{
+	const struct relative *session = r->relatives->v[0].born_of;
+	const struct task_plan *first = session ? plan_session(r, root, session) : root;
+	struct task_plan *t = new_plan(r, PLAN_START, root->process, 0);
+
+	r->session_plan = session ? first : NULL;
+	t->clone_op = emit_clone(&t->plan, CLONE_CLEAR_SIGHAND, SIGCHLD, first->tid, first);
 }
 
 static int compile(struct restore *r, struct error *e)
@@ -543,8 +594,7 @@ static int compile(struct restore *r, struct error *e)
 		if (rc < 0)
 			return rc;
 	}
-	new_plan(r, PLAN_START, &r->processes[0], 0);
-	plan_start(r->plans.v[r->plans.n - 1], r->plans.v[0]);
+	plan_start(r, r->plans.v[0]);
 	lay_out(r);
 	return 0;
 }

@@ -39,17 +39,19 @@ int relations_build(struct restore *r, struct error *e)
 
 	vec_each(rec, &r->img.records)
 		n_zombies += !strcmp(rec->type->tag, record_zombie.tag);
-	*all = (struct relatives){ .v = arena_alloc(&r->arena, 2 * (r->n_processes + n_zombies) *
+	*all = (struct relatives){ .v = arena_alloc(&r->arena, 3 * (r->n_processes + n_zombies) *
 								       sizeof(*all->v)) };
 	for (size_t i = 0; i < r->n_processes; i++) {
 		struct rprocess *p = &r->processes[i];
 
 		p->relative = &all->v[all->n++];
-		*p->relative =
-			(struct relative){ .id = p->rec->id,
-					   .group = p->rec->group,
-					   .session = p->rec->session,
-					   .parent = p->parent ? p->parent->relative : NULL };
+		*p->relative = (struct relative){ .id = p->rec->id,
+						  .group = p->rec->group,
+						  .session = p->rec->session,
+						  .exit_signal = p->rec->exit_signal,
+						  .parent = p->parent ? p->parent->relative : NULL,
+						  .session_is_gone =
+							  p->parent || p->rec->session_is_gone };
 	}
 	vec_each(rec, &r->img.records) {
 		const Zombie *z = (const Zombie *)rec->msg;
@@ -60,6 +62,8 @@ int relations_build(struct restore *r, struct error *e)
 			(struct relative){ .id = z->id,
 					   .group = z->group,
 					   .session = z->session,
+					   .exit_signal = z->exit_signal,
+					   .session_is_gone = true,
 					   .parent = tree_process(r, z->parent)->relative,
 					   .has_ended = true,
 					   .record = z };
@@ -83,14 +87,15 @@ static void await(struct plan *p, uint64_t word, uint32_t value)
 
 void relations_plan_own(struct restore *r, struct task_plan *t, const struct relative *x)
 {
+	const struct relative *root = &r->relatives->v[0];
 	struct plan *p = &t->plan;
 
 	plan_note(p, "session and process group");
 	if (x->session == x->id) {
 		plan_call_is(p, x->id, SYS_setsid, arg_num(0));
-		if (!x->parent && r->terminal.role == TERMINAL_GIVEN)
+		if (x == root && r->terminal.role == TERMINAL_GIVEN)
 			terminal_plan(r, p);
-	} else if (x->how == GROUP_OWN || (!x->parent && r->terminal.role != TERMINAL_NONE)) {
+	} else if (x->how == GROUP_OWN || (x == root && r->terminal.role != TERMINAL_NONE)) {
 		/* In a terminal the root is a job of its own. */
 		plan_call_is(p, 0, SYS_setpgid, arg_num(0), arg_num(0));
 	} else if (x->how == GROUP_ABOVE) {
@@ -142,13 +147,13 @@ void relations_plan_ended(struct restore *r, struct task_plan *t, const struct r
 	struct plan *p = &t->plan;
 	char name[NAME_MAX_BYTES + 1] = "";
 
-	relations_plan_own(r, t, x);
 	relations_plan_join(r, p, x);
-	if (x->is_made) {
+	if (x->is_made && x->is_awaited) {
 		plan_note(p, "until all are in the group");
 		await(p, WORD_AT(joined), r->relatives->n_joined);
-		return;
 	}
+	if (x->is_made)
+		return;
 	plan_note(p, "name and user");
 	memcpy(name, z->name.data, z->name.len);
 	plan_call_is(p, 0, SYS_prctl, arg_num(PR_SET_NAME),
@@ -159,25 +164,33 @@ void relations_plan_ended(struct restore *r, struct task_plan *t, const struct r
 	die(p, z);
 }
 
-void relations_plan_await(struct plan *p, const struct relative *parent)
+/* born: those that a sibling makes, which are there for sure once that one has ended. */
+static uint64_t await_ended(struct plan *p, const struct relative *parent, bool born)
 {
-	static const uint64_t at_once[2];
 	uint64_t signals = 0;
 
 	for (const struct relative *x = parent->ended; x; x = x->next) {
-		const Zombie *z = x->record;
-
+		if ((x->born_of != NULL) != born)
+			continue;
 		plan_note(p, "until %u has ended", x->id);
-		if (x->is_made) {
+		if (x->is_made)
 			plan_call_is(p, x->id, SYS_wait4, arg_num(x->id), arg_num(0),
 				     arg_num(__WALL), arg_num(0));
-			continue;
-		}
-		plan_call_is(p, 0, SYS_waitid, arg_num(P_PID), arg_num(x->id), arg_num(0),
-			     arg_num(WEXITED | WNOWAIT | __WALL), arg_num(0));
-		if (z->exit_signal)
-			signals |= BIT(z->exit_signal);
+		else
+			plan_call_is(p, 0, SYS_waitid, arg_num(P_PID), arg_num(x->id), arg_num(0),
+				     arg_num(WEXITED | WNOWAIT | __WALL), arg_num(0));
+		if (x->exit_signal)
+			signals |= BIT(x->exit_signal);
 	}
+	return signals;
+}
+
+void relations_plan_await(struct plan *p, const struct relative *parent)
+{
+	static const uint64_t at_once[2];
+	uint64_t signals = await_ended(p, parent, false);
+
+	signals |= await_ended(p, parent, true);
 	/* The program has got them, or has them among its pending ones. */
 	for (int signal = 1; signal <= 64; signal++) {
 		uint64_t set = signals & BIT(signal);

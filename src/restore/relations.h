@@ -17,7 +17,8 @@ int relations_build(struct restore *r, struct error *e) must_check;
 void relations_plan_own(struct restore *r, struct task_plan *t, const struct relative *x);
 /* The group that somebody else leads. */
 void relations_plan_join(struct restore *r, struct plan *p, const struct relative *x);
-/* The whole plan of one that has ended, behind its bond. */
+/* The plan of one that has ended, or is only there to make a group or session, behind its own and those that it
+ * makes. */
 void relations_plan_ended(struct restore *r, struct task_plan *t, const struct relative *x);
 /* In its parent's, when all are forked: until they have ended, without a signal for it. */
 void relations_plan_await(struct plan *p, const struct relative *parent);

@@ -258,6 +258,13 @@ static bool is_other(const struct restore *r, pid_t pid)
 	return r->others.len && strstr(r->others.p, text);
 }
 
+/* The one that has made the root, and is done. */
+static bool is_session_maker(const struct restore *r, const siginfo_t *si)
+{
+	return r->session_plan && si->si_pid == (pid_t)r->session_plan->tid &&
+	       si->si_code == CLD_EXITED && si->si_status == 0;
+}
+
 /* The root or, by then, one of its orphans has died without a report. */
 static int died(struct restore *r, struct error *e)
 {
@@ -266,7 +273,7 @@ static int died(struct restore *r, struct error *e)
 
 	if (waitid(P_ALL, 0, &si, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0 || !si.si_pid)
 		return 0;
-	if (is_other(r, si.si_pid)) {
+	if (is_other(r, si.si_pid) || is_session_maker(r, &si)) {
 		waitpid(si.si_pid, NULL, __WALL);
 		return 0;
 	}
@@ -329,6 +336,17 @@ static void await_numbers(const struct restore *r)
 			nanosleep(&pause, NULL);
 }
 
+/* What came of the clone in this plan, which another runs: waits for it. */
+static int64_t await_clone(struct restore *r, const struct task_plan *t)
+{
+	const struct timespec pause = { .tv_nsec = 100000 };
+	int64_t result;
+
+	while (!(result = result_of(r, t, t->clone_op)) && has_task(t->tid) && !has_zombie(t->tid))
+		nanosleep(&pause, NULL);
+	return result ? result : result_of(r, t, t->clone_op);
+}
+
 /*
  * The number of a process that has been waited for is free only a moment later: a number that is
  * taken and that nobody has is tried again for a while.
@@ -337,23 +355,37 @@ static int clone_root(struct restore *r, struct error *e)
 {
 	const struct timespec pause = { .tv_nsec = 1000000 };
 	int64_t (*run)(struct cr_rst_plan *);
-	struct task_plan *t = start_plan(r);
+	const struct task_plan *t = start_plan(r), *session = r->session_plan;
 	char *code = (char *)r->region + CODE_AT;
 
 	/* The copy in the region: the child goes on in the code that made it. */
 	run = (void *)(code + ((const char *)cr_rst_run - (const char *)cr_rst_begin()));
-	/* A helper between its makers is bound to nobody: it would wait for ever when cr is killed. */
-	head(r)->report.watched = (uint32_t)r->host.pid;
-	for (unsigned int turn = 0; run((void *)((char *)r->region + t->at)) < 0; turn++) {
-		int64_t result = result_of(r, t, t->clone_op);
+	for (unsigned int turn = 0;; turn++) {
+		const struct task_plan *last = t;
+		int64_t result;
 
-		if (result != -EEXIST || turn == 50 || has_task(r->processes[0].rec->id))
-			return failed_op(r, t->plan.task, t->clone_op, result, e);
+		/* A helper between its makers is bound to nobody: it would wait for ever when cr is killed. */
 		head(r)->report = (struct cr_rst_report){ .watched = (uint32_t)r->host.pid };
+		(void)run((void *)((char *)r->region + t->at));
+		result = result_of(r, t, t->clone_op);
+		if (result >= 0 && session) {
+			last = session;
+			result = await_clone(r, session);
+		}
+		if (result > 0) {
+			debug(RESTORE, "root %lld is there", (long long)result);
+			return 0;
+		}
+		if (result != -EEXIST || turn == 50 || has_task(r->processes[0].rec->id)) {
+			int rc = result ? reported(r, e) : died(r, e);
+
+			return rc < 0 ? rc
+				      : failed_op(r, last->plan.task, last->clone_op, result, e);
+		}
+		run_abort(r);
+		write_plans(r);
 		nanosleep(&pause, NULL);
 	}
-	debug(RESTORE, "root %lld is there", (long long)result_of(r, t, t->clone_op));
-	return 0;
 }
 
 int run_start(struct restore *r, struct error *e)
@@ -400,8 +432,12 @@ int run_wait_ready(struct restore *r, struct error *e)
 
 		if (rc < 0)
 			return rc;
-		if (now >= want)
+		if (now >= want) {
+			/* By now the root is in its group. */
+			if (r->session_plan)
+				waitpid((pid_t)r->session_plan->tid, NULL, __WALL);
 			return 0;
+		}
 		if (!syscall(SYS_futex, word, FUTEX_WAIT, now, &ts, NULL, 0) || errno != ETIMEDOUT)
 			continue;
 		rc = died(r, e);

@@ -48,27 +48,103 @@ static uint32_t needed(const struct relative *x)
 
 static int fail_session(const struct relative *x, struct error *e)
 {
+	if (!x->parent)
+		return fail(e, 0, "task %u: its session %u cannot be begun outside the tree", x->id,
+			    x->session);
 	return fail(
 		e, 0,
-		"task %u: its session %u is neither its own, nor its parent's, nor the one that "
-		"its parent came from; the leader of that session has ended, which is not supported",
-		x->id, needed(x));
+		"task %u: its session %u is neither its own, nor its parent's, nor the one that its "
+		"parent came from, and it cannot be born again of a leader that has ended: that would "
+		"have to be a child of task %u too",
+		x->id, needed(x), x->parent->id);
+}
+
+static struct relative *add_made(struct relatives *all, struct by_id *made, struct relative x)
+{
+	struct relative *l = &all->v[all->n++];
+
+	*l = x;
+	l->is_made = true;
+	if (l->parent)
+		add_ended(l);
+	*vec_add(&made->list) = l;
+	return l;
+}
+
+static struct relative *find_made(const struct by_id *made, uint32_t id)
+{
+	for (size_t i = 0; i < made->list.n; i++)
+		if (made->list.v[i]->id == id)
+			return made->list.v[i];
+	return NULL;
+}
+
+/* A sibling is what its maker is: CLONE_PARENT takes the signal of its end, too. */
+static int bear(struct relatives *all, const struct by_id *index, struct by_id *made,
+		struct relative *x, struct error *e)
+{
+	uint32_t session = needed(x);
+	struct relative *l = by_number(index, session);
+
+	if (!l)
+		l = find_made(made, session);
+	if (!l)
+		l = add_made(all, made,
+			     (struct relative){ .id = session,
+						.group = session,
+						.session = session,
+						.exit_signal = x->exit_signal,
+						.parent = x->parent });
+	if (l->parent != x->parent || l->session != l->id)
+		return fail_session(x, e);
+	if (l->exit_signal != x->exit_signal)
+		return fail(e, 0,
+			    "task %u: its end is told by signal %u, that of others of its session, "
+			    "whose leader has ended, by signal %u; that cannot be made again",
+			    x->id, x->exit_signal, l->exit_signal);
+	x->born_of = l;
+	return 0;
+}
+
+static bool has_gone(const struct by_id *index, const struct relative *x)
+{
+	const struct relative *l = by_number(index, needed(x));
+
+	return l ? l->has_ended : leads_session(x) ? x->born_is_gone : x->session_is_gone;
+}
+
+/* Forked before its parent begins a session of its own. A zombie that led its session can only make it. */
+static bool be_early(const struct by_id *index, struct relative *x)
+{
+	struct relative *up = x->parent, *l = by_number(index, needed(x));
+
+	/* Where the root came from is not in the tree. */
+	if (!up || !up->parent || !leads_session(up) || (up->born && up->born != needed(x)) ||
+	    (l && l->has_ended && l->parent == up))
+		return false;
+	up->born = needed(x);
+	up->born_is_gone = has_gone(index, x);
+	x->is_early = true;
+	return true;
 }
 
 /* Children come behind their parents: what they need is known before their parent's turn. */
-static int find_early(struct relatives *all, struct error *e)
+static int find_births(struct relatives *all, const struct by_id *index, struct by_id *made,
+		       struct error *e)
 {
 	for (size_t i = all->n; i-- > 0;) {
 		struct relative *x = &all->v[i], *up = x->parent;
 		uint32_t need = needed(x);
+		int rc;
 
-		if (!up || !need || need == up->session)
+		if (!need || (up && need == up->session) || be_early(index, x))
 			continue;
-		/* Where the root came from is not in the tree. */
-		if (!up->parent || !leads_session(up) || (up->born && up->born != need))
-			return fail_session(x, e);
-		up->born = need;
-		x->is_early = true;
+		if (has_gone(index, x))
+			rc = bear(all, index, made, x, e);
+		else
+			rc = up ? fail_session(x, e) : 0;
+		if (rc < 0)
+			return rc;
 	}
 	return 0;
 }
@@ -88,19 +164,21 @@ static bool is_born_outside(const struct relative *x)
 	return true;
 }
 
-static struct relative *make_leader(struct relatives *all, const struct relative *of)
+/* Beside its first member, or below the root. */
+static struct relative *make_leader(struct relatives *all, struct by_id *made, struct relative *of)
 {
-	struct relative *l = &all->v[all->n++];
+	struct relative l = { .id = of->group,
+			      .group = of->group,
+			      .session = of->session,
+			      .parent = of->parent ? of->parent : of,
+			      .how = GROUP_OWN };
 
-	*l = (struct relative){ .id = of->group,
-				.group = of->group,
-				.session = of->session,
-				.parent = of->parent,
-				.is_early = of->is_early,
-				.how = GROUP_OWN,
-				.is_made = true };
-	add_ended(l);
-	return l;
+	if (of->parent) {
+		l.is_early = of->is_early;
+		l.born_of = of->born_of;
+		l.exit_signal = l.born_of ? l.born_of->exit_signal : 0;
+	}
+	return add_made(all, made, l);
 }
 
 static bool is_above(const struct relative *l, const struct relative *x)
@@ -132,6 +210,7 @@ static int find_group(struct relatives *all, const struct by_id *index, struct b
 {
 	const struct relative *root = &all->v[0];
 	struct relative *l;
+	bool is_outside = (x == root || x->group == root->group) && !root->born_of;
 
 	if (x->group == x->id) {
 		x->how = GROUP_OWN;
@@ -140,38 +219,33 @@ static int find_group(struct relatives *all, const struct by_id *index, struct b
 	l = by_number(index, x->group);
 	if (l)
 		return join(l, x, e);
-	if (x == root || x->group == root->group) {
+	if (is_outside) {
 		x->how = is_born_outside(x) ? GROUP_INHERITED : GROUP_OUTSIDE;
 		return 0;
 	}
-	for (size_t i = 0; i < made->list.n && !l; i++)
-		if (made->list.v[i]->id == x->group)
-			l = made->list.v[i];
-	if (!l) {
-		l = make_leader(all, x);
-		*vec_add(&made->list) = l;
-	}
+	l = find_made(made, x->group);
+	if (!l)
+		l = make_leader(all, made, x);
 	all->n_joined++;
 	return join(l, x, e);
 }
 
-static int find_groups(struct relatives *all, const struct by_id *index, struct error *e)
+static int find_groups(struct relatives *all, const struct by_id *index, struct by_id *made,
+		       struct error *e)
 {
-	struct by_id made = { 0 };
 	size_t n = all->n;
 	int rc = 0;
 
 	for (size_t i = 0; i < n && rc == 0; i++)
-		rc = find_group(all, index, &made, &all->v[i], e);
+		rc = find_group(all, index, made, &all->v[i], e);
 	for (size_t i = 0; i < all->n; i++)
 		all->n_led += all->v[i].is_awaited;
-	vec_free(&made.list);
 	return rc;
 }
 
 int relations_find(struct relatives *all, struct error *e)
 {
-	struct by_id index = { 0 };
+	struct by_id index = { 0 }, made = { 0 };
 	int rc = 0;
 
 	for (size_t i = 0; i < all->n; i++) {
@@ -186,9 +260,10 @@ int relations_find(struct relatives *all, struct error *e)
 		if (index.list.v[i]->id == index.list.v[i - 1]->id)
 			rc = fail(e, 0, "task %u: it is there twice", index.list.v[i]->id);
 	if (rc == 0)
-		rc = find_early(all, e);
+		rc = find_births(all, &index, &made, e);
 	if (rc == 0)
-		rc = find_groups(all, &index, e);
+		rc = find_groups(all, &index, &made, e);
+	vec_free(&made.list);
 	vec_free(&index.list);
 	return rc;
 }

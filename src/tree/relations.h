@@ -4,7 +4,10 @@
  * how that can be made again.
  *
  * A session is what a task is born into, or begins by setsid(2); so a parent that has begun one had
- * children before that, which are still in the session it came from: those are forked early. A group
+ * children before that, which are still in the session it came from: those are forked early. A session
+ * whose leader has ended lives on in those that were born to it, as every daemon's does: there a task with
+ * the leader's number (a zombie of the tree, or one that is made for this) begins the session again and
+ * makes them as its own siblings (CLONE_PARENT), so that they are their parent's children. A group
  * has a leader, whose number it has: a member below its leader joins it on its way, another waits until
  * the leader is there. A leader that has ended is a zombie, or it is gone altogether while its group lives
  * on: then a task with its number makes the group again, and ends when all members are in it.
@@ -33,23 +36,27 @@ enum group_how {
 struct relative {
 	/* Set by the caller. */
 	uint32_t id, group, session;
+	uint32_t exit_signal;
 	struct relative *parent; /* NULL: the root */
 	bool has_ended;          /* a zombie */
+	bool session_is_gone;    /* nobody has the number of its session, in the tree or outside */
 	const void *record;      /* as the caller likes */
 	/* Found out. */
-	bool is_made;            /* no zombie either: it only makes its group */
-	struct relative *next;   /* that has ended, of the same parent */
-	struct relative *ended;  /* the first such child */
-	struct relative *leader; /* GROUP_JOINED and GROUP_ABOVE */
+	bool is_made;             /* no zombie either: it only makes its group, or its session */
+	struct relative *born_of; /* the leader of its session that makes it, as a sibling */
+	struct relative *next;    /* that has ended, of the same parent */
+	struct relative *ended;   /* the first such child */
+	struct relative *leader;  /* GROUP_JOINED and GROUP_ABOVE */
 	uint32_t born; /* of one that leads its session: the one it must come from; 0: any */
+	bool born_is_gone;
 	enum group_how how;
 	bool is_early;   /* forked before its parent begins a session */
 	bool is_awaited; /* leads a group that somebody waits for */
 };
 
 struct relatives {
-	/* Room for 2 * n: each may be in a group whose leader is gone. [0]: the root, parents before their
-	 * children. */
+	/* Room for 3 * n: each may be in a group and in a session whose leaders are gone. [0]: the root, parents
+	 * before their children. */
 	struct relative *v;
 	size_t n;          /* the leaders that have to be made are added */
 	uint32_t n_led;    /* leaders that are awaited */

@@ -41,12 +41,33 @@ while True:
     time.sleep(0.002)
 END
 
+# mappings: range, rights and flags of each, from smaps. Anonymous ones side by side that are alike are one: the
+# kernel keeps them apart or not by when they were used first.
+mappings() {
+	awk '
+		/^[0-9a-f]+-[0-9a-f]+ / {
+			split($1, range, "-")
+			what = $0
+			sub(/^[^ ]* /, "", what)
+			named = NF > 5
+		}
+		/^VmFlags/ {
+			if (!named && !was_named && range[1] == end && what == was && $0 == flags) {
+				end = range[2]
+				next
+			}
+			if (end)
+				print start "-" end, was, flags
+			start = range[1]; end = range[2]; was = what; flags = $0; was_named = named
+		}
+		END { print start "-" end, was, flags }
+	'
+}
 # What must be the same after all cycles. Fields of stat: parent, group, session, flags, priorities,
 # threads, policy, and all addresses. Not FDSize, the capacity of a table of descriptors: it is what its
 # makers had open at most, and a restore makes one as large as is needed.
 picture() {
-	cat "/proc/$pid/maps"
-	grep '^VmFlags' "/proc/$pid/smaps"
+	mappings <"/proc/$pid/smaps"
 	find "/proc/$pid/fd" -printf '%f %l\n' | sort
 	cat "/proc/$pid/limits" "/proc/$pid/oom_score_adj" "/proc/$pid/timerslack_ns" "/proc/$pid/coredump_filter"
 	for task in "/proc/$pid/task"/*; do

@@ -468,24 +468,39 @@ static void traced(void)
 	errno = EPERM;
 	must(-1, "be traced");
 }
+/* They have other groups, and must not be left. */
+static void stay_bound(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	for (;;)
+		pause();
+}
+/* One session, whose leader is gone, in children of two processes. */
 static void leaderless_session(void)
 {
+	volatile int *there = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t p;
 
 	must(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl");
+	if (fork()) {
+		while (!*there)
+			nap();
+		return;
+	}
 	p = fork();
 	if (!p) {
 		p = setsid();
+		if (!syscall(SYS_clone, CLONE_PARENT, 0, 0, 0, 0))
+			stay_bound();
 		if (fork())
 			_exit(0);
 		while (getppid() == p)
 			nap();
-		/* It has another group, and must not be left. */
-		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-		for (;;)
-			pause();
+		*there = 1;
+		stay_bound();
 	}
 	waitpid(p, NULL, 0);
+	stay_bound();
 }
 static void child_socket(void)
 {
@@ -849,7 +864,7 @@ try early timer_orphan "a POSIX timer that signals a thread that is gone" "timer
 try late notify "a seccomp filter that asks a listener" "task [0-9]+: seccomp:.*SECCOMP_RET_USER_NOTIF"
 try late no_sigreturn "a seccomp filter that forbids rt_sigreturn" "forbids rt_sigreturn.*allow it"
 try early traced "a traced task" "traced by process [0-9]+ \(the-tracer\); end that first"
-try early leaderless_session "a session whose leader has ended" "task [0-9]+: its session [0-9]+ .*the leader of that session has ended"
+try early leaderless_session "a session whose leader has ended" "task [0-9]+: its session [0-9]+ is neither its own.*would have to be a child of task [0-9]+ too"
 try early child_socket "a socket of a child" "fd [0-9]+: socket:.*close"
 try early shares_vm "a child that shares memory" "shares its memory with process"
 try early shares_files "a child that shares descriptors" "shares its descriptor table with process"
