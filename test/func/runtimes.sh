@@ -56,10 +56,10 @@ whole() {
 
 # same TITLE WANT GOT
 same() {
-	if [ $rc -eq 0 ]; then
+	if [ "$rc" -eq 0 ]; then
 		diff "$2" "$3" >"$work/err" || rc=$?
 	fi
-	result $rc "$1"
+	result "$rc" "$1"
 }
 
 # --- node ----------------------------------------------------------------------------------------------
@@ -167,11 +167,11 @@ fi
 # By the clock: the processor time of a process begins anew when it is restored.
 if command -v openssl >/dev/null; then
 	whole "$work/out" openssl speed -elapsed -seconds 1 -evp chacha20
-	if [ $rc -eq 0 ]; then
+	if [ "$rc" -eq 0 ]; then
 		tail -n 1 "$work/out" >"$work/err"
 		grep -Eqi '^chacha20( +[0-9.]+k){6}' "$work/err" || rc=1
 	fi
-	result $rc "openssl in the middle of its vector code"
+	result "$rc" "openssl in the middle of its vector code"
 else
 	missing "openssl"
 fi
