@@ -21,6 +21,10 @@
 
 /* What a restore of a small process uses. */
 #define RESTORE_HEAP ((size_t)320 * 1024)
+/* How long a restore may take: this, and the time that so many bytes, or threads, a second need. */
+#define TIME_SECONDS 10.0
+#define TIME_BYTES (64.0 * (1 << 20))
+#define TIME_TASKS 50.0
 
 /* --- is this the machine for it? ------------------------------------------------------------------- */
 
@@ -164,6 +168,19 @@ static int bring_up(struct restore *r, struct pidfile *f, struct error *e)
 	return run_commit(r, e);
 }
 
+/* Where the user has set no time: what the slowest of disks and a machine with much else to do would need. */
+static void set_time(struct restore *r)
+{
+	uint64_t bytes = 0;
+
+	if (r->opt->timeout > 0)
+		return;
+	for (size_t i = 0; i < r->img.n_stores; i++)
+		bytes += r->img.store_sizes[i];
+	r->deadline = deadline_in(TIME_SECONDS + (double)bytes / TIME_BYTES +
+				  (double)restore_how_many(r) / TIME_TASKS);
+}
+
 static int restore_all(struct restore *r, int *status, struct error *e)
 {
 	struct pidfile pidfile;
@@ -179,6 +196,7 @@ static int restore_all(struct restore *r, int *status, struct error *e)
 		return 0;
 	}
 	debug(RESTORE, "%zu plans", r->plans.n);
+	set_time(r);
 	rc = bring_up(r, &pidfile, e);
 	slots_close(r);
 	shmem_close(r, rc < 0);
@@ -228,7 +246,7 @@ int restore_run(const struct restore_options *o, int *status, struct error *e)
 	mem_warm(RESTORE_HEAP);
 	/* Before struct host learns the limits, which the tasks inherit. */
 	fd_raise_limit();
-	r.deadline = deadline_in(o->timeout > 0 ? o->timeout : 10);
+	r.deadline = deadline_in(o->timeout);
 	rc = restore_all(&r, status, e);
 	restore_end(&r);
 	if (r.self_pidfd >= 0)
