@@ -14,7 +14,7 @@ static const struct option_row rows[] = {
 	OPTION_SET(struct restore_options, any_cpu, "any-cpu",
 		   "even on a processor that lacks what the image's had"),
 	OPTION_SECONDS(struct restore_options, timeout, "timeout",
-		       "give up after SECONDS (default 10)"),
+		       "give up after SECONDS (default: grows with the image)"),
 	OPTION_TEXT(struct restore_options, exe_way, "exe-way", "WAY", NULL),
 };
 
