@@ -15,9 +15,11 @@ cat >"$work/moving.c" <<'END_OF_C'
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -58,6 +60,38 @@ static void children(void)
 	}
 	waitpid(p, NULL, 0);
 }
+/* A child that runs itself again and again, and writes for both. */
+static void child_exec(char **argv)
+{
+	char *other[] = { argv[0], "exec", argv[2], NULL };
+
+	if (!fork()) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+		exec_again(other);
+	}
+	for (;;)
+		pause();
+}
+static void spawn(void)
+{
+	char *argv[] = { "true", NULL }, *none[] = { NULL };
+	int status;
+	pid_t p;
+
+	if (posix_spawn(&p, "/bin/true", NULL, NULL, argv, none) || waitpid(p, &status, 0) != p || status)
+		_exit(1);
+}
+/* The parent cannot be stopped as long as the child, which has its memory, does not end. */
+static void wait_in_vfork(const char *us)
+{
+	pid_t p = vfork();
+
+	if (!p) {
+		usleep((unsigned int)atoi(us));
+		_exit(0);
+	}
+	waitpid(p, NULL, 0);
+}
 /* The thread that is not the first one runs the program: it gets the number of the first. */
 static void *exec_from_thread(void *argv)
 {
@@ -85,6 +119,12 @@ int main(int argc, char **argv)
 			threads();
 		else if (!strcmp(argv[1], "children"))
 			children();
+		else if (!strcmp(argv[1], "child-exec"))
+			child_exec(argv);
+		else if (!strcmp(argv[1], "spawn"))
+			spawn();
+		else if (!strcmp(argv[1], "vfork"))
+			wait_in_vfork(argv[2]);
 		else {
 			usleep((unsigned int)atoi(argv[2]));
 			return 0;
@@ -154,6 +194,24 @@ goes_on "... in another thread" exec-thread 0
 goes_on "... with memory that takes long to give back" exec "${CR_MOVING_MIB:-128}"
 goes_on "threads that come and go" threads
 goes_on "children and orphans that come and go" children
+goes_on "a child that runs itself again and again" child-exec 0
+goes_on "posix_spawn in a loop" spawn
+goes_on "children by vfork that take their time" vfork 50000
+
+# One that takes longer than the dump may.
+start_moving vfork 2000000
+until_true is_longer 0
+until_true grep -q . "/proc/$pid/task/$pid/children"
+CR_MOVING=$$ "$cr" dump --no-sync --timeout 0.3 "$pid" "$work/image" 2>"$work/err"
+status=$?
+wrong=$(no_file $status)
+[ $status -eq 1 ] || wrong="$wrong; status $status"
+wrong="$wrong$(sentence "(task|process|thread) $pid.*vfork")"
+runs_on || wrong="$wrong; it does not run on: $(state)"
+report "the child of a vfork that lasts longer than the time limit" "$wrong"
+kill -9 "$pid"
+wait "$pid" 2>/dev/null
+pid=
 
 i=0 done=0 wrong=""
 while [ $i -lt $((times * 2)) ]; do
