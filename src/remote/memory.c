@@ -10,8 +10,12 @@
 int memory_read(int pid, uint64_t address, void *p, size_t n)
 {
 	struct iovec to = { p, n }, from = { (void *)(uintptr_t)address, n };
-	ssize_t got = process_vm_readv(pid, &to, 1, &from, 1, 0);
+	ssize_t got;
 
+	/* By the kernel's own account never, but where a listener of seccomp looks at each call. */
+	do
+		got = process_vm_readv(pid, &to, 1, &from, 1, 0);
+	while (got < 0 && errno == EINTR);
 	if (got < 0)
 		return -errno;
 	return (size_t)got == n ? 0 : -EFAULT;
@@ -20,8 +24,11 @@ int memory_read(int pid, uint64_t address, void *p, size_t n)
 int memory_write(int pid, uint64_t address, const void *p, size_t n)
 {
 	struct iovec from = { (void *)(uintptr_t)p, n }, to = { (void *)(uintptr_t)address, n };
-	ssize_t put = process_vm_writev(pid, &from, 1, &to, 1, 0);
+	ssize_t put;
 
+	do
+		put = process_vm_writev(pid, &from, 1, &to, 1, 0);
+	while (put < 0 && errno == EINTR);
 	if (put < 0)
 		return -errno;
 	return (size_t)put == n ? 0 : -EFAULT;

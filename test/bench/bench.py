@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Dump and restore of a sleeping process by cr and by criu, side by side in one run.
+"""Dump and restore of sleeping processes by cr and by criu, side by side in one run.
 
 The tools take turns in every round, each with a subject of its own. Wall time is from the start
 of the tool to its end, as a caller sees it; the system calls of all processes of the tool are
@@ -9,6 +9,7 @@ so it gets one where there is none. Everything happens in a private mount namesp
 
 import argparse
 import ctypes
+import math
 import os
 import platform
 import shutil
@@ -25,7 +26,14 @@ SUBJECTS = {
     "sleep": ["SLEEPER"],
     "threads-100": ["SLEEPER", "100"],
     "threads-1000": ["SLEEPER", "1000"],
+    "tree-100": ["SLEEPER", "tree", "100"],
+    "tree-1000": ["SLEEPER", "tree", "1000"],
     "python3": [sys.executable, "-c", "import os, signal; os.write(1, b'ready\\n'); signal.pause()"],
+}
+# Of these only calls of kcmp are counted: what there is to compare, and the command.
+COMPARED = {
+    "100 processes with 100 descriptors each, from one parent": (100 * 100, ["SLEEPER", "inherited", "100", "100"]),
+    "one process with 10000 different files": (10000, ["SLEEPER", "files", "10000"]),
 }
 
 
@@ -55,6 +63,7 @@ class Tool:
         self.command = {"dump": dump, "restore": restore}
         self.times = {"dump": [], "restore": []}
         self.calls = {"dump": None, "restore": None}
+        self.kcmp = {"dump": None, "restore": None}
 
 
 def criu(tree):
@@ -112,12 +121,20 @@ def run(tool, operation, pid, image, before=()):
     return taken
 
 
+def reap():
+    """Whoever has lost its parent is a child of this process (a subreaper)."""
+    try:
+        while True:
+            os.waitpid(-1, 0)
+    except ChildProcessError:
+        pass
+
+
 def end_restored(tool, pid, before):
-    """The restored process is this one's child (a subreaper's) and looks as it did."""
     after = identity(pid)
     if after:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+        os.killpg(pid, signal.SIGKILL)
+        reap()
     if after != before:
         sys.exit(f"bench: {tool.name}: process {pid} was {before}, is {after}")
 
@@ -127,7 +144,16 @@ def identity(pid):
         lines = open(f"/proc/{pid}/status").read().splitlines()
     except FileNotFoundError:
         return None
-    return [line for line in lines if line.split(":")[0] in ("Name", "Threads", "PPid")]
+    names = [name for name in os.listdir("/proc") if name.isdigit()]
+    members = sum(1 for name in names if group_of(name) == pid)
+    return [line for line in lines if line.split(":")[0] in ("Name", "Threads", "PPid")] + [f"{members} processes"]
+
+
+def group_of(pid):
+    try:
+        return os.getpgid(int(pid))
+    except ProcessLookupError:
+        return None
 
 
 def one_round(tool, subject, folder, counter=None):
@@ -140,9 +166,9 @@ def one_round(tool, subject, folder, counter=None):
         count = [counter, os.path.join(folder, "count")] if counter else []
         taken = run(tool, operation, pid, image, count)
         if operation == "dump":
-            os.waitpid(pid, 0)  # the number must be free again
+            reap()  # the numbers must be free again
         if counter:
-            tool.calls[operation] = int(open(count[1]).read())
+            tool.calls[operation], tool.kcmp[operation] = map(int, open(count[1]).read().split())
         else:
             tool.times[operation].append(taken * 1e3)
     end_restored(tool, pid, before)
@@ -159,8 +185,8 @@ def empty_start(sleeper):
     return f"an empty program: min {min(times):.2f} ms, median {statistics.median(times):.2f} ms"
 
 
-def table(tools, threads):
-    print("| tool | operation | min ms | median ms | us a thread | system calls | criu/tool: min | median | calls |")
+def table(tools, tasks):
+    print("| tool | operation | min ms | median ms | us a task | system calls | criu/tool: min | median | calls |")
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     for operation in ("dump", "restore"):
         base = tools[0]
@@ -171,7 +197,16 @@ def table(tools, threads):
             ratios = (min(a) / min(b), statistics.median(a) / statistics.median(b),
                       base.calls[operation] / tool.calls[operation])
             print(f"| {tool.name} | {operation} | {min(b):.2f} | {statistics.median(b):.2f} "
-                  f"| {min(b) * 1e3 / threads:.0f} | {tool.calls[operation]} | {' | '.join(f'{r:.1f}' for r in ratios)} |")
+                  f"| {min(b) * 1e3 / tasks:.0f} | {tool.calls[operation]} | {' | '.join(f'{r:.1f}' for r in ratios)} |")
+
+
+def compare(program, helpers, folder):
+    """How often the kernel was asked whether two are the same."""
+    print("\n| compared by kcmp | n | calls | n log2 n |\n| --- | ---: | ---: | ---: |")
+    for name, (n, command) in COMPARED.items():
+        tool = cr(program, "cr", "--no-sync")
+        one_round(tool, [helpers["sleeper"] if w == "SLEEPER" else w for w in command], folder, helpers["count"])
+        print(f"| {name} | {n} | {tool.kcmp['dump']} | {n * math.log2(n):.0f} |")
 
 
 def machine():
@@ -186,11 +221,12 @@ def main():
     parser.add_argument("--tools", default=".", help="where sleeper and count are (default: .)")
     parser.add_argument("--disk", default=".", help="a folder on a disk (default: .)")
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("subject", nargs="*", default=["sleep", "threads-100", "threads-1000"],
-                        help=f"{' '.join(SUBJECTS)} (default: the first three)")
+    usual = [name for name in SUBJECTS if name != "python3"]
+    parser.add_argument("subject", nargs="*", default=usual + ["kcmp"],
+                        help=f"{' '.join(SUBJECTS)} kcmp (default: all but python3)")
     args = parser.parse_args()
     names = args.subject
-    if args.rounds < 1 or set(names) - set(SUBJECTS):
+    if args.rounds < 1 or set(names) - set(SUBJECTS) - {"kcmp"}:
         parser.error("unknown subject, or no rounds")
     helpers = {name: os.path.abspath(os.path.join(args.tools, name)) for name in ("sleeper", "count")}
     tree = os.path.abspath(args.criu)
@@ -204,7 +240,7 @@ def main():
         if program:
             versions += [subprocess.check_output([program, "--version"], text=True).splitlines()[0]]
         print(f"{machine()}; {', '.join(versions)}; {args.rounds} rounds; {empty_start(helpers['sleeper'])}")
-        for name in names:
+        for name in (n for n in names if n in SUBJECTS):
             command = [helpers["sleeper"] if w == "SLEEPER" else w for w in SUBJECTS[name]]
             for place, folder in (("tmpfs", memory), ("disk", disk)):
                 tools = [criu(tree)[0]]
@@ -218,8 +254,10 @@ def main():
                     for tool in tools[i % len(tools):] + tools[:i % len(tools)]:
                         one_round(tool, command, folder)
                 print(f"\n{name}, images on {place}:\n")
-                table(tools, int(command[1]) if name.startswith("threads-") else 1)
+                table(tools, int(command[-1]) if "-" in name else 1)
                 sys.stdout.flush()
+        if "kcmp" in names and program:
+            compare(program, helpers, memory)
     finally:
         LIBC.umount2(os.fsencode(memory), 2)
         shutil.rmtree(memory, ignore_errors=True)
