@@ -205,6 +205,33 @@ static int check_whole(const struct check *c, struct error *e)
 	return 0;
 }
 
+static const Mm *memory_of_process(const struct check *c, const Process *p)
+{
+	const Thread *leader = p ? find(c, record_thread.tag, p->id) : NULL;
+
+	return leader ? find(c, record_mm.tag, leader->mm) : NULL;
+}
+
+/* Pages of a parent: each reference leads upwards, and all processes descend from the root. */
+static int check_same(const struct check *c, struct error *e)
+{
+	struct order order;
+	int rc = 0;
+
+	order_read(c->img, &order);
+	vec_each(o, &order.list) {
+		const Process *above = find(c, record_process.tag, o->process->parent);
+		const Mm *mm = memory_of_process(c, o->process);
+
+		rc = mm ? check_mm_same(mm, memory_of_process(c, above), e) : 0;
+		rc = within(e, rc, "%s %u", record_mm.tag, mm ? mm->id : 0);
+		if (rc < 0)
+			break;
+	}
+	order_free(&order);
+	return rc;
+}
+
 /* --- descriptors ----------------------------------------------------------------------------- */
 
 static int check_fdtable(const struct check *c, const FdTable *t, struct error *e)
@@ -396,6 +423,8 @@ int restore_check(const struct image *img, struct error *e)
 		rc = check_records(&c, e);
 	if (rc == 0)
 		rc = check_whole(&c, e);
+	if (rc == 0)
+		rc = check_same(&c, e);
 	if (rc == 0)
 		rc = check_owners(&c, e);
 	vec_free(&c.mm.list);

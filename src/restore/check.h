@@ -27,6 +27,8 @@ int restore_check(const struct image *img, struct error *e) must_check;
 
 /* Its parts. */
 int check_mm(const struct image *img, const Mm *mm, struct error *e) must_check;
+/* That what it has from its parent is there; NULL: it has none. Both have been checked alone. */
+int check_mm_same(const Mm *mm, const Mm *above, struct error *e) must_check;
 int check_shmem(const struct image *img, const SharedMemory *m, struct error *e) must_check;
 int check_shmem_mapping(const struct image *img, const Mapping *m, struct error *e) must_check;
 /* That pages lie where a store has some. */

@@ -117,6 +117,19 @@ static const Mapping *mapping_at(const Mm *mm, uint64_t address, size_t *at)
 	return mm->mappings[*at];
 }
 
+static int check_sort(const struct image *img, const Extent *x, struct error *e)
+{
+	if (x->has_mm != (x->sort == EXTENT__SORT__SAME))
+		return fail(e, 0, "it names other memory, which its sort cannot do, or none");
+	if (x->sort == EXTENT__SORT__DATA)
+		return check_stored(img, x, e);
+	if (x->sort != EXTENT__SORT__ZERO && x->sort != EXTENT__SORT__SAME)
+		return fail(e, 0, "its sort %d is unknown", x->sort);
+	if (x->has_store || x->has_offset)
+		return fail(e, 0, "it has no data, but a place for it");
+	return 0;
+}
+
 static int check_extent(const struct image *img, const Mm *mm, const Extent *x, uint64_t after,
 			size_t *at, struct error *e)
 {
@@ -136,11 +149,7 @@ static int check_extent(const struct image *img, const Mm *mm, const Extent *x, 
 	if (m->sort != MAPPING__SORT__ANON && m->sort != MAPPING__SORT__FILE_PRIVATE &&
 	    m->sort != MAPPING__SORT__SHMEM_PRIVATE)
 		return fail(e, 0, "it lies in a mapping that has no pages of its own");
-	if (x->sort == EXTENT__SORT__DATA)
-		return check_stored(img, x, e);
-	if (x->has_store || x->has_offset)
-		return fail(e, 0, "it has no data, but a place for it");
-	return 0;
+	return check_sort(img, x, e);
 }
 
 static int check_extents(const struct image *img, const Mm *mm, struct error *e)
@@ -155,6 +164,47 @@ static int check_extents(const struct image *img, const Mm *mm, struct error *e)
 		if (rc < 0)
 			return within(e, rc, "extent %llx+%llx", (ull)x->start, (ull)x->length);
 		after = x->start + x->length;
+	}
+	return 0;
+}
+
+/* Of the same sort all the way up, so that it leads to pages of the image in the end. */
+static int check_same(const Extent *x, const Mm *above, struct error *e)
+{
+	uint64_t at = x->start, end = x->start + x->length;
+	size_t low = 0, high;
+
+	if (!above || x->mm != above->id)
+		return fail(e, 0,
+			    "its pages are those of memory %u, which is not that of its parent",
+			    x->mm);
+	high = above->n_extents;
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (above->extents[mid]->start + above->extents[mid]->length <= at)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (; at < end; low++) {
+		const Extent *y = low < above->n_extents ? above->extents[low] : NULL;
+
+		if (!y || y->start > at || y->sort == EXTENT__SORT__ZERO)
+			return fail(e, 0, "its parent has no pages of the image at %llx", (ull)at);
+		at = y->start + y->length;
+	}
+	return 0;
+}
+
+int check_mm_same(const Mm *mm, const Mm *above, struct error *e)
+{
+	for (size_t i = 0; i < mm->n_extents; i++) {
+		const Extent *x = mm->extents[i];
+		int rc = x->sort == EXTENT__SORT__SAME ? check_same(x, above, e) : 0;
+
+		if (rc < 0)
+			return within(e, rc, "extent %llx+%llx", (ull)x->start, (ull)x->length);
 	}
 	return 0;
 }

@@ -67,7 +67,7 @@ static int check_extent(const struct image *img, const SharedMemory *m, const Ex
 		return fail(e, 0, "it overlaps the one before it, or is out of order");
 	if (x->start > whole(m->size) || x->length > whole(m->size) - x->start)
 		return fail(e, 0, "it lies behind the end of the memory");
-	if (x->sort != EXTENT__SORT__DATA)
+	if (x->sort != EXTENT__SORT__DATA || x->has_mm)
 		return fail(e, 0, "it has no data");
 	return check_stored(img, x, e);
 }

@@ -62,6 +62,8 @@ struct rprocess {
 	struct relative *relative; /* relations.h */
 	struct rprocess **children;
 	size_t n_children;
+	size_t sibling;          /* index in the list of its parent's */
+	struct sharing *sharing; /* sharing.h */
 	/* Of one that is to be stopped: its frames, from the first on, up to frames_end. */
 	struct stop_frame *frames;
 	uint64_t frames_end;
@@ -118,6 +120,7 @@ struct task_plan {
 	struct rprocess *process;
 	uint32_t tid;            /* of what is restored; 0: any */
 	uint64_t at;             /* in the region */
+	struct memory *memory;   /* of a leader, while its plan is made (plan_memory.c) */
 	uint32_t clone_op;       /* in one that makes a helper or the root: the clone */
 	struct task_plan *maker; /* of a helper */
 	uint32_t watch_op;       /* in a helper's that stops its process: the userfaultfd */
@@ -252,6 +255,10 @@ int host_fill(struct restore *r, struct error *e) must_check;
 /* How many say that they are ready: every thread, and a helper for each process. */
 uint32_t restore_how_many(const struct restore *r);
 int planner_run(struct restore *r, struct error *e) must_check;
+/* A leader's memory: first what it has from its parent, then what it leaves to each child, before it forks
+ * that, then all the rest. */
+void plan_inheritance(struct restore *r, struct task_plan *t);
+void plan_legacy(struct task_plan *t, struct rprocess *child);
 int plan_memory(struct restore *r, struct task_plan *t, struct error *e) must_check;
 /* The vDSO where the program had it (plan_vdso.c). */
 int plan_vdso(struct restore *r, struct task_plan *t, struct error *e) must_check;

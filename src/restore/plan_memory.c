@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Operations that rebuild an address space. Pure. */
+#include "restore/sharing.h"
 #include "restore/shmem.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -20,11 +22,6 @@ static bool has(const Mapping *m, enum vmf f)
 	return m->flags >> f & 1;
 }
 
-static bool overlaps(const Mapping *m, const struct cr_rst_range *r)
-{
-	return m->start < r->end && r->start < m->end;
-}
-
 /* --- mappings ------------------------------------------------------------------------------------ */
 
 struct memory {
@@ -33,7 +30,10 @@ struct memory {
 	const Mm *mm;
 	uint32_t *fetch_of_file;  /* [2 * file + written]: the operation that fetched it, + 1 */
 	uint32_t *fetch_of_shmem; /* likewise, of r->shmems */
-	size_t next_extent;
+	uint32_t *fetch_of_store; /* likewise, of the page stores */
+	bool is_open;             /* it has waited for cr to open everything */
+	bool is_laid;             /* what it leaves to children is there */
+	const char *note;         /* of anonymous mappings */
 };
 
 /*
@@ -88,12 +88,12 @@ static bool is_segment(const struct memory *mem, const Mapping *m)
 	return m->has_memory && shmem_of(mem->r, m)->sort == SHARED_MEMORY__SORT__SYSV;
 }
 
-/* Mappings are planned in order of their addresses. */
-static bool has_extent(const struct memory *mem, const Mapping *m)
+static bool has_pages(const struct memory *mem, const Mapping *m)
 {
-	const Mm *mm = mem->mm;
+	const struct runs *own = &mem->t->process->sharing->own;
+	size_t i = runs_at(own, m->start);
 
-	return mem->next_extent < mm->n_extents && mm->extents[mem->next_extent]->start < m->end;
+	return i < own->list.n && own->list.v[i].start < m->end;
 }
 
 /*
@@ -104,28 +104,11 @@ static bool is_opened_up(const struct memory *mem, const Mapping *m)
 {
 	if (m->prot & PROT_WRITE)
 		return false;
-	if (has_extent(mem, m))
-		return true;
-	return !is_shared(m) && has(m, VMF_ac);
+	return has_pages(mem, m) || (!is_shared(m) && has(m, VMF_ac));
 }
 
-/* The extents from the next one on fill the whole mapping. */
-static bool is_full(const struct memory *mem, const Mapping *m)
-{
-	const Mm *mm = mem->mm;
-	uint64_t at = m->start;
-
-	for (size_t i = mem->next_extent; i < mm->n_extents && at < m->end; i++) {
-		const Extent *x = mm->extents[i];
-
-		if (x->start > at)
-			return false;
-		at = x->start + x->length;
-	}
-	return at >= m->end;
-}
-
-static uint64_t map_flags(const struct memory *mem, const Mapping *m)
+static uint64_t map_flags(const struct memory *mem, const Mapping *m, const struct span *at,
+			  bool is_full)
 {
 	const struct host *h = &mem->r->host;
 	uint64_t flags = is_shared(m) ? MAP_SHARED : MAP_PRIVATE;
@@ -138,17 +121,19 @@ static uint64_t map_flags(const struct memory *mem, const Mapping *m)
 	if (has(m, VMF_nr))
 		flags |= MAP_NORESERVE;
 	/* All its pages at once, in place of a fault for each. */
-	if (is_full(mem, m))
+	if (is_full)
 		flags |= MAP_POPULATE;
 	/* Only cr's executable, which nobody runs any more, may be replaced. */
 	for (size_t i = 0; i < h->n_own; i++) {
-		if (overlaps(m, &h->own[i]))
+		if (at->start < h->own[i].end && h->own[i].start < at->end)
 			fixed = MAP_FIXED;
 	}
 	return flags | fixed;
 }
 
-static void emit_mmap(struct memory *mem, const Mapping *m, uint64_t prot)
+/* As it stands in the image, or more of it, for a child. */
+static void emit_mmap(struct memory *mem, const Mapping *m, const struct span *at, uint64_t prot,
+		      bool is_full)
 {
 	struct plan *p = &mem->t->plan;
 	struct arg fd = arg_num(~0ull);
@@ -161,12 +146,12 @@ static void emit_mmap(struct memory *mem, const Mapping *m, uint64_t prot)
 	} else if (m->sort != MAPPING__SORT__ANON) {
 		plan_note(p, "%s", mem->mm->files[m->file]->path);
 		fd = arg_result(fetch_file(mem, m));
-		offset = m->offset;
+		offset = m->offset - (m->start - at->start);
 	} else {
-		plan_note(p, NULL);
+		plan_note(p, mem->note ? "%s" : NULL, mem->note);
 	}
-	plan_call_is(p, m->start, SYS_mmap, arg_num(m->start), arg_num(m->end - m->start),
-		     arg_num(prot), arg_num(map_flags(mem, m)), fd, arg_num(offset));
+	plan_call_is(p, at->start, SYS_mmap, arg_num(at->start), arg_num(at->end - at->start),
+		     arg_num(prot), arg_num(map_flags(mem, m, at, is_full)), fd, arg_num(offset));
 }
 
 /*
@@ -198,59 +183,70 @@ static void emit_zero(struct memory *mem, uint64_t start, uint64_t length)
 			CR_RST_WANT_OK, 0);
 }
 
-/* Gathers extents that lie one behind the other in the store into one call; gives how many. */
-static size_t emit_read(struct memory *mem, size_t first, size_t end,
-			const uint32_t *fetch_of_store)
+/* Gathers runs that lie one behind the other in the store into one call; gives how many. */
+static size_t emit_read(struct memory *mem, const struct run *x, size_t n_runs, uint32_t fetch)
 {
 	struct plan *p = &mem->t->plan;
-	Extent **x = mem->mm->extents;
 	struct iovec iov[MAX_IOV];
-	uint64_t bytes = 0, next = x[first]->offset;
+	uint64_t bytes = 0, next = x->place;
 	size_t n = 0;
 
-	while (n < MAX_IOV && first + n < end) {
-		const Extent *y = x[first + n];
+	while (n < MAX_IOV && n < n_runs) {
+		const struct run *y = &x[n];
+		uint64_t size = y->end - y->start;
 
-		if (y->sort != EXTENT__SORT__DATA || y->store != x[first]->store ||
-		    y->offset != next || (n && bytes + y->length > MAX_READ))
+		if (y->store != x->store || y->place != next || (n && bytes + size > MAX_READ))
 			break;
-		iov[n++] = (struct iovec){ (void *)(uintptr_t)y->start, y->length };
-		bytes += y->length;
-		next += y->length;
+		iov[n++] = (struct iovec){ (void *)(uintptr_t)y->start, size };
+		bytes += size;
+		next += size;
 	}
 	plan_op(p, CR_RST_READV, 0,
-		PLAN_ARGS(arg_result(fetch_of_store[x[first]->store]),
-			  arg_data(plan_data(p, iov, n * sizeof(*iov))), arg_num(n),
-			  arg_num(x[first]->offset)),
+		PLAN_ARGS(arg_result(fetch), arg_data(plan_data(p, iov, n * sizeof(*iov))),
+			  arg_num(n), arg_num(x->place)),
 		CR_RST_WANT_OK, 0);
 	return n;
 }
 
-static void plan_contents(struct memory *mem)
+static uint32_t fetch_store(struct memory *mem, uint32_t store)
 {
-	const Mm *mm = mem->mm;
-	struct plan *p = &mem->t->plan;
-	size_t n_stores = mem->r->img.n_stores;
-	uint32_t *fetch = arena_alloc(&mem->r->arena, (n_stores + 1) * sizeof(*fetch));
-	bool *have = arena_alloc(&mem->r->arena, n_stores + 1);
+	uint32_t *known = &mem->fetch_of_store[store];
 
-	plan_note(p, "contents");
-	for (size_t i = 0; i < mm->n_extents;) {
-		const Extent *x = mm->extents[i];
+	if (!*known)
+		*known = restore_emit_fetch(mem->r, &mem->t->plan,
+					    slot_add(mem->r, (struct slot){ .sort = SLOT_STORE,
+									    .id = store })) +
+			 1;
+	return *known - 1;
+}
 
-		if (x->sort == EXTENT__SORT__ZERO) {
-			emit_zero(mem, x->start, x->length);
+static int by_place(const void *a, const void *b)
+{
+	const struct run *x = a, *y = b;
+
+	if (x->store != y->store)
+		return x->store < y->store ? -1 : 1;
+	if (x->place != y->place)
+		return x->place < y->place ? -1 : 1;
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+/* In the order of the image: what several processes have lies among the pages of the first of them. */
+static void plan_contents(struct memory *mem, const struct runs *runs)
+{
+	size_t n = runs->list.n;
+	struct run *v = n ? arena_copy(&mem->r->arena, runs->list.v, n * sizeof(*v)) : NULL;
+
+	if (n)
+		qsort(v, n, sizeof(*v), by_place);
+	plan_note(&mem->t->plan, "contents");
+	for (size_t i = 0; i < n;) {
+		if (v[i].store == RUN_ZERO) {
+			emit_zero(mem, v[i].start, v[i].end - v[i].start);
 			i++;
 			continue;
 		}
-		if (!have[x->store]) {
-			uint32_t slot = slot_add(mem->r, (struct slot){ .sort = SLOT_STORE,
-									.id = x->store });
-
-			fetch[x->store] = restore_emit_fetch(mem->r, p, slot);
-			have[x->store] = true;
-		}
-		i += emit_read(mem, i, mm->n_extents, fetch);
+		i += emit_read(mem, &v[i], n - i, fetch_store(mem, v[i].store));
 	}
 }
 
@@ -356,30 +352,153 @@ static void plan_attaches(struct memory *mem)
 			plan_attach(mem, i, done);
 }
 
+/* All but the way to those of cr. */
+static void plan_close_all(struct memory *mem)
+{
+	struct plan *p = &mem->t->plan;
+	uint64_t own = (uint64_t)mem->r->self_pidfd;
+
+	if (mem->r->self_pidfd > 0)
+		plan_call_is(p, 0, SYS_close_range, arg_num(0), arg_num(own - 1), arg_num(0));
+	plan_call_is(p, 0, SYS_close_range, arg_num(own + 1), arg_num(~0u), arg_num(0));
+}
+
+/* --- from the parent, for the children ------------------------------------------------------------- */
+
+static void wait_until_open(struct memory *mem)
+{
+	struct plan *p = &mem->t->plan;
+
+	if (mem->is_open)
+		return;
+	mem->is_open = true;
+	plan_note(p, "cr has opened everything");
+	plan_op(p, CR_RST_WAIT, 0, PLAN_ARGS(arg_region(WORD_AT(opened)), arg_num(1)),
+		CR_RST_WANT_OK, 0);
+}
+
+static bool is_there(const struct memory *mem, size_t i)
+{
+	const struct legacy *l = &mem->t->process->sharing->maps[i];
+
+	return l->above || (l->is_left && mem->is_laid);
+}
+
+/* What the parent has left of one of its mappings goes, but for what the child has of it too. */
+static void plan_trim(struct memory *mem, const struct legacy *left, uint32_t number)
+{
+	const struct legacy *maps = mem->t->process->sharing->maps;
+	uint64_t at = left->start;
+
+	for (size_t i = 0; i < mem->mm->n_mappings; i++) {
+		if (maps[i].above != number)
+			continue;
+		emit_unmap(mem, at, maps[i].start);
+		at = maps[i].end;
+	}
+	emit_unmap(mem, at, left->end);
+}
+
+void plan_inheritance(struct restore *r, struct task_plan *t)
+{
+	const struct rprocess *parent = t->process->parent;
+	const Mm *mm = t->process->mm;
+	struct memory *mem = arena_alloc(&r->arena, sizeof(*mem));
+
+	*mem = (struct memory){ .r = r, .t = t, .mm = mm };
+	mem->fetch_of_file = arena_alloc(&r->arena, (mm->n_files + 1) * 2 * sizeof(uint32_t));
+	mem->fetch_of_shmem = arena_alloc(&r->arena, (r->n_shmems + 1) * 2 * sizeof(uint32_t));
+	mem->fetch_of_store = arena_alloc(&r->arena, (r->img.n_stores + 1) * sizeof(uint32_t));
+	t->memory = mem;
+	if (!parent)
+		return;
+	if (t->process->sharing->is_laid) {
+		plan_note(&t->plan, "descriptors of the parent's mapped files");
+		plan_close_all(mem);
+	}
+	plan_note(&t->plan, "what the parent does not leave to it");
+	for (size_t i = 0; i < parent->mm->n_mappings; i++) {
+		const struct legacy *l = &parent->sharing->maps[i];
+
+		if (l->above || (l->is_left && t->process->sharing->is_laid))
+			plan_trim(mem, l, (uint32_t)i + 1);
+	}
+}
+
+/* The mappings for all children, and the pages that this one has from them. */
+void plan_legacy(struct task_plan *t, struct rprocess *child)
+{
+	struct memory *mem = t->memory;
+	const struct legacy *maps = t->process->sharing->maps;
+	const struct runs *before = &child->sharing->before;
+
+	if (!child->sharing->is_heir)
+		return;
+	wait_until_open(mem);
+	mem->note = "memory that children have from it";
+	for (size_t i = 0; i < mem->mm->n_mappings && !mem->is_laid; i++) {
+		struct span at = { maps[i].start, maps[i].end };
+
+		if (maps[i].is_left && !maps[i].above)
+			emit_mmap(mem, mem->mm->mappings[i], &at, maps[i].prot,
+				  runs_cover(before, at.start, at.end));
+	}
+	mem->is_laid = true;
+	mem->note = NULL;
+	if (before->list.n)
+		plan_contents(mem, before);
+}
+
+/* What was mapped for children only. */
+static void plan_cut(struct memory *mem)
+{
+	plan_note(&mem->t->plan, "what is its children's only");
+	for (size_t i = 0; i < mem->mm->n_mappings; i++) {
+		const struct legacy *l = &mem->t->process->sharing->maps[i];
+
+		if (!is_there(mem, i))
+			continue;
+		emit_unmap(mem, l->start, mem->mm->mappings[i]->start);
+		emit_unmap(mem, mem->mm->mappings[i]->end, l->end);
+	}
+	vec_each(x, &mem->t->process->sharing->drop.list)
+		plan_call_is(&mem->t->plan, 0, SYS_madvise, arg_num(x->start),
+			     arg_num(x->end - x->start), arg_num(MADV_DONTNEED));
+}
+
+static void plan_mapping(struct memory *mem, size_t i, bool *opened)
+{
+	const Mapping *m = mem->mm->mappings[i];
+	const struct sharing *s = mem->t->process->sharing;
+	struct span at = { m->start, m->end };
+
+	if (is_there(mem, i)) {
+		*opened = m->prot != s->maps[i].prot;
+		return;
+	}
+	if (is_segment(mem, m)) {
+		*opened = m->prot != attach_prot(m);
+		return;
+	}
+	*opened = is_opened_up(mem, m);
+	emit_mmap(mem, m, &at, *opened ? m->prot | PROT_WRITE : m->prot,
+		  runs_cover(&s->own, at.start, at.end));
+	if (*opened && m->sort == MAPPING__SORT__ANON && !has_pages(mem, m))
+		emit_touch(mem, m);
+}
+
 static void plan_mappings(struct memory *mem)
 {
 	const Mm *mm = mem->mm;
 	bool *opened = arena_alloc(&mem->r->arena, mm->n_mappings + 1);
 
+	plan_cut(mem);
 	plan_attaches(mem);
 	for (size_t i = 0; i < mm->n_mappings; i++) {
-		const Mapping *m = mm->mappings[i];
-
-		if (!is_mapped_by_us(m))
-			continue;
-		if (is_segment(mem, m)) {
-			opened[i] = m->prot != attach_prot(m);
-			continue;
-		}
-		opened[i] = is_opened_up(mem, m);
-		emit_mmap(mem, m, opened[i] ? m->prot | PROT_WRITE : m->prot);
-		if (opened[i] && m->sort == MAPPING__SORT__ANON && !has_extent(mem, m))
-			emit_touch(mem, m);
-		while (mem->next_extent < mm->n_extents &&
-		       mm->extents[mem->next_extent]->start < m->end)
-			mem->next_extent++;
+		if (is_mapped_by_us(mm->mappings[i]))
+			plan_mapping(mem, i, &opened[i]);
 	}
-	plan_contents(mem);
+	plan_contents(mem, &mem->t->process->sharing->fill);
 	for (size_t i = 0; i < mm->n_mappings; i++) {
 		if (is_mapped_by_us(mm->mappings[i]))
 			plan_manners(mem, mm->mappings[i], opened[i]);
@@ -454,26 +573,15 @@ static void plan_fields(struct memory *mem)
 
 int plan_memory(struct restore *r, struct task_plan *t, struct error *e)
 {
-	const Mm *mm = t->process->mm;
-	struct memory mem = { .r = r, .t = t, .mm = mm };
-	struct plan *p = &t->plan;
-	int rc;
+	struct memory *mem = t->memory;
+	int rc = plan_vdso(r, t, e);
 
-	mem.fetch_of_file = arena_alloc(&r->arena, (mm->n_files + 1) * 2 * sizeof(uint32_t));
-	mem.fetch_of_shmem = arena_alloc(&r->arena, (r->n_shmems + 1) * 2 * sizeof(uint32_t));
-	rc = plan_vdso(r, t, e);
 	if (rc < 0)
 		return rc;
-	plan_note(p, "cr has opened everything");
-	plan_op(p, CR_RST_WAIT, 0, PLAN_ARGS(arg_region(WORD_AT(opened)), arg_num(1)),
-		CR_RST_WANT_OK, 0);
-	plan_mappings(&mem);
-	plan_fields(&mem);
-	plan_note(p, "descriptors of mapped files");
-	if (r->self_pidfd > 0)
-		plan_call_is(p, 0, SYS_close_range, arg_num(0),
-			     arg_num((uint64_t)r->self_pidfd - 1), arg_num(0));
-	plan_call_is(p, 0, SYS_close_range, arg_num((uint64_t)r->self_pidfd + 1), arg_num(~0u),
-		     arg_num(0));
+	wait_until_open(mem);
+	plan_mappings(mem);
+	plan_fields(mem);
+	plan_note(&t->plan, "descriptors of mapped files");
+	plan_close_all(mem);
 	return 0;
 }

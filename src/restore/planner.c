@@ -8,6 +8,7 @@
  * its own, waits at the commit barrier, and leaves.
  */
 #include "restore/relations.h"
+#include "restore/sharing.h"
 
 #include <fcntl.h>
 #include <linux/rseq.h>
@@ -158,11 +159,12 @@ static struct task_plan *plan_ended(struct restore *r, struct rprocess *parent,
 /* The plans of the leaders come first, in the order of the processes. */
 static void plan_births(struct restore *r, struct task_plan *t, struct birth b)
 {
-	for (size_t i = 0; i < b.parent->n_children; i++) {
-		const struct rprocess *c = b.parent->children[i];
-
-		if (is_born(c->relative, &b))
-			plan_birth(t, c->relative, &b, r->plans.v[c - r->processes]);
+	for (struct rprocess *c = sharing_next(b.parent, NULL); c; c = sharing_next(b.parent, c)) {
+		if (!is_born(c->relative, &b))
+			continue;
+		if (!b.maker)
+			plan_legacy(t, c);
+		plan_birth(t, c->relative, &b, r->plans.v[c - r->processes]);
 	}
 	for (const struct relative *x = b.parent->relative->ended; x; x = x->next)
 		if (is_born(x, &b))
@@ -490,6 +492,7 @@ static int plan_leader(struct restore *r, struct task_plan *t, struct error *e)
 	emit_bond(p, parent_of(r, t->process));
 	if (!t->process->parent)
 		plan_inherited(r, t);
+	plan_inheritance(r, t);
 	plan_relations(r, t);
 	rc = check_death_signals(r, t->process, e);
 	if (rc >= 0)
@@ -616,14 +619,19 @@ static uint64_t guess_size(const struct restore *r)
 		const struct rprocess *p = &r->processes[i];
 
 		size += p->n_threads * 16384;
-		size += (p->mm->n_mappings * 4 + p->mm->n_extents + p->files->n_fds * 4) * 96;
+		size += (p->mm->n_mappings * 4 + p->sharing->fill.list.n +
+			 p->sharing->before.list.n + p->files->n_fds * 4) *
+			96;
 	}
 	return page_up(size) + stop_room(r, 16384);
 }
 
 int planner_run(struct restore *r, struct error *e)
 {
-	uint64_t room = guess_size(r);
+	uint64_t room;
+
+	sharing_decide(r);
+	room = guess_size(r);
 
 	/* Where the hole can be depends on the size of the plans, and the plans on where it is. */
 	for (;;) {

@@ -17,6 +17,7 @@
 #include "restore/check.h"
 #include "restore/internal.h"
 #include "restore/pidfile.h"
+#include "restore/sharing.h"
 #include "restore/shmem.h"
 
 /* What a restore of a small process uses. */
@@ -226,6 +227,7 @@ void restore_end(struct restore *r)
 {
 	for (size_t i = 0; i < r->plans.n; i++)
 		plan_free(&r->plans.v[i]->plan);
+	sharing_free(r);
 	vec_free(&r->plans);
 	vec_free(&r->slots);
 	vec_free(&r->shared);

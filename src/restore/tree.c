@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "restore/order.h"
+#include "restore/sharing.h"
 
 static const void *find(const struct restore *r, const char *tag, uint32_t id)
 {
@@ -148,8 +149,10 @@ static void add_children(struct restore *r)
 
 		p->children = arena_alloc(&r->arena, (p->n_children + 1) * sizeof(*p->children));
 		p->n_children = 0;
-		if (p->parent)
-			p->parent->children[p->parent->n_children++] = p;
+		if (!p->parent)
+			continue;
+		p->sibling = p->parent->n_children++;
+		p->parent->children[p->sibling] = p;
 	}
 }
 
@@ -197,7 +200,9 @@ int tree_build(struct restore *r, struct error *e)
 		return rc;
 	add_children(r);
 	rc = check_tree(r, e);
-	return rc < 0 ? rc : relations_build(r, e);
+	if (rc == 0)
+		rc = relations_build(r, e);
+	return rc < 0 ? rc : sharing_link(r, e);
 }
 
 /* --- numbers of descriptors -------------------------------------------------------------------- */
