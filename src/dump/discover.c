@@ -24,6 +24,7 @@ static void process_close(struct dump_process *p)
 	vec_free(&p->threads);
 	vec_free(&p->fds);
 	maps_free(&p->maps);
+	vec_free(&p->pages.list);
 	buf_free(&p->smaps);
 	fd_cleanup(&p->dir);
 	fd_cleanup(&p->pidfd);

@@ -11,7 +11,7 @@
  *   holder.c     the process that holds the subject, and how this one talks to it; freeze.c: its work
  *   identify.c   which descriptors are the same open file description
  *   ask.c        the batches that each thread runs
- *   memory.c     mappings; pages.c: their contents
+ *   memory.c     mappings; pages.c: their contents; same.c: those that several processes share
  *   records.c    everything else into records
  *   manifest.c   what the image says of itself and of this machine
  *   run.c        the phases, one behind the other

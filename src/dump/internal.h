@@ -19,6 +19,7 @@ struct dump_process;
 struct description;
 struct shmem; /* dump/shmem.h */
 struct outsider;
+struct same; /* dump/same.h */
 
 /* Where in a thread's batch the questions of one kind stand. */
 struct asked {
@@ -46,6 +47,23 @@ struct dump_fd {
 	struct description *description;
 };
 
+/* Which pages of a process were saved, and where they lie in the page store. */
+enum pages_sort {
+	PAGES_DATA,
+	PAGES_ZERO, /* zeros, where the file has something else */
+	PAGES_SAME, /* those that the parent has there */
+};
+/* Within one mapping. */
+struct page_extent {
+	uint64_t start, length;
+	uint64_t offset;  /* PAGES_DATA: in store 0 */
+	uint32_t mapping; /* index in the list of maps */
+	enum pages_sort sort;
+};
+struct page_list {
+	vec(struct page_extent) list; /* ascending */
+};
+
 struct dump_process {
 	int pid;
 	struct dump_process *parent; /* NULL: the root */
@@ -59,6 +77,7 @@ struct dump_process {
 	size_t next_held;           /* the thread that the holder's list should have next */
 	struct buf smaps;           /* not parsed yet; empty: not read yet */
 	struct maps maps;           /* as smaps tells */
+	struct page_list pages;     /* that have been saved */
 	char *exe;                  /* the path of the executable */
 	struct stat exe_stat;
 	vec(struct dump_fd) fds; /* ascending */
@@ -125,6 +144,7 @@ struct dump {
 	int64_t realtime, monotonic, boottime; /* at the freeze, nanoseconds */
 	struct holder holder;                  /* pid 0: there is none (any more) */
 	uint64_t stored;                       /* bytes in page store 0 */
+	struct same *same;                     /* NULL: there is one process only */
 	bool frozen;
 };
 

@@ -127,8 +127,21 @@ static int fill_mappings(struct dump *d, const struct dump_process *p, Mm *mm, s
 	return rc;
 }
 
-static void fill_extents(struct dump *d, const struct page_list *pages, Mm *mm)
+static Extent__Sort sort_of(enum pages_sort sort)
 {
+	switch (sort) {
+	case PAGES_DATA:
+		return EXTENT__SORT__DATA;
+	case PAGES_SAME:
+		return EXTENT__SORT__SAME;
+	default:
+		return EXTENT__SORT__ZERO;
+	}
+}
+
+static void fill_extents(struct dump *d, const struct dump_process *p, Mm *mm)
+{
+	const struct page_list *pages = &p->pages;
 	size_t n = pages->list.n;
 	Extent *x = arena_alloc(&d->arena, (n + 1) * sizeof(*x));
 
@@ -140,9 +153,11 @@ static void fill_extents(struct dump *d, const struct page_list *pages, Mm *mm)
 		extent__init(x);
 		x->start = from->start;
 		x->length = from->length;
-		x->sort = from->is_data ? EXTENT__SORT__DATA : EXTENT__SORT__ZERO;
-		x->has_store = x->has_offset = from->is_data;
-		x->offset = from->offset;
+		x->sort = sort_of(from->sort);
+		x->has_store = x->has_offset = from->sort == PAGES_DATA;
+		x->offset = x->has_offset ? from->offset : 0;
+		x->has_mm = from->sort == PAGES_SAME;
+		x->mm = x->has_mm ? (uint32_t)p->parent->pid : 0;
 		mm->extents[i] = x;
 	}
 }
@@ -188,17 +203,15 @@ static void fill_locks(const struct dump_process *p, Mm *mm)
 
 int memory_save(struct dump *d, struct dump_process *p, struct error *e)
 {
-	struct page_list pages = { 0 };
 	Mm mm = MM__INIT;
 	int rc;
 
 	mm.id = (uint32_t)p->pid;
 	mm.exe = identify(d, p->exe, &p->exe_stat);
 	fill_locks(p, &mm);
-	rc = pages_save(d, p, &pages, e);
+	rc = pages_save(d, p, e);
 	if (rc >= 0)
-		fill_extents(d, &pages, &mm);
-	vec_free(&pages.list);
+		fill_extents(d, p, &mm);
 	if (rc >= 0)
 		rc = fill_fields(d, p, &mm, e);
 	if (rc >= 0)

@@ -4,10 +4,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/ends.h"
 #include "base/fd.h"
+#include "dump/same.h"
 #include "proc/pagemap.h"
 #include "remote/memory.h"
 
@@ -24,8 +26,10 @@ struct reader {
 	char *buffer;
 	struct iovec runs[MAX_RUNS];
 	uint32_t mapping_of[MAX_RUNS];
-	size_t n_runs, bytes; /* gathered, not read yet */
-	uint32_t mapping;     /* that the walk has come to */
+	uint32_t others[MAX_RUNS]; /* SAME_ALONE, SAME_SHARED or SAME_MAYBE */
+	size_t n_runs, bytes;      /* gathered, not read yet */
+	uint32_t mapping;          /* that the walk has come to */
+	uint64_t limit;            /* up to here something can be read ahead */
 	struct error *error;
 };
 
@@ -36,23 +40,45 @@ bool page_is_zero(const char *page)
 	return !memcmp(page, zeros, sizeof(zeros)) && !memcmp(page, page + 64, PAGE - 64);
 }
 
-static void add_extent(struct reader *r, uint64_t start, uint32_t mapping, bool is_data,
-		       uint64_t offset)
+/* Whether y goes on where x ends, and the same way. */
+static bool is_continued(const struct page_extent *x, const struct page_extent *y)
+{
+	return x->mapping == y->mapping && x->start + x->length == y->start && x->sort == y->sort &&
+	       (x->sort != PAGES_DATA || x->offset + x->length == y->offset);
+}
+
+static void add_extent(struct reader *r, struct page_extent x)
 {
 	struct page_extent *last = r->out->list.n ? &r->out->list.v[r->out->list.n - 1] : NULL;
 
-	if (last && last->mapping == mapping && last->start + last->length == start &&
-	    last->is_data == is_data && (!is_data || last->offset + last->length == offset)) {
-		last->length += PAGE;
+	if (last && is_continued(last, &x))
+		last->length += x.length;
+	else
+		*vec_add(&r->out->list) = x;
+}
+
+static int by_start(const void *a, const void *b)
+{
+	const struct page_extent *x = a, *y = b;
+
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+/* What others have comes before what had to be read. */
+static void sort_extents(struct page_list *l)
+{
+	struct page_extent *to = l->list.v;
+
+	if (!l->list.n)
 		return;
+	qsort(l->list.v, l->list.n, sizeof(*l->list.v), by_start);
+	for (size_t i = 1; i < l->list.n; i++) {
+		if (is_continued(to, &l->list.v[i]))
+			to->length += l->list.v[i].length;
+		else
+			*++to = l->list.v[i];
 	}
-	*vec_add(&r->out->list) = (struct page_extent){
-		.start = start,
-		.length = PAGE,
-		.offset = offset,
-		.mapping = mapping,
-		.is_data = is_data,
-	};
+	l->list.n = (size_t)(to - l->list.v) + 1;
 }
 
 /* Pages that differ from the file are the mapping's own. */
@@ -63,9 +89,43 @@ static bool has_file(const struct vma *v)
 	return sort == MAPPING_FILE || sort == MAPPING_SHMEM;
 }
 
-/* Pages of zeros are left out, what stays moves together. Gives how many bytes stay. A new page of
- * anonymous memory is zero anyway; one of a file has the file's contents. */
-static size_t sift(struct reader *r)
+/* Gives whether the one page is stored for this holder already. */
+static bool take_place(struct reader *r, uint64_t at, uint32_t mapping, uint32_t holder)
+{
+	struct same_piece piece = { .sort = PAGES_ZERO };
+
+	if (holder)
+		piece = same_place(r->d->same, holder, at, PAGE);
+	if (piece.sort == PAGES_ZERO)
+		return false;
+	add_extent(r, (struct page_extent){ at, PAGE, piece.offset, mapping, piece.sort });
+	return true;
+}
+
+/* Whose contents the pages have, where that is asked. */
+static int compare(struct reader *r, uint32_t *holders, struct error *e)
+{
+	uint64_t at[SAME_MOST];
+	bool any = false;
+	size_t n = 0;
+
+	_Static_assert(SAME_MOST == CHUNK / PAGE, "all that is read at once");
+	for (size_t i = 0; i < r->n_runs; i++) {
+		for (size_t k = 0; k < r->runs[i].iov_len; k += PAGE, n++) {
+			holders[n] = 0;
+			at[n] = 0;
+			if (r->others[i] != SAME_MAYBE || page_is_zero(r->buffer + n * PAGE))
+				continue;
+			at[n] = (uint64_t)(uintptr_t)r->runs[i].iov_base + k;
+			any = true;
+		}
+	}
+	return any ? same_compare(r->d->same, at, r->buffer, n, holders, e) : 0;
+}
+
+/* Pages of zeros and those that others have are left out, what stays moves together. Gives how many bytes
+ * stay. A new page of anonymous memory is zero anyway; one of a file has the file's contents. */
+static size_t sift(struct reader *r, const uint32_t *holder)
 {
 	char *from = r->buffer, *to = r->buffer;
 
@@ -74,23 +134,71 @@ static size_t sift(struct reader *r)
 		uint32_t mapping = r->mapping_of[i];
 		bool is_file = has_file(&r->maps->list.v[mapping]);
 
-		for (size_t k = 0; k < r->runs[i].iov_len; k += PAGE, from += PAGE) {
-			if (!page_is_zero(from)) {
-				if (to != from)
-					memcpy(to, from, PAGE);
-				add_extent(r, at + k, mapping, true,
-					   r->d->stored + (uint64_t)(to - r->buffer));
-				to += PAGE;
-			} else if (is_file) {
-				add_extent(r, at + k, mapping, false, 0);
+		for (size_t k = 0; k < r->runs[i].iov_len; k += PAGE, from += PAGE, holder++) {
+			struct page_extent x = { at + k, PAGE, 0, mapping, PAGES_ZERO };
+
+			if (page_is_zero(from)) {
+				if (is_file)
+					add_extent(r, x);
+				continue;
 			}
+			if (take_place(r, at + k, mapping, *holder))
+				continue;
+			if (to != from)
+				memcpy(to, from, PAGE);
+			x.sort = PAGES_DATA;
+			x.offset = r->d->stored + (uint64_t)(to - r->buffer);
+			add_extent(r, x);
+			to += PAGE;
 		}
 	}
 	return (size_t)(to - r->buffer);
 }
 
+/* The runs from the first on that lie one behind the other. */
+static struct iovec join(const struct reader *r, size_t first, size_t *end, bool *is_shared)
+{
+	struct iovec all = { r->runs[first].iov_base, 0 };
+
+	*is_shared = false;
+	for (*end = first; *end < r->n_runs; ++*end) {
+		if ((char *)all.iov_base + all.iov_len != r->runs[*end].iov_base)
+			break;
+		all.iov_len += r->runs[*end].iov_len;
+		*is_shared = *is_shared || r->others[*end] != SAME_ALONE;
+	}
+	return all;
+}
+
+/* What is shared, and what hangs together with it, by itself; the rest by as few calls as possible. */
+static int read_runs(struct reader *r, struct error *e)
+{
+	char *to = r->buffer, *from = to;
+	size_t first = 0, end;
+	int64_t rc = 0;
+
+	for (size_t i = 0; i < r->n_runs && rc >= 0; i = end) {
+		bool is_shared;
+		struct iovec all = join(r, i, &end, &is_shared);
+
+		if (is_shared && first < i)
+			rc = memory_read_runs(r->pid, r->mem, r->runs + first, i - first, from, e);
+		if (is_shared && rc >= 0)
+			rc = memory_read_shared(r->mem, &all, to, e);
+		to += all.iov_len;
+		if (is_shared) {
+			first = end;
+			from = to;
+		}
+	}
+	if (rc >= 0 && first < r->n_runs)
+		rc = memory_read_runs(r->pid, r->mem, r->runs + first, r->n_runs - first, from, e);
+	return rc < 0 ? (int)rc : 0;
+}
+
 static int flush(struct reader *r, struct error *e)
 {
+	uint32_t holders[SAME_MOST];
 	uint64_t offset;
 	size_t kept;
 	int64_t rc;
@@ -102,10 +210,13 @@ static int flush(struct reader *r, struct error *e)
 	rc = ends_check(e, DUMP_ENDED);
 	if (rc < 0)
 		return (int)rc;
-	rc = memory_read_runs(r->pid, r->mem, r->runs, r->n_runs, r->buffer, e);
+	rc = read_runs(r, e);
 	if (rc < 0)
 		return (int)rc;
-	kept = sift(r);
+	rc = compare(r, holders, e);
+	if (rc < 0)
+		return (int)rc;
+	kept = sift(r, holders);
 	r->n_runs = r->bytes = 0;
 	if (!kept)
 		return 0;
@@ -116,12 +227,13 @@ static int flush(struct reader *r, struct error *e)
 	return (int)rc;
 }
 
-static int add_run(struct reader *r, uint64_t start, uint64_t end)
+static int add_run(struct reader *r, uint64_t start, uint64_t end, uint32_t others)
 {
 	while (start < end) {
 		size_t n = end - start < CHUNK - r->bytes ? end - start : CHUNK - r->bytes;
 
 		r->mapping_of[r->n_runs] = r->mapping;
+		r->others[r->n_runs] = others;
 		r->runs[r->n_runs++] = (struct iovec){ (void *)(uintptr_t)start, n };
 		r->bytes += n;
 		start += n;
@@ -133,6 +245,42 @@ static int add_run(struct reader *r, uint64_t start, uint64_t end)
 		}
 	}
 	return 0;
+}
+
+/* Pages that a holder has as well are where its are, unless those were not stored. */
+static int add_held(struct reader *r, uint32_t holder, uint64_t start, uint64_t end)
+{
+	int rc = 0;
+
+	while (start < end && rc >= 0) {
+		struct same_piece piece = same_place(r->d->same, holder, start, end - start);
+
+		if (piece.sort == PAGES_ZERO)
+			rc = add_run(r, start, start + piece.length, SAME_SHARED);
+		else
+			add_extent(r, (struct page_extent){ start, piece.length, piece.offset,
+							    r->mapping, piece.sort });
+		start += piece.length;
+	}
+	return rc;
+}
+
+static int add_pages(struct reader *r, uint64_t start, uint64_t end)
+{
+	uint64_t stop;
+	int64_t rc = 0;
+
+	if (!r->d->same)
+		return add_run(r, start, end, SAME_ALONE);
+	for (; start < end && rc >= 0; start = stop) {
+		stop = end;
+		rc = same_holder(r->d->same, start, end, r->limit, &stop, r->error);
+		if (rc == SAME_ALONE || rc == SAME_SHARED || rc == SAME_MAYBE)
+			rc = add_run(r, start, stop, (uint32_t)rc);
+		else if (rc > 0)
+			rc = add_held(r, (uint32_t)rc, start, stop);
+	}
+	return (int)rc;
 }
 
 /* A run can go on from one mapping into the next. */
@@ -148,7 +296,7 @@ static int found(void *arg, uint64_t start, uint64_t end)
 		while (v[r->mapping].end <= start)
 			r->mapping++;
 		stop = end < v[r->mapping].end ? end : v[r->mapping].end;
-		rc = add_run(r, start, stop);
+		rc = add_pages(r, start, stop);
 		start = stop;
 	}
 	return rc;
@@ -162,6 +310,18 @@ static bool has_pages(const struct vma *v)
 static bool is_neighbour(const struct vma *a, const struct vma *b)
 {
 	return has_pages(b) && mapping_sort(a) == mapping_sort(b) && b->start - a->end <= MAX_HOLE;
+}
+
+/* The end of the last mapping with pages that follows so closely that both are read at once. */
+static uint64_t limit_at(const struct reader *r, size_t i)
+{
+	const struct vma *v = r->maps->list.v;
+	uint64_t limit = v[i].end;
+
+	while (++i < r->maps->list.n && v[i].start - limit <= MAX_HOLE)
+		if (has_pages(&v[i]))
+			limit = v[i].end;
+	return limit;
 }
 
 /* Neighbours of one sort are walked by one call. */
@@ -178,6 +338,8 @@ static int walk_all(struct reader *r, struct pagemap *pagemap, struct error *e)
 		while (last + 1 < n && is_neighbour(&v[last], &v[last + 1]))
 			last++;
 		r->mapping = (uint32_t)i;
+		if (v[last].end > r->limit)
+			r->limit = limit_at(r, last);
 		rc = pagemap_walk(pagemap, v[i].start, v[last].end, has_file(&v[i]), found, r, e);
 	}
 	return rc < 0 ? rc : flush(r, e);
@@ -190,23 +352,45 @@ static int open_in(const struct dump_process *p, const char *name, struct error 
 	return fd < 0 ? fail(e, errno, "open %s", name) : fd;
 }
 
-int pages_save(struct dump *d, struct dump_process *p, struct page_list *out, struct error *e)
+/* All is set but the buffer. */
+static void begin(struct reader *r, struct dump *d, struct dump_process *p, struct error *e)
+{
+	r->d = d;
+	r->out = &p->pages;
+	r->maps = &p->maps;
+	r->pid = speaker_id(p);
+	r->error = e;
+	r->n_runs = r->bytes = 0;
+	r->limit = 0;
+}
+
+static size_t index_of(const struct dump *d, const struct dump_process *p)
+{
+	size_t i = 0;
+
+	while (d->processes.v[i] != p)
+		i++;
+	return i;
+}
+
+int pages_save(struct dump *d, struct dump_process *p, struct error *e)
 {
 	auto_free struct reader *r = mem_realloc(NULL, sizeof(*r));
 	auto_free char *buffer = mem_realloc(NULL, CHUNK);
 	auto_fd map = open_in(p, "pagemap", e);
 	auto_fd mem = map < 0 ? -1 : open_in(p, "mem", e);
 	struct pagemap pagemap = { .fd = map };
+	int rc;
 
 	if (map < 0 || mem < 0)
 		return map < 0 ? map : mem;
-	r->d = d;
-	r->out = out;
-	r->maps = &p->maps;
-	r->pid = speaker_id(p);
+	begin(r, d, p, e);
 	r->mem = mem;
 	r->buffer = buffer;
-	r->error = e;
-	r->n_runs = r->bytes = 0;
-	return walk_all(r, &pagemap, e);
+	if (d->same)
+		same_begin(d->same, index_of(d, p), map);
+	rc = walk_all(r, &pagemap, e);
+	if (rc >= 0 && d->same)
+		sort_extents(&p->pages);
+	return rc;
 }

@@ -8,6 +8,7 @@
 #include "base/ends.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "dump/same.h"
 #include "dump/shmem.h"
 
 /* What a dump of a small process uses; more comes when it is used. */
@@ -253,8 +254,10 @@ static int save(struct dump *d, Manifest *m, struct error *e)
 
 	if (rc >= 0)
 		rc = shmem_save(d, e);
+	d->same = same_new(d);
 	for (size_t i = 0; i < d->processes.n && rc >= 0; i++)
 		rc = memory_save(d, d->processes.v[i], e);
+	same_free(d->same);
 	if (rc >= 0)
 		rc = manifest_fill(d, m, e);
 	identify_close(d);

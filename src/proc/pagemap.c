@@ -9,12 +9,6 @@
 #define SCAN_REGIONS 256 /* at most 512, see pagemap.h */
 #define READ_ENTRIES 4096
 
-/* Entries of /proc/PID/pagemap (Documentation/admin-guide/mm/pagemap.rst). */
-#define PM_GUARD (1ull << 58) /* 6.14 */
-#define PM_FILE (1ull << 61)
-#define PM_SWAP (1ull << 62)
-#define PM_PRESENT (1ull << 63)
-
 struct walk {
 	uint64_t start, end; /* the run that may still grow; start == end: none */
 	int (*found)(void *arg, uint64_t start, uint64_t end);
@@ -106,6 +100,21 @@ static bool is_wanted(uint64_t entry, bool private_file)
 	return !private_file || !(entry & PM_FILE);
 }
 
+int pagemap_read(const struct pagemap *p, uint64_t start, size_t n, uint64_t *entries,
+		 struct error *e)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	for (;;) {
+		ssize_t got = pread(p->fd, entries, n * 8, (off_t)(start / page * 8));
+
+		if (got >= 0)
+			return (int)(got / 8);
+		if (errno != EINTR)
+			return fail(e, errno, "read pagemap at %#llx", (unsigned long long)start);
+	}
+}
+
 static int walk_by_read(struct pagemap *p, uint64_t start, uint64_t end, bool private_file,
 			struct walk *w, struct error *e)
 {
@@ -114,15 +123,13 @@ static int walk_by_read(struct pagemap *p, uint64_t start, uint64_t end, bool pr
 	while (start < end) {
 		uint64_t left = (end - start) / page;
 		size_t n = left < READ_ENTRIES ? (size_t)left : READ_ENTRIES;
-		ssize_t got = pread(p->fd, entries, n * 8, (off_t)(start / page * 8));
+		int got = pagemap_read(p, start, n, entries, e);
 
-		if (got < 0 && errno == EINTR)
-			continue;
 		if (got < 0)
-			return fail(e, errno, "read pagemap at %#llx", (unsigned long long)start);
-		if (got < 8) /* behind the end of what a task can have */
+			return got;
+		if (!got) /* behind the end of what a task can have */
 			break;
-		for (n = 0; n < (size_t)got / 8; n++, start += page) {
+		for (n = 0; n < (size_t)got; n++, start += page) {
 			int rc = is_wanted(entries[n], private_file) ? add(w, start, start + page)
 								     : 0;
 

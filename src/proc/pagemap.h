@@ -7,6 +7,7 @@
 #define PROC_PAGEMAP_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -18,6 +19,19 @@ struct pagemap {
 	bool no_guard;   /* found out: it does not know guard regions (before 6.16) */
 	bool force_read; /* for tests: never use the ioctl */
 };
+
+/* Entries of /proc/PID/pagemap (Documentation/admin-guide/mm/pagemap.rst). */
+#define PM_FRAME ((1ull << 55) - 1) /* all 0 without CAP_SYS_ADMIN */
+#define PM_EXCLUSIVE (1ull << 56)   /* nobody else has the page */
+#define PM_GUARD (1ull << 58)       /* 6.14 */
+#define PM_FILE (1ull << 61)
+#define PM_SWAP (1ull << 62)
+#define PM_PRESENT (1ull << 63)
+
+/* The entries of n pages from `start` on, by one read. How many there are, fewer behind the end of what a
+ * task can have; or -errno with text. */
+int pagemap_read(const struct pagemap *p, uint64_t start, size_t n, uint64_t *entries,
+		 struct error *e) must_check;
 
 /*
  * Calls found(arg, start, end) for each maximal run of pages in [start, end) that are in memory or

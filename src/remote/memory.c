@@ -34,7 +34,7 @@ int memory_write(int pid, uint64_t address, const void *p, size_t n)
 	return (size_t)put == n ? 0 : -EFAULT;
 }
 
-static int read_run(int mem, const struct iovec *run, void *p, struct error *e)
+int memory_read_shared(int mem, const struct iovec *run, void *p, struct error *e)
 {
 	uint64_t at = (uint64_t)(uintptr_t)run->iov_base;
 	int rc = fd_pread_full(mem, p, run->iov_len, (off_t)at);
@@ -64,7 +64,7 @@ int64_t memory_read_runs(int pid, int mem, const struct iovec *runs, size_t n, v
 	for (size_t i = 0; i < n; done += runs[i].iov_len, i++) {
 		if (got > 0 && done + runs[i].iov_len <= (size_t)got)
 			continue;
-		rc = read_run(mem, &runs[i], (char *)p + done, e);
+		rc = memory_read_shared(mem, &runs[i], (char *)p + done, e);
 		if (rc < 0)
 			return rc;
 	}
