@@ -286,8 +286,6 @@ static void find_wishes(struct restore *r, struct rprocess *p, const struct runs
 
 	for (struct rprocess *c = sharing_next(p, NULL); c; c = sharing_next(p, c)) {
 		leave_all(r, p, c);
-		if (c->sharing->is_heir && !s->first_heir)
-			s->first_heir = (uint32_t)(c - r->processes) + 1;
 		if (p->parent)
 			pick_outside(r, p, &c->sharing->wish, &s->wish);
 	}

@@ -20,6 +20,7 @@
 #include "memdev.pb-c.h"
 #include "proc/maps.h"
 #include "restore/internal.h"
+#include "restore/sharing.h"
 #include "sigactions.pb-c.h"
 #include "tap.h"
 #include "tidptrs.pb-c.h"
@@ -279,6 +280,7 @@ static inline void unmake(struct restore *r)
 {
 	for (size_t i = 0; i < r->plans.n; i++)
 		plan_free(&r->plans.v[i]->plan);
+	sharing_free(r);
 	vec_free(&r->plans);
 	vec_free(&r->slots);
 	vec_free(&r->img.records);

@@ -31,7 +31,7 @@ struct fixture {
 	Manifest *manifest;
 	Process *process, *child;
 	Thread *leader, *thread, *child_leader;
-	Mm *mm;
+	Mm *mm, *child_mm;
 	FdTable *fds;
 	Description *event, *file;
 	Fs *fs;
@@ -163,6 +163,22 @@ static Mm *make_mm(struct fixture *f, uint32_t id)
 	return mm;
 }
 
+/* Into one of pages that other memory has. */
+static Extent *turn_same(Extent *x, uint32_t mm)
+{
+	x->sort = EXTENT__SORT__SAME;
+	x->has_store = x->has_offset = false;
+	x->has_mm = true;
+	x->mm = mm;
+	return x;
+}
+
+/* An extent of the child is the parent's. */
+static Extent *make_same(struct fixture *f, size_t i)
+{
+	return turn_same(f->child_mm->extents[i], f->mm->id);
+}
+
 #define SHMEM_AT 0x7ffff0010000ull
 
 /* Shared memory of two pages, of which one has contents, mapped as a whole. */
@@ -253,7 +269,7 @@ static void make(struct fixture *f)
 	f->thread = make_thread(f, 101, 100, 1);
 	f->child_leader = make_thread(f, 110, 110, 2);
 	f->mm = make_mm(f, 1);
-	make_mm(f, 2);
+	f->child_mm = make_mm(f, 2);
 	f->fds = make_fds(f, 1);
 	make_fds(f, 2);
 	f->fs = make_fs(f, 1);
@@ -322,6 +338,10 @@ static void valid(void)
 	struct fixture f;
 
 	make(&f);
+	finish_and_expect(&f, NULL);
+	make(&f);
+	make_same(&f, 1);
+	make_same(&f, 2);
 	finish_and_expect(&f, NULL);
 }
 
@@ -455,6 +475,18 @@ BROKEN(extent_offset, "offset is not of a page", f.mm->extents[1]->offset = 5)
 BROKEN(extent_past_end, "beyond the end of pages-0", f.mm->extents[2]->offset = 0x2000)
 BROKEN(extent_far_past_end, "beyond the end of pages-0", f.mm->extents[2]->offset = ~0ull << 12)
 BROKEN(extent_zero_store, "no data, but a place", f.mm->extents[0]->has_store = true)
+BROKEN(extent_sort, "its sort 3 is unknown", f.mm->extents[0]->sort = (Extent__Sort)3)
+BROKEN(extent_data_mm, "it names other memory", f.mm->extents[1]->has_mm = true)
+BROKEN(same_no_mm, "it names other memory, which its sort cannot do, or none", make_same(&f, 1)->has_mm = false)
+BROKEN(same_place, "no data, but a place", make_same(&f, 1)->has_offset = true)
+BROKEN(same_itself, "those of memory 2, which is not that of its parent", make_same(&f, 1)->mm = 2)
+BROKEN(same_nobody, "those of memory 77, which is not that of its parent", make_same(&f, 1)->mm = 77)
+BROKEN(same_above_root, "those of memory 2, which is not that of its parent",
+       turn_same(f.mm->extents[1], 2))
+BROKEN(same_nothing, "no pages of the image at 10001000", make_same(&f, 1)->length = 0x2000)
+BROKEN(same_zero, "no pages of the image at 401000", turn_same(f.child_mm->extents[0], 1))
+BROKEN(same_before, "no pages of the image at 10001000",
+       make_same(&f, 2)->start -= 0x1000)
 
 BROKEN(mm_address, "address 800000000000 is not in user space", f.mm->arg_end = CHECK_MAX_ADDRESS)
 BROKEN(mm_order, "end before they begin", f.mm->start_brk = HEAP + 1)
@@ -584,6 +616,16 @@ static CU_TestInfo tests[] = {
 	ROW(extent_past_end),
 	ROW(extent_far_past_end),
 	ROW(extent_zero_store),
+	ROW(extent_sort),
+	ROW(extent_data_mm),
+	ROW(same_no_mm),
+	ROW(same_place),
+	ROW(same_itself),
+	ROW(same_nobody),
+	ROW(same_above_root),
+	ROW(same_nothing),
+	ROW(same_zero),
+	ROW(same_before),
 	ROW(mm_address),
 	ROW(mm_order),
 	ROW(mm_auxv_odd),
