@@ -283,17 +283,25 @@ static void show_mapping(struct buf *out, const Mm *mm, const Mapping *m, size_t
 
 static void show_memory(struct buf *out, const Mm *mm)
 {
-	uint64_t mapped = 0, stored = 0;
+	uint64_t mapped = 0, stored = 0, same = 0;
 	size_t at = 0;
 
 	for (size_t i = 0; i < mm->n_mappings; i++)
 		mapped += mm->mappings[i]->end - mm->mappings[i]->start;
-	for (size_t i = 0; i < mm->n_extents; i++)
-		stored += mm->extents[i]->sort == EXTENT__SORT__DATA ? mm->extents[i]->length : 0;
+	for (size_t i = 0; i < mm->n_extents; i++) {
+		const Extent *x = mm->extents[i];
+
+		stored += x->sort == EXTENT__SORT__DATA ? x->length : 0;
+		same += x->sort == EXTENT__SORT__SAME ? x->length : 0;
+	}
 	buf_printf(out, "  memory: %zu mappings, ", mm->n_mappings);
 	summary_size(out, mapped);
 	buf_printf(out, ", of which the image holds ");
 	summary_size(out, stored);
+	if (same) {
+		buf_printf(out, "; it shares with its parent ");
+		summary_size(out, same);
+	}
 	buf_printf(out, "\n  %-25s mode     pages    stored sort   what\n", "addresses");
 	for (size_t i = 0; i < mm->n_mappings; i++)
 		show_mapping(out, mm, mm->mappings[i], &at);

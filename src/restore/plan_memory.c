@@ -1,21 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* Operations that rebuild an address space. Pure. */
-#include "restore/sharing.h"
+#include "restore/plan_memory.h"
 #include "restore/shmem.h"
 
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/shm.h>
-#include <sys/uio.h>
 
 #include "base/compat.h"
 #include "proc/maps.h"
-
-#define MAX_IOV 1024u         /* UIO_MAXIOV */
-#define MAX_READ (1ull << 30) /* the kernel reads at most 2 GiB less a page at once */
 
 static bool has(const Mapping *m, enum vmf f)
 {
@@ -23,18 +18,6 @@ static bool has(const Mapping *m, enum vmf f)
 }
 
 /* --- mappings ------------------------------------------------------------------------------------ */
-
-struct memory {
-	struct restore *r;
-	struct task_plan *t;
-	const Mm *mm;
-	uint32_t *fetch_of_file;  /* [2 * file + written]: the operation that fetched it, + 1 */
-	uint32_t *fetch_of_shmem; /* likewise, of r->shmems */
-	uint32_t *fetch_of_store; /* likewise, of the page stores */
-	bool is_open;             /* it has waited for cr to open everything */
-	bool is_laid;             /* what it leaves to children is there */
-	const char *note;         /* of anonymous mappings */
-};
 
 /*
  * The operation whose result is a descriptor of the mapping's file, opened as the program had it: a
@@ -165,89 +148,6 @@ static void emit_touch(struct memory *mem, const Mapping *m)
 	plan_call_is(p, 0, SYS_madvise, arg_num(m->start), arg_num(4096),
 		     arg_num(MADV_POPULATE_WRITE));
 	plan_call_is(p, 0, SYS_madvise, arg_num(m->start), arg_num(4096), arg_num(MADV_DONTNEED));
-}
-
-/* --- contents ------------------------------------------------------------------------------------ */
-
-/* One page of zeros, and from there upwards each page from the one below it. */
-static void emit_zero(struct memory *mem, uint64_t start, uint64_t length)
-{
-	struct plan *p = &mem->t->plan;
-	uint64_t at = plan_data(p, NULL, 4096);
-
-	plan_op(p, CR_RST_COPY, 0, PLAN_ARGS(arg_num(start), arg_data(at), arg_num(4096)),
-		CR_RST_WANT_OK, 0);
-	if (length > 4096)
-		plan_op(p, CR_RST_COPY, 0,
-			PLAN_ARGS(arg_num(start + 4096), arg_num(start), arg_num(length - 4096)),
-			CR_RST_WANT_OK, 0);
-}
-
-/* Gathers runs that lie one behind the other in the store into one call; gives how many. */
-static size_t emit_read(struct memory *mem, const struct run *x, size_t n_runs, uint32_t fetch)
-{
-	struct plan *p = &mem->t->plan;
-	struct iovec iov[MAX_IOV];
-	uint64_t bytes = 0, next = x->place;
-	size_t n = 0;
-
-	while (n < MAX_IOV && n < n_runs) {
-		const struct run *y = &x[n];
-		uint64_t size = y->end - y->start;
-
-		if (y->store != x->store || y->place != next || (n && bytes + size > MAX_READ))
-			break;
-		iov[n++] = (struct iovec){ (void *)(uintptr_t)y->start, size };
-		bytes += size;
-		next += size;
-	}
-	plan_op(p, CR_RST_READV, 0,
-		PLAN_ARGS(arg_result(fetch), arg_data(plan_data(p, iov, n * sizeof(*iov))),
-			  arg_num(n), arg_num(x->place)),
-		CR_RST_WANT_OK, 0);
-	return n;
-}
-
-static uint32_t fetch_store(struct memory *mem, uint32_t store)
-{
-	uint32_t *known = &mem->fetch_of_store[store];
-
-	if (!*known)
-		*known = restore_emit_fetch(mem->r, &mem->t->plan,
-					    slot_add(mem->r, (struct slot){ .sort = SLOT_STORE,
-									    .id = store })) +
-			 1;
-	return *known - 1;
-}
-
-static int by_place(const void *a, const void *b)
-{
-	const struct run *x = a, *y = b;
-
-	if (x->store != y->store)
-		return x->store < y->store ? -1 : 1;
-	if (x->place != y->place)
-		return x->place < y->place ? -1 : 1;
-	return x->start < y->start ? -1 : x->start > y->start;
-}
-
-/* In the order of the image: what several processes have lies among the pages of the first of them. */
-static void plan_contents(struct memory *mem, const struct runs *runs)
-{
-	size_t n = runs->list.n;
-	struct run *v = n ? arena_copy(&mem->r->arena, runs->list.v, n * sizeof(*v)) : NULL;
-
-	if (n)
-		qsort(v, n, sizeof(*v), by_place);
-	plan_note(&mem->t->plan, "contents");
-	for (size_t i = 0; i < n;) {
-		if (v[i].store == RUN_ZERO) {
-			emit_zero(mem, v[i].start, v[i].end - v[i].start);
-			i++;
-			continue;
-		}
-		i += emit_read(mem, &v[i], n - i, fetch_store(mem, v[i].store));
-	}
 }
 
 /* --- protection and advice, once the contents are there ------------------------------------------- */

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* The plan of one address space while it is made, for plan_memory.c and plan_contents.c alone. */
+#ifndef RESTORE_PLAN_MEMORY_H
+#define RESTORE_PLAN_MEMORY_H
+
+#include "restore/sharing.h"
+
+struct memory {
+	struct restore *r;
+	struct task_plan *t;
+	const Mm *mm;
+	uint32_t *fetch_of_file;  /* [2 * file + written]: the operation that fetched it, + 1 */
+	uint32_t *fetch_of_shmem; /* likewise, of r->shmems */
+	uint32_t *fetch_of_store; /* likewise, of the page stores */
+	bool is_open;             /* it has waited for cr to open everything */
+	bool is_laid;             /* what it leaves to children is there */
+	const char *note;         /* of anonymous mappings */
+};
+
+/* Reads the pages of all runs, in whatever order. */
+void plan_contents(struct memory *mem, const struct runs *runs);
+
+#endif
