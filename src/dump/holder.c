@@ -15,6 +15,7 @@
 #include "base/ends.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "proc/task.h"
 
 #define WAIT_SECONDS 10.0
@@ -102,13 +103,9 @@ static bool reap_all(const struct holder_page *page)
 	return trace_reap(-1, &w);
 }
 
-/* Between the rename and the last SIGKILL nothing may leave a part of the tree alive; while it dies, the
- * image that was replaced is removed. */
+/* While the tree dies, the image that was replaced is removed. */
 static int kill_all(struct holder_page *page, struct image_writer *writer, struct error *e)
 {
-	for (uint32_t i = 0; i < page->n_held; i++)
-		if (speaks(&page->held[i]))
-			(void)!trace_set_exitkill(page->held[i].thread.tid);
 	signal_all(page, SIGKILL);
 	image_remove_replaced(writer);
 	if (!reap_all(page))
@@ -153,6 +150,35 @@ static int end_subject(struct holding *h)
 	return 0;
 }
 
+/*
+ * From the rename on the death of the holder ends the tree: all of it or, if it comes before the last of
+ * these calls, a part. So nothing else is done between them, and cr, if it lives, ends the rest.
+ */
+static int publish(struct holding *h, struct error *e)
+{
+	struct holder_page *page = h->page;
+	auto_free int *speakers = mem_alloc((page->n_held + 1) * sizeof(int));
+	uint32_t n = 0;
+	int rc;
+
+	for (uint32_t i = 0; i < page->n_held && page->end == HOLDER_KILL; i++)
+		if (speaks(&page->held[i]))
+			speakers[n++] = page->held[i].thread.tid;
+	rc = image_name(h->writer, e);
+	if (rc < 0)
+		return rc;
+	for (uint32_t i = 0; i < n; i++)
+		(void)!trace_set_exitkill(speakers[i], true);
+	rc = image_sync_name(h->writer, e);
+	if (rc < 0) {
+		for (uint32_t i = 0; i < n; i++)
+			(void)!trace_set_exitkill(speakers[i], false);
+		return image_unname(h->writer, rc, e);
+	}
+	page->published = true;
+	return 0;
+}
+
 static int run_batches(struct holder_page *page, struct trace_watch *w)
 {
 	int rc = 0;
@@ -189,10 +215,9 @@ static int carry_out(struct holding *h, enum order order, bool *ends)
 		page->knows_filters = true;
 		return run_batches(page, &w);
 	case ORDER_PUBLISH:
-		rc = image_name(h->writer, &page->error);
+		rc = publish(h, &page->error);
 		if (rc < 0)
 			return rc;
-		page->published = true;
 		/* fall through */
 	case ORDER_RELEASE:
 		*ends = true;

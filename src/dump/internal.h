@@ -171,6 +171,27 @@ bool dump_has_process(const struct dump *d, int pid);
 /* Reads stat and status of the thread. */
 int thread_read(struct dump *d, struct dump_thread *t, struct error *e) must_check;
 
+/* --- heir.c ------------------------------------------------------------------------------------ */
+
+/* What is left to know of a process once its image is whole. */
+struct heir {
+	int pid, pidfd, dir;
+	bool is_stopped; /* by job control */
+};
+struct heirs {
+	struct heir *v;
+	size_t n, room;
+};
+/* Takes descriptors out of d. */
+void heirs_take(struct dump *d, struct heirs *h);
+void heirs_free(struct heirs *h);
+/*
+ * The holder was lost with the order to publish; *e says so. If the image has its name already, what was ordered
+ * is done here, and the holder closed; else that failure.
+ */
+int heirs_finish(const struct heirs *h, struct holder *holder, struct image_writer *w,
+		 struct error *e) must_check;
+
 /* --- probe*.c ---------------------------------------------------------------------------------- */
 
 /* The verdict on one object of a thread (tid 0: of the process), rc: what was found. For `cr check` it

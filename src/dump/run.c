@@ -298,6 +298,7 @@ static void close_all(struct dump *d)
 static int publish(struct dump *d, Manifest *m, bool *published, struct error *e)
 {
 	const struct dump_options *o = d->opt;
+	struct heirs heirs = { 0 };
 	int rc = 0;
 
 	if (o->leave_running)
@@ -313,11 +314,15 @@ static int publish(struct dump *d, Manifest *m, bool *published, struct error *e
 		*published = rc >= 0;
 		return rc;
 	}
+	heirs_take(d, &heirs);
 	rc = holder_start_publish(&d->holder, o->leave_stopped ? HOLDER_STOP : HOLDER_KILL, e);
 	close_all(d);
 	if (rc >= 0)
 		rc = holder_await(&d->holder, e);
+	if (d->holder.is_lost)
+		rc = heirs_finish(&heirs, &d->holder, d->writer, e);
 	*published = d->holder.page->published;
+	heirs_free(&heirs);
 	return rc;
 }
 

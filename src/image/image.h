@@ -79,9 +79,15 @@ int image_finish(struct image_writer *w, Manifest *m, struct error *e) must_chec
  * both have); nothing else of the writer may.
  */
 int image_publish(struct image_writer *w, struct error *e) must_check;
-/* The same in two steps: the name, and what is left to do when there is time. */
+/* The same in steps: the name; that it is on the disk; after a failure of that (rc), the name taken away
+ * again; and what is left to do when there is time. */
 int image_name(struct image_writer *w, struct error *e) must_check;
+int image_sync_name(struct image_writer *w, struct error *e) must_check;
+int image_unname(struct image_writer *w, int rc, struct error *e) must_check;
 void image_remove_replaced(struct image_writer *w);
+/* When the process that was to do this has died on the way: whether the image has got its name. If so,
+ * what is left can be done here; if not, an old DIR is as it was. */
+bool image_has_name(struct image_writer *w);
 /* Frees the writer; removes DIR.partial unless it was published, by any process (or `keep`). w may
  * be NULL. */
 void image_close(struct image_writer *w, bool keep);

@@ -29,6 +29,8 @@ struct image_writer {
 	const char *partial_path, *partial;
 	int parent, dir; /* dir: DIR.partial, locked as long as somebody has it open */
 	bool force, sync, published, replaced;
+	struct stat
+		old; /* with force: what DIR was when it was looked at; st_ino 0: it was not there */
 	struct buf objects;
 	vec(struct key) keys;
 	struct store stores[IMAGE_STORES];
@@ -85,6 +87,8 @@ static int check_old(struct image_writer *w, struct error *e)
 	if (!w->force)
 		return fail(e, EEXIST, "%s (--force replaces it)", w->path);
 	rc = store_check_folder(old, true, e);
+	if (rc >= 0 && fstat(old, &w->old))
+		rc = fail(e, errno, "look at it");
 	return rc < 0 ? within(e, rc, "%s is not replaced", w->path) : 1;
 }
 
@@ -309,34 +313,27 @@ static int rename_new(int dir, const char *from, const char *to)
 	return renameat(dir, from, dir, to) < 0 ? -errno : 0;
 }
 
+static const char *name_aside(struct image_writer *w)
+{
+	return arena_printf(&w->arena, "%s.old", w->name);
+}
+
 static int rename_exchange(struct image_writer *w)
 {
-	const char *aside = arena_printf(&w->arena, "%s.old", w->name);
 	int rc = sys_renameat2(w->parent, w->partial, w->parent, w->name, RENAME_EXCHANGE);
+	const char *aside;
 
 	if (rc != -EINVAL && rc != -ENOSYS)
 		return rc;
 	/* A filesystem without RENAME_EXCHANGE: for a moment there is no DIR, but whole images
 	 * under both other names. */
+	aside = name_aside(w);
 	rc = rename_new(w->parent, w->name, aside);
 	if (rc == 0)
 		rc = rename_new(w->parent, w->partial, w->name);
 	if (rc == 0)
 		rc = rename_new(w->parent, aside, w->partial);
 	return rc;
-}
-
-static int sync_parent(struct image_writer *w, struct error *e)
-{
-	int code, rc;
-
-	if (!w->sync || fsync(w->parent) == 0)
-		return 0;
-	code = errno;
-	rc = w->replaced ? rename_exchange(w) : rename_new(w->parent, w->name, w->partial);
-	w->published = rc < 0;
-	return fail(e, code, "sync the folder of %s%s", w->path,
-		    rc < 0 ? " (and the image is there, though)" : "");
 }
 
 int image_name(struct image_writer *w, struct error *e)
@@ -354,7 +351,50 @@ int image_name(struct image_writer *w, struct error *e)
 	if (rc < 0)
 		return fail(e, -rc, "rename %s to %s", w->partial_path, w->path);
 	w->published = true;
-	return sync_parent(w, e);
+	return 0;
+}
+
+int image_sync_name(struct image_writer *w, struct error *e)
+{
+	if (!w->sync || fsync(w->parent) == 0)
+		return 0;
+	return fail(e, errno, "sync the folder of %s", w->path);
+}
+
+int image_unname(struct image_writer *w, int rc, struct error *e)
+{
+	int undone = w->replaced ? rename_exchange(w) : rename_new(w->parent, w->name, w->partial);
+
+	w->published = undone < 0;
+	return undone < 0 ? within(e, rc, "the image is there, though") : rc;
+}
+
+static bool is_at(const struct image_writer *w, const char *name, const struct stat *what)
+{
+	struct stat there;
+
+	return what->st_ino && fstatat(w->parent, name, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       what->st_dev == there.st_dev && what->st_ino == there.st_ino;
+}
+
+/* Something may be called DIR.partial that is not ours: the other process may have published ours. */
+static bool is_ours(const struct image_writer *w, const char *name)
+{
+	struct stat ours;
+
+	return w->dir >= 0 && fstat(w->dir, &ours) == 0 && is_at(w, name, &ours);
+}
+
+/* Between the steps of rename_exchange the old image has a third name. */
+bool image_has_name(struct image_writer *w)
+{
+	const char *aside = name_aside(w);
+
+	w->published = is_ours(w, w->name);
+	if (is_at(w, aside, &w->old))
+		(void)rename_new(w->parent, aside, w->published ? w->partial : w->name);
+	w->replaced = w->published && is_at(w, w->partial, &w->old);
+	return w->published;
 }
 
 void image_remove_replaced(struct image_writer *w)
@@ -375,19 +415,13 @@ int image_publish(struct image_writer *w, struct error *e)
 {
 	int rc = image_name(w, e);
 
-	if (rc >= 0)
-		image_remove_replaced(w);
-	return rc;
-}
-
-/* Another process may have published it; then what is called DIR.partial is not ours. */
-static bool is_still_ours(const struct image_writer *w)
-{
-	struct stat ours, there;
-
-	return w->dir >= 0 && fstat(w->dir, &ours) == 0 &&
-	       fstatat(w->parent, w->partial, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+	if (rc < 0)
+		return rc;
+	rc = image_sync_name(w, e);
+	if (rc < 0)
+		return image_unname(w, rc, e);
+	image_remove_replaced(w);
+	return 0;
 }
 
 void image_close(struct image_writer *w, bool keep)
@@ -398,7 +432,7 @@ void image_close(struct image_writer *w, bool keep)
 		return;
 	for (unsigned int i = 0; i < IMAGE_STORES; i++)
 		store_drop(&w->stores[i]);
-	if (!keep && !w->published && is_still_ours(w) &&
+	if (!keep && !w->published && is_ours(w, w->partial) &&
 	    store_remove_folder(w->parent, w->partial, w->dir, &e) < 0)
 		warn("%s is left: %s", w->partial_path, e.text);
 	fd_cleanup(&w->dir);

@@ -181,9 +181,11 @@ int trace_set_suspended(int tid, bool on)
 	return ptrace(PTRACE_SETOPTIONS, tid, NULL, options) ? -errno : 0;
 }
 
-int trace_set_exitkill(int tid)
+int trace_set_exitkill(int tid, bool on)
 {
-	return ptrace(PTRACE_SETOPTIONS, tid, NULL, PTRACE_O_EXITKILL) ? -errno : 0;
+	long options = OPTIONS | (on ? PTRACE_O_EXITKILL : 0);
+
+	return ptrace(PTRACE_SETOPTIONS, tid, NULL, options) ? -errno : 0;
 }
 
 /* --- state of a stopped thread --------------------------------------------------------------- */

@@ -50,7 +50,7 @@ int trace_set_suspended(int tid, bool on) must_check;
 /* Turns the dispatch of its system calls off, and on again as t->dispatch has it. */
 int trace_set_dispatch(const struct held_thread *t, bool on) must_check;
 /* If the tracer dies, so do the tracees. */
-int trace_set_exitkill(int tid) must_check;
+int trace_set_exitkill(int tid, bool on) must_check;
 
 /* Fills t (t->tid is set); xstate goes to `room` bytes at t->xstate. -ESRCH when it is gone. */
 int trace_read_thread(struct held_thread *t, uint32_t room, struct error *e) must_check;
