@@ -30,22 +30,30 @@ void arch_set_call(uint64_t *regs, uint64_t place, long nr, const uint64_t args[
 int64_t arch_call_result(const uint64_t *regs);
 
 /*
- * The stub that a batch begins in: maps the writable area, copies the plans into it, calls the
- * interpreter on a stack there, and stops by sending a signal to its own thread. It needs nothing
- * but the registers that arch_set_stub gives it.
+ * The stub that a batch begins in: blocks signals, maps the writable area behind the plans and copies them
+ * into it, calls the interpreter on the stack of the plan, and stops by sending a signal to its own thread. It
+ * needs nothing but the registers that arch_set_stub gives it. If nobody swallows the signal and it does
+ * nothing, the thread goes on to its way back.
  */
 struct arch_stub {
-	uint64_t at;         /* of the stub */
-	bool map;            /* map and copy first */
-	uint64_t area, size; /* the writable area, whole pages */
-	uint64_t source;     /* what is copied into it, `size` bytes */
-	uint64_t run, plan;  /* the interpreter, the plan (in the area) */
-	uint64_t stack;      /* top, 16-byte aligned */
+	uint64_t at;        /* of the stub */
+	uint64_t source;    /* behind it as much is mapped, and filled from it */
+	uint64_t size;      /* whole pages; 0: nothing is mapped */
+	uint64_t run, plan; /* the interpreter, the plan */
+	uint64_t way;       /* 0: there is no way back */
 	int process, thread, signal;
 };
-extern const uint8_t arch_stub_bytes[];
-extern const size_t arch_stub_size;
+#define ARCH_STUB_SIZE 128u
+void arch_stub_write(uint8_t *out, uint64_t blocked);
 void arch_set_stub(uint64_t *regs, const struct arch_stub *s);
+/*
+ * The way back without a tracer: code that gives a thread its mask and its registers, with a call that was
+ * interrupted about to be made again. It uses neither the program's stack nor rt_sigreturn, after which
+ * the kernel does not know any more how long a sleep still was. `at`: where it will be.
+ */
+#define ARCH_WAY_SIZE 320u
+void arch_way_write(uint8_t *out, uint64_t at, const uint64_t *regs, uint32_t n_regs,
+		    uint64_t sigmask);
 /* The stub is at its end. */
 bool arch_stub_is_done(const uint64_t *regs, uint64_t at);
 /* At its end: the plan has been run; else the area could not be mapped. */

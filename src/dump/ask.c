@@ -189,26 +189,40 @@ static int find_call(struct dump *d, struct dump_process *p, uint64_t *call, str
 
 /* --- the batch --------------------------------------------------------------------------------------- */
 
-/* A signal for the end of a batch that is not pending in the process; 0: there is none. */
-static int free_signal(const struct dump_process *p)
+static int first_of(const int *signals, size_t n, uint64_t but)
 {
-	static const int signals[] = { SIGSTKFLT, SIGPWR,  SIGXFSZ,   SIGXCPU, SIGIO,
-				       SIGUSR2,   SIGUSR1, SIGVTALRM, SIGPROF };
-	uint64_t pending = 0;
+	for (size_t i = 0; i < n; i++)
+		if (!(but >> (signals[i] - 1) & 1))
+			return signals[i];
+	return 0;
+}
+
+/*
+ * Signals for the end of a batch, not pending in the process. The first does nothing to it if nobody swallows
+ * it: `quiet` ones are ignored, unless they are caught. With handlers for all of them it is one that may come at
+ * any time. false: there is none.
+ */
+static bool choose_signals(const struct dump_process *p, struct batch *b)
+{
+	static const int quiet[] = { SIGURG, SIGWINCH, SIGCHLD };
+	static const int loud[] = { SIGSTKFLT, SIGPWR,  SIGXFSZ,   SIGXCPU, SIGIO,
+				    SIGUSR2,   SIGUSR1, SIGVTALRM, SIGPROF };
+	uint64_t pending = 0, caught = speaker_of(p)->status.sig_caught;
 
 	vec_each(t, &p->threads)
 		pending |= (*t)->status.sig_pending | (*t)->status.shared_pending;
-	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
-		if (!(pending >> (signals[i] - 1) & 1))
-			return signals[i];
-	return 0;
+	b->signal = b->last_signal = first_of(loud, sizeof(loud) / sizeof(loud[0]), pending);
+	if (first_of(quiet, 2, pending))
+		b->signal = first_of(quiet, 2, pending);
+	if (first_of(quiet, 3, pending | caught))
+		b->signal = first_of(quiet, 3, pending | caught);
+	return b->last_signal != 0;
 }
 
 /* The plans of a process, at `image`; the size is known already. */
 static void write_plans(struct dump_process *p, struct batch *b, uint8_t *image)
 {
 	b->pid = p->pid;
-	b->signal = free_signal(p);
 	b->n = p->threads.n;
 	b->image = p->answers = image;
 	b->size = p->answers_size;
@@ -309,8 +323,8 @@ int ask_start(struct dump *d, struct error *e)
 
 		write_plans(p, b, room);
 		room += lay_out(p);
-		rc = b->signal ? find_call(d, p, &b->call, e)
-			       : fail(e, 0, "has too many different signals pending");
+		rc = choose_signals(p, b) ? find_call(d, p, &b->call, e)
+					  : fail(e, 0, "has too many different signals pending");
 		rc = within(e, rc, "task %d", p->pid);
 	}
 	return rc < 0 ? rc : holder_start_batches(&d->holder, e);

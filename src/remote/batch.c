@@ -21,7 +21,7 @@
 #include "remote/session.h"
 
 #define PAGE 4096u
-#define INTERPRETER_AT 64u /* behind the stub */
+#define INTERPRETER_AT ARCH_STUB_SIZE /* behind the stub; then the ways back, one for each thread */
 /* Room for plans of threads that run at once: what stays in the processor's cache. */
 #define WISH ((size_t)128 << 10)
 #define BIT(signal) (1ull << ((signal)-1))
@@ -89,7 +89,7 @@ static int map_area(struct session *s, size_t least, struct error *e)
 	uint64_t args[6] = { 0, 0, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
 			     (uint64_t)-1 };
 	size_t all = page_up(s->b->size);
-	int64_t result;
+	int64_t result = -1;
 	int rc;
 
 	s->room = all < WISH ? all : least > WISH ? least : WISH;
@@ -98,12 +98,12 @@ static int map_area(struct session *s, size_t least, struct error *e)
 	/* The one reason for which a private anonymous mapping is answered so: mlockall(MCL_FUTURE). */
 	if (rc >= 0 && result == -EAGAIN)
 		s->place = BATCH_WOULD_BE_LOCKED;
-	if (rc < 0 || (result < 0 && result > -4096))
+	if (result < 0 && result > -4096)
 		return rc;
 	s->is_mapped = true;
 	s->code_at = (uint64_t)result;
 	s->data_at = s->code_at + s->code + s->room;
-	return 1;
+	return rc < 0 ? rc : 1;
 }
 
 static int unmap_area(struct session *s, struct error *e)
@@ -121,11 +121,27 @@ static int unmap_area(struct session *s, struct error *e)
 	return 0;
 }
 
+static uint64_t ways_at(void)
+{
+	return (INTERPRETER_AT + cr_rst_size() + 15) & ~15ull;
+}
+
+/* The code of a place that is mapped; borrowed memory could not be put back on the way, so there is none. */
+static size_t code_size(const struct batch *b, bool has_ways)
+{
+	return page_up(ways_at() + (has_ways ? b->n * ARCH_WAY_SIZE : 0));
+}
+
+static uint64_t way_of(const struct session *s, size_t i)
+{
+	return s->is_mapped ? s->code_at + ways_at() + i * ARCH_WAY_SIZE : 0;
+}
+
 /* A write through this file goes into a private mapping that is not writable. */
 static int write_code(struct session *s, struct error *e)
 {
 	size_t size = s->code + (s->is_mapped ? begin_of(s->b, 1) : 0);
-	auto_free char *code = mem_try(size);
+	auto_free uint8_t *code = mem_try(size);
 	char path[32];
 	int rc;
 
@@ -135,8 +151,14 @@ static int write_code(struct session *s, struct error *e)
 	auto_fd mem = fd_open(AT_FDCWD, path, O_WRONLY);
 	if (mem < 0)
 		return fail(e, -mem, "open %s", path);
-	memcpy(code, arch_stub_bytes, arch_stub_size);
+	arch_stub_write(code, ~BIT(s->signal));
 	memcpy(code + INTERPRETER_AT, cr_rst_begin(), cr_rst_size());
+	for (size_t i = 0; i < s->b->n && s->is_mapped; i++) {
+		const struct held_thread *t = s->b->threads[i].held;
+
+		arch_way_write(code + ways_at() + i * ARCH_WAY_SIZE, way_of(s, i), t->regs,
+			       t->n_regs, t->sigmask);
+	}
 	memcpy(code + s->code, s->b->image, size - s->code);
 	rc = fd_pwrite_full(mem, code, size, (off_t)s->code_at);
 	return rc < 0 ? fail(e, -rc, "write %s", path) : 0;
@@ -153,22 +175,18 @@ static void fill_stub(const struct session *s, const struct round *r, size_t i,
 		      struct arch_stub *stub)
 {
 	const struct batch_thread *t = &s->b->threads[i];
-	const struct cr_rst_plan *plan = (const void *)(s->b->image + t->plan_at);
 	uintptr_t run = (uintptr_t)cr_rst_run - (uintptr_t)cr_rst_begin();
-	uint64_t at = place(s, r, t->plan_at);
 
 	*stub = (struct arch_stub){
 		.at = s->code_at,
-		.map = s->is_mapped && i == 0,
-		.area = s->data_at,
-		.size = s->room,
+		.size = s->is_mapped && i == 0 ? s->room : 0,
 		.source = s->code_at + s->code,
 		.run = s->code_at + INTERPRETER_AT + run,
-		.plan = at,
-		.stack = at + (uint64_t)plan->stack_top,
+		.plan = place(s, r, t->plan_at),
+		.way = way_of(s, i),
 		.process = s->b->pid,
 		.thread = t->held->tid,
-		.signal = s->b->signal,
+		.signal = s->signal,
 	};
 }
 
@@ -228,23 +246,20 @@ static int run_threads(struct session *s, const struct round *r, struct error *e
 	int rc = 0;
 
 	for (size_t i = r->first; i < r->last && rc >= 0; i++) {
-		rc = i ? session_block(s, &t[i], e) : 0;
 		fill_stub(s, r, i, &stub);
-		if (rc >= 0)
-			rc = session_start(&t[i], &stub, e);
+		rc = session_start(s, &t[i], &stub, e);
 	}
 	for (size_t i = r->first; i < r->last && rc >= 0; i++)
 		rc = session_await_end(s, &t[i], e);
 	return rc;
 }
 
-/* The first keeps its signals blocked: it has more to do. */
 static int bring_back(struct session *s, size_t i, bool is_stopped, struct error *e)
 {
 	struct batch_thread *t = &s->b->threads[i];
 	int rc = is_stopped ? 0 : session_stop(s, t, e);
 
-	return rc < 0 || i == 0 ? rc : session_restore(t, e);
+	return rc < 0 ? rc : session_restore(t, e);
 }
 
 /* Whatever comes out, the threads of the round are brought back. 0: not run, as above. */
@@ -301,6 +316,8 @@ static int run_all(struct session *s, const struct trace_watch *w, struct error 
 	session_be_alone(s);
 	if (s->is_mapped)
 		rc = unmap_area(s, e);
+	s->code = code_size(s->b, false);
+	s->signal = s->b->last_signal;
 	if (rc >= 0)
 		rc = borrow(s, least, page_up(s->b->size) < WISH ? page_up(s->b->size) : WISH, e);
 	s->watch = *w;
@@ -355,13 +372,9 @@ static int undo(struct session *s, struct error *e)
 
 static int run_and_undo(struct session *s, const struct trace_watch *w, struct error *e)
 {
-	struct batch_thread *leader = &s->b->threads[0];
 	struct error first;
-	int rc, rc2;
+	int rc = run_all(s, w, e), rc2;
 
-	rc = session_block(s, leader, e);
-	if (rc >= 0)
-		rc = run_all(s, w, e);
 	rc2 = undo(s, rc < 0 ? &first : e);
 	/* A call that failed once may not the second time, and there is nothing else to be done. */
 	if (rc2 < 0)
@@ -371,11 +384,10 @@ static int run_and_undo(struct session *s, const struct trace_watch *w, struct e
 
 int batch_run(const struct batch *b, const struct trace_watch *w, struct error *e)
 {
-	struct session s = { .b = b };
+	struct session s = { .b = b, .code = code_size(b, true), .signal = b->signal };
 	struct error ignored;
 	int rc, rc2;
 
-	s.code = page_up(INTERPRETER_AT + cr_rst_size());
 	rc = set_aside(b, true, e);
 	if (rc >= 0)
 		rc = run_and_undo(&s, w, e);

@@ -11,7 +11,9 @@
  *
  * Meanwhile every signal but one is blocked; a thread ends its plan by sending this one to itself,
  * and the tracer swallows it. A standard signal, since one of those can be sent even when
- * RLIMIT_SIGPENDING is used up. No breakpoint and no single step: both end in a forced SIGTRAP, which
+ * RLIMIT_SIGPENDING is used up; and one that is ignored: a tracer sees it all the same, and when it is dead
+ * the thread finds its way back alone (arch_way_write). Only in the calls that map and unmap the area, and with
+ * borrowed memory, the end of the tracer is that of the process. No breakpoint and no single step: both end in a forced SIGTRAP, which
  * sets a blocked or ignored action back to the default.
  */
 #ifndef REMOTE_BATCH_H
@@ -41,10 +43,12 @@ struct batch_thread {
 };
 struct batch {
 	int pid;
-	int signal;     /* that ends a plan: a standard one, pending nowhere in the process */
-	uint64_t call;  /* an instruction that makes a system call, in this process */
-	uint8_t *image; /* the plans; afterwards with results and data */
-	size_t size;    /* whole pages */
+	/* That ends a plan: a standard one, pending nowhere in the process, and best one that does nothing to
+	 * it, should it come. Where memory is borrowed: one by which it does not go on, should it come. */
+	int signal, last_signal;
+	uint64_t call;                /* an instruction that makes a system call, in this process */
+	uint8_t *image;               /* the plans; afterwards with results and data */
+	size_t size;                  /* whole pages */
 	struct batch_thread *threads; /* the speaker first */
 	size_t n;
 };

@@ -42,7 +42,7 @@ static int wait_for(struct session *s, struct batch_thread *t, bool calls, struc
 			return 0;
 		if (rc == TRACE_SIGNAL && is_fault(signal))
 			return fail(e, 0, "signal %d in the code that asks thread %d", signal, tid);
-		if (rc == TRACE_SIGNAL && signal == s->b->signal && !calls)
+		if (rc == TRACE_SIGNAL && signal == s->signal && !calls)
 			return 0;
 		if (rc == TRACE_SIGNAL)
 			s->owed |= BIT(signal);
@@ -68,6 +68,30 @@ static int read_result(struct batch_thread *t, uint64_t *regs, uint32_t *n, stru
 	return rc < 0 ? trace_get_regs(t->held->tid, regs, n, e) : rc;
 }
 
+/* Blocks what could come in between. */
+static int begin(const struct session *s, const struct batch_thread *t, const uint64_t *regs,
+		 struct error *e)
+{
+	int rc = trace_set_regs(t->held->tid, regs, t->held->n_regs, e);
+
+	return rc < 0 ? rc : trace_set_mask(t->held->tid, ~BIT(s->signal), e);
+}
+
+/* The mask first: with the registers of the stub a thread could still find its way back alone. */
+static int restore(const struct held_thread *h, struct error *e)
+{
+	int rc = trace_set_mask(h->tid, h->sigmask, e);
+
+	return rc < 0 ? rc : trace_set_regs(h->tid, h->regs, h->n_regs, e);
+}
+
+int session_restore(const struct batch_thread *t, struct error *e)
+{
+	int rc = restore(t->held, e);
+
+	return rc < 0 ? restore(t->held, e) : rc;
+}
+
 int session_call(struct session *s, long nr, const uint64_t args[6], int64_t *result,
 		 struct error *e)
 {
@@ -78,7 +102,7 @@ int session_call(struct session *s, long nr, const uint64_t args[6], int64_t *re
 
 	memcpy(regs, t->held->regs, sizeof(regs));
 	arch_set_call(regs, s->b->call, nr, args);
-	rc = trace_set_regs(t->held->tid, regs, n, e);
+	rc = begin(s, t, regs, e);
 	for (int stop = 0; stop < 2 && rc >= 0; stop++) {
 		rc = resume_call(t, e);
 		if (rc >= 0)
@@ -88,23 +112,18 @@ int session_call(struct session *s, long nr, const uint64_t args[6], int64_t *re
 		rc = read_result(t, regs, &n, e);
 	if (rc >= 0)
 		*result = arch_call_result(regs);
-	return rc;
+	return rc < 0 ? rc : session_restore(t, e);
 }
 
-int session_block(const struct session *s, const struct batch_thread *t, struct error *e)
+int session_start(const struct session *s, struct batch_thread *t, const struct arch_stub *stub,
+		  struct error *e)
 {
-	return trace_set_mask(t->held->tid, ~BIT(s->b->signal), e);
-}
-
-int session_start(struct batch_thread *t, const struct arch_stub *stub, struct error *e)
-{
-	const struct held_thread *h = t->held;
 	uint64_t regs[ARCH_MAX_REGS];
 	int rc;
 
-	memcpy(regs, h->regs, sizeof(regs));
+	memcpy(regs, t->held->regs, sizeof(regs));
 	arch_set_stub(regs, stub);
-	rc = trace_set_regs(h->tid, regs, h->n_regs, e);
+	rc = begin(s, t, regs, e);
 	return rc < 0 ? rc : resume(t, false, e);
 }
 
@@ -123,25 +142,11 @@ int session_await_end(struct session *s, struct batch_thread *t, struct error *e
 			return rc;
 		if (arch_stub_is_done(regs, s->code_at))
 			return arch_stub_has_run(regs);
-		s->owed |= BIT(s->b->signal);
+		s->owed |= BIT(s->signal);
 		rc = resume(t, false, e);
 		if (rc < 0)
 			return rc;
 	}
-}
-
-static int restore(const struct held_thread *h, struct error *e)
-{
-	int rc = trace_set_regs(h->tid, h->regs, h->n_regs, e);
-
-	return rc < 0 ? rc : trace_set_mask(h->tid, h->sigmask, e);
-}
-
-int session_restore(const struct batch_thread *t, struct error *e)
-{
-	int rc = restore(t->held, e);
-
-	return rc < 0 ? restore(t->held, e) : rc;
 }
 
 void session_be_alone(struct session *s)
@@ -163,7 +168,7 @@ int session_stop(struct session *s, struct batch_thread *t, struct error *e)
 	if (rc < 0)
 		return rc;
 	t->is_running = false;
-	if (rc == TRACE_SIGNAL && signal != s->b->signal && !is_fault(signal))
+	if (rc == TRACE_SIGNAL && signal != s->signal && !is_fault(signal))
 		s->owed |= BIT(signal);
 	return 0;
 }

@@ -24,20 +24,22 @@ struct session {
 	size_t room;      /* bytes there, whole pages */
 	bool is_mapped;   /* by the process: code, plans, data in one area */
 	enum batch_place place;
+	int signal; /* ends a plan */
 	struct loan loans[2];
 	uint64_t owed; /* signals that were swallowed and are not ours */
 };
 
 /* --- session.c --------------------------------------------------------------------------------- */
 
-/* One system call of the first thread, at b->call. */
+/*
+ * One system call of the first thread, at b->call; after that it is what it was. If the tracer dies in between,
+ * the thread goes on with the registers of the call: so nothing else is done meanwhile.
+ */
 int session_call(struct session *s, long nr, const uint64_t args[6], int64_t *result,
 		 struct error *e) must_check;
-/* Blocks what could come in between. */
-int session_block(const struct session *s, const struct batch_thread *t,
-		  struct error *e) must_check;
 /* Sets a thread off in the stub. */
-int session_start(struct batch_thread *t, const struct arch_stub *stub, struct error *e) must_check;
+int session_start(const struct session *s, struct batch_thread *t, const struct arch_stub *stub,
+		  struct error *e) must_check;
 /* Waits until it is at the stub's end. 0: it could not map the area, and has not run its plan; 1. */
 int session_await_end(struct session *s, struct batch_thread *t, struct error *e) must_check;
 /* Registers and mask of a stopped thread as they were. */
