@@ -355,8 +355,9 @@ static void send_owed(const struct session *s)
 			kill(s->b->pid, signal);
 }
 
-/* Not given up half way, whatever becomes of cr: a call that has begun is waited for. */
-static int undo(struct session *s, struct error *e)
+/* Not given up half way, whatever becomes of cr: a call that has begun is waited for. has_failed: nobody knows
+ * what the thread was left with. */
+static int undo(struct session *s, bool has_failed, struct error *e)
 {
 	struct batch_thread *leader = &s->b->threads[0];
 	struct error ignored;
@@ -364,6 +365,8 @@ static int undo(struct session *s, struct error *e)
 
 	if (rc >= 0)
 		rc = give_back(s, e);
+	if (rc >= 0 && !has_failed)
+		return rc;
 	rc2 = session_stop(s, leader, &ignored);
 	if (rc2 >= 0)
 		rc2 = session_restore(leader, rc < 0 ? &ignored : e);
@@ -375,10 +378,10 @@ static int run_and_undo(struct session *s, const struct trace_watch *w, struct e
 	struct error first;
 	int rc = run_all(s, w, e), rc2;
 
-	rc2 = undo(s, rc < 0 ? &first : e);
+	rc2 = undo(s, rc < 0, rc < 0 ? &first : e);
 	/* A call that failed once may not the second time, and there is nothing else to be done. */
 	if (rc2 < 0)
-		(void)!undo(s, &first);
+		(void)!undo(s, true, &first);
 	return rc < 0 ? rc : rc2;
 }
 
