@@ -8,9 +8,13 @@
  *   CR_FAULT=plan:N    the N-th operation of all plans that cr writes is not done and fails; those that
  *                      may have any result, and those behind the commit, do not count
  *   CR_FAULT=late:N    the same, but it is done before it fails
+ *   CR_FAULT=kill:N    before the N-th call of the process that holds the subject, its waits and the signals it
+ *                      sends included, that process kills itself by SIGKILL; CR_FAULT_DELAY: after so many
+ *                      microseconds, in which the subject does what it has been told
  *
  * Each fails once. To the end of the file CR_FAULT_LOG one line is added when that happens, what it was,
- * and one when cr ends: how many calls of each sort there have been.
+ * and one when cr ends: how many calls of each sort there have been, and where the holder was that was killed from
+ * outside.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +31,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "dump/holder.h"
 #include "plan/plan.h"
+#include "remote/session.h"
 #include "restore/internal.h"
 
 enum sort {
@@ -35,9 +41,10 @@ enum sort {
 	SORT_HOLDER,
 	SORT_PLAN,
 	SORT_LATE,
+	SORT_KILL,
 	SORTS
 };
-static const char *const sorts[SORTS] = { "cr", "holder", "plan", "late" };
+static const char *const sorts[SORTS] = { "cr", "holder", "plan", "late", "kill" };
 
 struct fault {
 	uint32_t calls[SORTS];
@@ -45,6 +52,7 @@ struct fault {
 	enum sort sort;
 	pid_t cr;
 	const char *log;
+	const char *where; /* the holder is: in front of what is written of a kill */
 };
 /* Shared with the processes that cr forks. */
 static struct fault *fault;
@@ -73,10 +81,25 @@ static bool is_wanted(enum sort sort)
 	return fault->sort == sort && n == fault->wanted;
 }
 
+/* Before a call of the holder. */
+static void may_end(const char *call)
+{
+	char line[64];
+
+	if (!fault || getpid() == fault->cr || !is_wanted(SORT_KILL))
+		return;
+	snprintf(line, sizeof(line), "%s%s\n", fault->where, call);
+	add_to_log(line);
+	if (getenv("CR_FAULT_DELAY"))
+		usleep((useconds_t)atoi(getenv("CR_FAULT_DELAY")));
+	raise(SIGKILL);
+}
+
 static bool fails(const char *call, int error)
 {
 	char line[64];
 
+	may_end(call);
 	if (!fault || !is_wanted(getpid() == fault->cr ? SORT_CR : SORT_HOLDER))
 		return false;
 	snprintf(line, sizeof(line), "%s\n", call);
@@ -103,6 +126,7 @@ __attribute__((constructor)) static void begin(void)
 	f->wanted = (uint32_t)atoi(number ? number + 1 : text);
 	f->log = getenv("CR_FAULT_LOG");
 	f->cr = getpid();
+	f->where = "";
 	fault = f;
 }
 
@@ -112,9 +136,13 @@ __attribute__((destructor)) static void end(void)
 
 	if (!fault || getpid() != fault->cr)
 		return;
-	snprintf(line, sizeof(line), "total %u %u %u %u\n", fault->calls[0], fault->calls[1],
-		 fault->calls[2], fault->calls[3]);
+	snprintf(line, sizeof(line), "total %u %u %u %u %u\n", fault->calls[0], fault->calls[1],
+		 fault->calls[2], fault->calls[3], fault->calls[4]);
 	add_to_log(line);
+	if (*fault->where) {
+		snprintf(line, sizeof(line), "%s\n", fault->where);
+		add_to_log(line);
+	}
 }
 
 /* --- system calls and memory ------------------------------------------------------------------- */
@@ -204,7 +232,33 @@ WRAP_OPEN(openat, DIR_FIRST, (dir, path, flags, mode))
 WRAP_FOUR(int, fcntl, EINVAL)
 WRAP_FOUR(int, ioctl, EIO)
 WRAP_FOUR(int, prctl, EINVAL)
-WRAP_FOUR(long, ptrace, EIO)
+
+long __real_ptrace(ulong what, ulong tid, ulong c, ulong d);
+long __wrap_ptrace(ulong what, ulong tid, ulong c, ulong d);
+long __wrap_ptrace(ulong what, ulong tid, ulong c, ulong d)
+{
+	char name[40];
+
+	snprintf(name, sizeof(name), "ptrace %#lx %lu", what, tid);
+	return fails(name, EIO) ? -1 : __real_ptrace(what, tid, c, d);
+}
+
+/* Nothing is to be learned from their failure. */
+pid_t __real_waitpid(pid_t pid, int *status, int how);
+pid_t __wrap_waitpid(pid_t pid, int *status, int how);
+pid_t __wrap_waitpid(pid_t pid, int *status, int how)
+{
+	may_end("waitpid");
+	return __real_waitpid(pid, status, how);
+}
+
+int __real_kill(pid_t pid, int signal);
+int __wrap_kill(pid_t pid, int signal);
+int __wrap_kill(pid_t pid, int signal)
+{
+	may_end("kill");
+	return __real_kill(pid, signal);
+}
 
 long __real_syscall(long nr, ulong a, ulong b, ulong c, ulong d, ulong e, ulong f);
 long __wrap_syscall(long nr, ulong a, ulong b, ulong c, ulong d, ulong e, ulong f);
@@ -216,6 +270,33 @@ long __wrap_syscall(long nr, ulong a, ulong b, ulong c, ulong d, ulong e, ulong 
 		return -1;
 	return __real_syscall(nr, a, b, c, d, e, f);
 }
+
+/* --- what a dead holder cannot put back ---------------------------------------------------------------- */
+
+/* Places of the holder, each called from another file than its own: NAME(parameters, arguments) */
+#define PLACE(name, text, parameters, arguments)               \
+	int __real_##name parameters;                          \
+	int __wrap_##name parameters;                          \
+	int __wrap_##name parameters                           \
+	{                                                      \
+		const char *where = fault ? fault->where : ""; \
+		int rc;                                        \
+                                                               \
+		if (fault)                                     \
+			fault->where = text;                   \
+		rc = __real_##name arguments;                  \
+		if (fault)                                     \
+			fault->where = where;                  \
+		return rc;                                     \
+	}
+PLACE(freeze_tree,
+      "freeze: ", P(struct holder_page *page, const struct trace_watch *w, struct error *e),
+      P(page, w, e))
+PLACE(batch_run, "batch: ", P(const struct batch *b, const struct trace_watch *w, struct error *e),
+      P(b, w, e))
+PLACE(session_call, "call: ",
+      P(struct session *s, long nr, const uint64_t args[6], int64_t *result, struct error *e),
+      P(s, nr, args, result, e))
 
 /* --- operations of plans ------------------------------------------------------------------------- */
 

@@ -30,7 +30,7 @@ TESTS += $(test_scripts)
 include test/fuzz/local.mk
 
 # Calls that fail on demand, see test/fault.c, and the test of them.
-dist_check_SCRIPTS += test/func/faults.sh
+dist_check_SCRIPTS += test/func/faults.sh test/func/crash.sh
 EXTRA_DIST += test/fault.c
 FAULT_WRAPS = -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=mmap -Wl,--wrap=mprotect \
 	-Wl,--wrap=read -Wl,--wrap=pread -Wl,--wrap=write -Wl,--wrap=pwrite \
@@ -43,9 +43,10 @@ FAULT_WRAPS = -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=mmap -Wl,--wrap=mp
 	-Wl,--wrap=pthread_create -Wl,--wrap=sigaction -Wl,--wrap=setitimer \
 	-Wl,--wrap=personality -Wl,--wrap=open -Wl,--wrap=openat -Wl,--wrap=fcntl \
 	-Wl,--wrap=ioctl -Wl,--wrap=prctl -Wl,--wrap=ptrace -Wl,--wrap=syscall \
-	-Wl,--wrap=plan_write
+	-Wl,--wrap=waitpid -Wl,--wrap=kill -Wl,--wrap=plan_write \
+	-Wl,--wrap=freeze_tree -Wl,--wrap=batch_run -Wl,--wrap=session_call
 if FAULT
-TESTS += test/func/faults.sh
+TESTS += test/func/faults.sh test/func/crash.sh
 cr_SOURCES += test/fault.c
 cr_LDFLAGS += $(FAULT_WRAPS)
 endif

@@ -334,6 +334,24 @@ rich_looks() {
 		cat "/proc/$p/smaps" "/proc/$p/limits" "/proc/$p/task/"*/comm | grep -E '^[0-9a-f]+-|^VmFlags|^Max|^[a-z]+$'
 	done 2>&1
 }
+# What each thread looks like, and every page that is mapped, since mappings side by side become one.
+rich_pages() {
+	for p in $rich; do
+		perl -ne '/^(\w+)-(\w+) (\S+) \w+ (\S+) \S+ *(.*)/ or next;
+			for (my $at = hex $1; $at < hex $2; $at += 4096) {
+				printf "%x %s %s %s\n", $at, $3, $4, $5;
+			}' "/proc/$p/maps"
+		grep -E '^(TracerPid|Threads|Sig[^Q]|Shd)' "/proc/$p/status" "/proc/$p/task/"*/status
+		ls "/proc/$p/fd"
+		grep '^Max' "/proc/$p/limits"
+		cat "/proc/$p/task/"*/comm
+	done 2>&1
+}
+# but_new_mappings BEFORE NOW: what else is different in two of these, some lines of it. The questions of a dump
+# are in a mapping of code beside one of data.
+but_new_mappings() {
+	diff "$1" "$2" | grep '^[<>]' | grep -v -E '^> [0-9a-f]+ (r-x|rw-)p 00:00 $' | head -5
+}
 # The processes pass a byte around, so if one grows all do.
 rich_runs_on() {
 	runs_on "$work/rich.dir/log.0"
