@@ -79,52 +79,43 @@ int64_t arch_call_result(const uint64_t *regs)
  * changes only rax, rcx and r11. Until its signals are blocked a thread keeps its own stack pointer, and
  * it has that again when it sends the last one: a handler may come there if nobody traces it any more.
  */
-static const uint8_t
-	stub_bytes[] = {
-		0xb8, 0x0e, 0x00, 0x00,
-		0x00, /*     mov  $14, %eax       rt_sigprocmask */
-		0xbf, 0x02, 0x00, 0x00,
-		0x00, /*     mov  $2, %edi        SIG_SETMASK */
-		0x48, 0x8d, 0x35, 0x67,
-		0x00, 0x00, 0x00, /*     lea  mask(%rip), %rsi */
-		0x31, 0xd2,       /*     xor  %edx, %edx */
-		0x41, 0xba, 0x08, 0x00,
-		0x00, 0x00,       /*     mov  $8, %r10d */
-		0x0f, 0x05,       /*     syscall */
-		0x4d, 0x85, 0xc9, /*     test %r9, %r9 */
-		0x74, 0x2a,       /*     jz   0f */
-		0x4a, 0x8d, 0x7c, 0x0d,
-		0x00,             /*     lea  (%rbp, %r9), %rdi */
-		0x4c, 0x89, 0xce, /*     mov  %r9, %rsi */
-		0xba, 0x03, 0x00, 0x00,
-		0x00, /*     mov  $3, %edx        PROT_READ | PROT_WRITE */
-		0x41, 0xba, 0x32, 0x00,
-		0x00, 0x00, /*     mov  $0x32, %r10d    private, anonymous, fixed */
-		0xb8, 0x09, 0x00, 0x00,
-		0x00,             /*     mov  $9, %eax        mmap; r8, r9 are ignored */
-		0x0f, 0x05,       /*     syscall */
-		0x48, 0x85, 0xc0, /*     test %rax, %rax */
-		0x78, 0x1a,       /*     js   1f */
-		0x4c, 0x89, 0xc9, /*     mov  %r9, %rcx */
-		0x48, 0x89, 0xee, /*     mov  %rbp, %rsi */
-		0x48, 0x89, 0xc7, /*     mov  %rax, %rdi */
-		0xf3, 0xa4,       /*     rep movsb */
-		0x4c, 0x89, 0xc4, /* 0:  mov  %r8, %rsp */
-		0x49, 0x03, 0x60, PLAN_STACK_TOP, /*     add  stack_top(%r8), %rsp */
-		0x4c, 0x89, 0xc7,                 /*     mov  %r8, %rdi */
-		0x41, 0xff, 0xd4,                 /*     call *%r12 */
-		0x31, 0xed,                       /*     xor  %ebp, %ebp      it has been run */
-		0x48, 0x8b, 0xa3, 0x38,
-		0x01, 0x00, 0x00, /* 1:  mov  WAY_SP(%rbx), %rsp */
-		0x4c, 0x89, 0xef, /*     mov  %r13, %rdi */
-		0x4c, 0x89, 0xf6, /*     mov  %r14, %rsi */
-		0x4c, 0x89, 0xfa, /*     mov  %r15, %rdx */
-		0xb8, 0xea, 0x00, 0x00,
-		0x00,       /*     mov  $234, %eax      tgkill */
-		0x0f, 0x05, /*     syscall */
-		0xff, 0xe3, /*     jmp  *%rbx           nobody has stopped it */
-		0xeb, 0xfe, /* 2:  jmp  2b */
-	};
+/* clang-format off */
+static const uint8_t stub_bytes[] = {
+	0xb8, 0x0e, 0x00, 0x00, 0x00,             /*     mov  $14, %eax       rt_sigprocmask */
+	0xbf, 0x02, 0x00, 0x00, 0x00,             /*     mov  $2, %edi        SIG_SETMASK */
+	0x48, 0x8d, 0x35, 0x67, 0x00, 0x00, 0x00, /*     lea  mask(%rip), %rsi */
+	0x31, 0xd2,                               /*     xor  %edx, %edx */
+	0x41, 0xba, 0x08, 0x00, 0x00, 0x00,       /*     mov  $8, %r10d */
+	0x0f, 0x05,                               /*     syscall */
+	0x4d, 0x85, 0xc9,                         /*     test %r9, %r9 */
+	0x74, 0x2a,                               /*     jz   0f */
+	0x4a, 0x8d, 0x7c, 0x0d, 0x00,             /*     lea  (%rbp, %r9), %rdi */
+	0x4c, 0x89, 0xce,                         /*     mov  %r9, %rsi */
+	0xba, 0x03, 0x00, 0x00, 0x00,             /*     mov  $3, %edx        PROT_READ | PROT_WRITE */
+	0x41, 0xba, 0x32, 0x00, 0x00, 0x00,       /*     mov  $0x32, %r10d    private, anonymous, fixed */
+	0xb8, 0x09, 0x00, 0x00, 0x00,             /*     mov  $9, %eax        mmap; r8, r9 are ignored */
+	0x0f, 0x05,                               /*     syscall */
+	0x48, 0x85, 0xc0,                         /*     test %rax, %rax */
+	0x78, 0x1a,                               /*     js   1f */
+	0x4c, 0x89, 0xc9,                         /*     mov  %r9, %rcx */
+	0x48, 0x89, 0xee,                         /*     mov  %rbp, %rsi */
+	0x48, 0x89, 0xc7,                         /*     mov  %rax, %rdi */
+	0xf3, 0xa4,                               /*     rep movsb */
+	0x4c, 0x89, 0xc4,                         /* 0:  mov  %r8, %rsp */
+	0x49, 0x03, 0x60, PLAN_STACK_TOP,         /*     add  stack_top(%r8), %rsp */
+	0x4c, 0x89, 0xc7,                         /*     mov  %r8, %rdi */
+	0x41, 0xff, 0xd4,                         /*     call *%r12 */
+	0x31, 0xed,                               /*     xor  %ebp, %ebp      it has been run */
+	0x48, 0x8b, 0xa3, 0x38, 0x01, 0x00, 0x00, /* 1:  mov  WAY_SP(%rbx), %rsp */
+	0x4c, 0x89, 0xef,                         /*     mov  %r13, %rdi */
+	0x4c, 0x89, 0xf6,                         /*     mov  %r14, %rsi */
+	0x4c, 0x89, 0xfa,                         /*     mov  %r15, %rdx */
+	0xb8, 0xea, 0x00, 0x00, 0x00,             /*     mov  $234, %eax      tgkill */
+	0x0f, 0x05,                               /*     syscall */
+	0xff, 0xe3,                               /*     jmp  *%rbx           nobody has stopped it */
+	0xeb, 0xfe,                               /* 2:  jmp  2b */
+};
+/* clang-format on */
 #define STUB_SPIN (sizeof(stub_bytes) - 2)
 #define STUB_DONE (STUB_SPIN - 2)
 #define STUB_MASK 120
