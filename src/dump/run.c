@@ -258,6 +258,7 @@ static int save(struct dump *d, Manifest *m, struct error *e)
 	for (size_t i = 0; i < d->processes.n && rc >= 0; i++)
 		rc = memory_save(d, d->processes.v[i], e);
 	same_free(d->same);
+	d->same = NULL;
 	if (rc >= 0)
 		rc = manifest_fill(d, m, e);
 	identify_close(d);

@@ -2,10 +2,10 @@
 /*
  * The plans of a whole tree. Pure: records and a struct host in, plans out.
  *
- * The root's leader first clears the memory it has from cr, then forks its children, which go on in
- * their own plans; every leader then lays out its memory, sets the exe link, makes the helper that
- * will take the restorer away, fetches its descriptors, starts its threads. Each thread sets what is
- * its own, waits at the commit barrier, and leaves.
+ * The root's leader first clears the memory it has from cr, then lays out what its children have from it
+ * and forks them, who go on in their own plans; every leader then lays out all the rest, sets the exe link,
+ * makes the helper that will take the restorer away, fetches its descriptors, starts its threads. Each
+ * thread sets what is its own, waits at the commit barrier, and leaves.
  */
 #include "restore/relations.h"
 #include "restore/sharing.h"
