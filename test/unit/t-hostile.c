@@ -17,6 +17,8 @@
 #include "hostile.h"
 #include "image/record.h"
 #include "kind.h"
+#include "mm.pb-c.h"
+#include "process.pb-c.h"
 #include "tap.h"
 
 /* Of processor time, for all that is done with one image; much more than it takes, under sanitizers too. */
@@ -223,6 +225,110 @@ static void odd_values_are_judged(void)
 	end(&r);
 }
 
+static bool is_of(const struct record_type *a, const struct record_type *b)
+{
+	return !strcmp(a->tag, b->tag);
+}
+
+static void *take_room(void *arena, size_t n)
+{
+	return arena_alloc(arena, n);
+}
+
+static void leave_room(void *arena, void *p)
+{
+	(void)arena;
+	(void)p;
+}
+
+/* A copy of the record with another id, behind all the others. */
+static void *copy_record(struct run *r, size_t i, uint32_t id)
+{
+	const struct hostile_record *from = &r->h.records.v[i];
+	const struct record_type *type = from->type;
+	size_t n = protobuf_c_message_get_packed_size(from->msg);
+	uint8_t *bytes = arena_alloc(&r->h.arena, n + 1);
+	ProtobufCAllocator room = { take_room, leave_room, &r->h.arena };
+	ProtobufCMessage *msg;
+
+	protobuf_c_message_pack(from->msg, bytes);
+	msg = protobuf_c_message_unpack(type->desc, &room, n, bytes);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(msg);
+	memcpy((char *)msg + type->desc->fields[0].offset, &id, sizeof(id));
+	*vec_add(&r->h.records) = (struct hostile_record){ .type = type, .msg = msg };
+	return msg;
+}
+
+static void make_same(Mm *mm, uint32_t above)
+{
+	for (size_t i = 0; i < mm->n_extents; i++) {
+		mm->extents[i]->sort = EXTENT__SORT__SAME;
+		mm->extents[i]->has_store = mm->extents[i]->has_offset = false;
+		mm->extents[i]->has_mm = true;
+		mm->extents[i]->mm = above;
+	}
+}
+
+/* The process gets a child that is like it, and has its pages from it. Gives the child's memory. */
+static Mm *add_child(struct run *r)
+{
+	uint32_t root = r->h.manifest->root, child = root + 1;
+	size_t n = r->h.records.n;
+	Mm *mm = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct record_type *type = r->h.records.v[i].type;
+		const ProtobufCMessage *from = r->h.records.v[i].msg;
+		void *msg;
+
+		if (*(const uint32_t *)((const char *)from + type->desc->fields[0].offset) != root)
+			continue;
+		msg = copy_record(r, i, child);
+		if (is_of(type, &record_process)) {
+			((Process *)msg)->parent = root;
+			((Process *)msg)->n_threads = 1;
+			((Process *)msg)->threads[0] = child;
+		} else if (is_of(type, &record_thread)) {
+			Thread *t = msg;
+
+			t->process = t->mm = t->files = t->fs = t->sighand = child;
+		} else if (is_of(type, &record_mm)) {
+			mm = msg;
+			make_same(mm, root);
+		}
+	}
+	return mm;
+}
+
+static void pages_of_a_parent_are_judged(void)
+{
+	struct run r;
+	Mm *mm, *above = NULL;
+	size_t n;
+
+	start(&r);
+	r.tag = "MMSP";
+	n = r.h.records.n;
+	mm = add_child(&r);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(mm);
+	snprintf(doing, sizeof(doing), "a child with its parent's pages");
+	judge(&r);
+	CU_ASSERT_EQUAL(r.taken, 1);
+	hostile_each_place(&mm->base, &r, each_value);
+	/* and what it refers to */
+	for (size_t i = 0; i < n; i++)
+		if (is_of(r.h.records.v[i].type, &record_mm))
+			above = (Mm *)r.h.records.v[i].msg;
+	hostile_each_place(&above->base, &r, each_value);
+	/* both at each other */
+	make_same(above, mm->id);
+	n = r.taken;
+	judge(&r);
+	CU_ASSERT_EQUAL(r.taken, n);
+	printf("# %zu images, %zu taken\n", r.n, r.taken);
+	end(&r);
+}
+
 /* What is refused as it stands hides the others, so each is tried alone. */
 static void other_kinds_are_judged(void)
 {
@@ -421,6 +527,7 @@ int main(void)
 		{ "changed bytes with right checksums", repaired_bytes_are_judged },
 		{ "cut off with right checksums", cut_blobs_are_judged },
 		{ "every field at its extremes", odd_values_are_judged },
+		{ "pages of a parent at their extremes", pages_of_a_parent_are_judged },
 		{ "kinds that may not be all zero", other_kinds_are_judged },
 		{ "fields missing, twice, unknown", damaged_records_are_refused },
 		{ "records twice or missing", records_twice_or_missing },
