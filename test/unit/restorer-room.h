@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "cr-restorer.h"
+#include "tap.h"
 
 #define ROOM_OPS 24
 #define ROOM_PLANS 3
@@ -145,6 +146,20 @@ static inline int room_scratch(int (*function)(struct room *), struct room *room
 	if (pid < 0 || waitpid(pid, &status, 0) != pid)
 		return -1;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
+}
+
+static inline int64_t run(struct one *one)
+{
+	return cr_rst_run(&one->plan);
+}
+
+static inline void check_report(const struct room *room, uint32_t task, uint32_t index,
+				int64_t result)
+{
+	CU_ASSERT_EQUAL(room->report.state, 2);
+	CU_ASSERT_EQUAL(room->report.task, task);
+	CU_ASSERT_EQUAL(room->report.index, index);
+	CU_ASSERT_EQUAL(room->report.result, result);
 }
 
 #endif

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/* The restorer's READ and READV from files, COPY and STORE. */
+#include <fcntl.h>
+#include <sys/uio.h>
+
+#include "restorer-room.h"
+
+static struct cr_rst_op *read_op(struct one *one, int code, int fd, const void *where,
+				 uint64_t length, uint64_t offset)
+{
+	struct cr_rst_op *op = room_op(one, code);
+
+	op->arg[0] = (uint64_t)fd;
+	op->arg[1] = (uintptr_t)where;
+	op->arg[2] = length;
+	op->arg[3] = offset;
+	return op;
+}
+
+static int letters(size_t n)
+{
+	int fd = memfd_create("letters", MFD_CLOEXEC);
+
+	for (size_t i = 0; i < n; i++) {
+		char c = (char)('a' + i % 26);
+
+		if (write(fd, &c, 1) != 1)
+			_exit(99);
+	}
+	return fd;
+}
+
+static void test_read(void)
+{
+	struct room *room = room_new();
+	struct one *one = &room->one[0];
+	char text[64] = "";
+	int fd = letters(52);
+
+	read_op(one, CR_RST_READ, fd, text, 50, 2);
+	read_op(one, CR_RST_READ, fd, text, 0, 1000);
+	CU_ASSERT_EQUAL(run(one), 0);
+	CU_ASSERT_EQUAL(one->result[0], 50);
+	CU_ASSERT_EQUAL(one->result[1], 0);
+	CU_ASSERT_STRING_EQUAL(text, "cdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz");
+
+	/* across the end: what there is has come, and it is an error */
+	one->plan.n_ops = 0;
+	memset(text, 0, sizeof(text));
+	read_op(one, CR_RST_READ, fd, text, 5, 48);
+	CU_ASSERT_EQUAL(run(one), -ECANCELED);
+	CU_ASSERT_EQUAL(one->result[0], -ENODATA);
+	CU_ASSERT_STRING_EQUAL(text, "wxyz");
+	one->plan.n_ops = 0;
+	read_op(one, CR_RST_READ, -1, text, 5, 0);
+	CU_ASSERT_EQUAL(run(one), -ECANCELED);
+	CU_ASSERT_EQUAL(one->result[0], -EBADF);
+	close(fd);
+	room_free(room);
+}
+
+static void set(struct iovec *iov, char *base, size_t len)
+{
+	iov->iov_base = base;
+	iov->iov_len = len;
+}
+
+static void test_readv(void)
+{
+	struct room *room = room_new();
+	struct one *one = &room->one[0];
+	char text[64] = "";
+	struct iovec iov[5];
+	int fd = letters(52);
+
+	set(&iov[0], text, 0);
+	set(&iov[1], text + 20, 3);
+	set(&iov[2], text, 0);
+	set(&iov[3], text, 20);
+	set(&iov[4], text, 0);
+	read_op(one, CR_RST_READV, fd, iov, 5, 1);
+	read_op(one, CR_RST_READV, fd, iov, 0, 1);
+	CU_ASSERT_EQUAL(run(one), 0);
+	CU_ASSERT_EQUAL(one->result[0], 23);
+	CU_ASSERT_EQUAL(one->result[1], 0);
+	CU_ASSERT_STRING_EQUAL(text, "efghijklmnopqrstuvwxbcd");
+
+	one->plan.n_ops = 0;
+	memset(text, 0, sizeof(text));
+	set(&iov[0], text, 2);
+	set(&iov[1], text + 2, 3);
+	read_op(one, CR_RST_READV, fd, iov, 2, 48);
+	CU_ASSERT_EQUAL(run(one), -ECANCELED);
+	CU_ASSERT_EQUAL(one->result[0], -ENODATA);
+	CU_ASSERT_STRING_EQUAL(text, "wxyz");
+	one->plan.n_ops = 0;
+	read_op(one, CR_RST_READV, fd, iov, 1025, 0);
+	CU_ASSERT_EQUAL(run(one), -ECANCELED);
+	CU_ASSERT_EQUAL(one->result[0], -EINVAL);
+	close(fd);
+	room_free(room);
+}
+
+/* A regular file is read at once; environ and maps come a page at a time. */
+static void test_short_reads(void)
+{
+	struct room *room = room_new();
+	struct one *one = &room->one[0];
+	size_t pages = 400, done = 0;
+	char *area = mmap(NULL, pages * 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	static char once[1 << 18], again[1 << 18];
+	struct iovec iov[3];
+	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	for (size_t i = 0; i < pages; i += 2)
+		mprotect(area + i * 4096, 4096, PROT_NONE);
+	n = pread(fd, once, sizeof(once), 0);
+	CU_ASSERT(n > 0);
+	for (; n > 0; n = pread(fd, once + done, sizeof(once) - done, (off_t)done))
+		done += (size_t)n;
+	CU_ASSERT(pread(fd, again, done, 0) < (ssize_t)done);
+
+	read_op(one, CR_RST_READ, fd, again, done, 0);
+	CU_ASSERT_EQUAL(run(one), 0);
+	CU_ASSERT_EQUAL(memcmp(once, again, done), 0);
+
+	memset(again, 0, sizeof(again));
+	set(&iov[0], again, 5000);
+	set(&iov[1], again, 0);
+	set(&iov[2], again + 5000, done - 5000);
+	one->plan.n_ops = 0;
+	read_op(one, CR_RST_READV, fd, iov, 3, 0);
+	CU_ASSERT_EQUAL(run(one), 0);
+	CU_ASSERT_EQUAL(one->result[0], (int64_t)done);
+	CU_ASSERT_EQUAL(memcmp(once, again, done), 0);
+	close(fd);
+	munmap(area, pages * 4096);
+	room_free(room);
+}
+
+static void test_copy(void)
+{
+	struct room *room = room_new();
+	struct one *one = &room->one[0];
+	struct cr_rst_op *op = room_op(one, CR_RST_COPY);
+
+	memcpy(one->data, "0123456789", 10);
+	room_arg(op, 0, CR_RST_DATA, 101);
+	room_arg(op, 1, CR_RST_DATA, 1);
+	room_arg(op, 2, CR_RST_CONST, 8);
+	CU_ASSERT_EQUAL(run(one), 0);
+	CU_ASSERT_EQUAL(memcmp(one->data + 100, "\00012345678", 10), 0);
+	room_free(room);
+}
+
+static void test_store(void)
+{
+	struct room *room = room_new();
+	struct one *one = &room->one[0];
+	struct cr_rst_op *op;
+
+	memset(one->data, 0xee, 32);
+	room_call(one, SYS_getpid, 0, 0, 0);
+	for (uint64_t i = 0; i < 2; i++) {
+		op = room_op(one, CR_RST_STORE);
+		room_arg(op, 0, CR_RST_DATA, i * 16 + 4);
+		room_arg(op, 1, i ? CR_RST_CONST : CR_RST_RESULT, i ? 0x1122334455667788 : 0);
+		op->arg[2] = i ? 8 : 4;
+	}
+	op = room_op(one, CR_RST_STORE);
+	room_arg(op, 0, CR_RST_DATA, 0);
+	op->arg[2] = 3;
+	CU_ASSERT_EQUAL(run(one), -ECANCELED);
+	check_report(room, 100, 3, -EINVAL);
+
+	unsigned char wanted_data[32];
+	uint32_t pid = (uint32_t)getpid();
+	uint64_t value = 0x1122334455667788;
+
+	memset(wanted_data, 0xee, 32);
+	memcpy(wanted_data + 4, &pid, 4);
+	memcpy(wanted_data + 20, &value, 8);
+	CU_ASSERT_EQUAL(memcmp(one->data, wanted_data, 32), 0);
+	room_free(room);
+}
+
+int main(void)
+{
+	CU_TestInfo calls[] = {
+		{ "READ", test_read },
+		{ "READV", test_readv },
+		{ "short reads go on", test_short_reads },
+		{ "COPY", test_copy },
+		{ "STORE", test_store },
+		CU_TEST_INFO_NULL,
+	};
+	CU_SuiteInfo suites[] = {
+		{ "restorer calls", NULL, NULL, NULL, NULL, calls },
+		CU_SUITE_INFO_NULL,
+	};
+
+	return tap_run(suites);
+}
