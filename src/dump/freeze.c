@@ -187,20 +187,24 @@ int freeze_next_stop(struct held *h, const struct trace_watch *w, struct error *
 	return rc;
 }
 
-/* Where in the kernel the thread sleeps; it has a few milliseconds to fall asleep. */
-static bool read_sleep(const struct held *h, struct buf *out)
+/* Where in the kernel the thread sleeps, when it has fallen asleep: on a busy machine that takes its time. */
+static bool read_sleep(const struct held *h, struct deadline d, struct buf *out)
 {
+	bool sleeps = false;
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/wchan", h->pid, h->thread.tid);
-	for (int turn = 0; turn < 50; turn++) {
+	for (;;) {
 		if (fd_read_file(AT_FDCWD, path, out) < 0)
 			return false;
 		if (out->len && strcmp(out->p, "0"))
 			return true;
+		/* It slept before the look, and the kernel does not tell. */
+		if (sleeps || deadline_is_over(d))
+			return false;
 		usleep(100);
+		sleeps = state_of(h) == 'S';
 	}
-	return false;
 }
 
 /* Lets a thread sleep on in a call that has lost its name, to see which it is. */
@@ -216,7 +220,7 @@ static int name_call(struct freezer *f, struct held *h, struct error *e)
 	rc = trace_run(t->tid, false, 0, e);
 	if (rc < 0)
 		return rc;
-	seen = read_sleep(h, &sleeps_in);
+	seen = read_sleep(h, f->watch->deadline, &sleeps_in);
 	rc = trace_interrupt(t->tid);
 	if (rc < 0 && rc != -ESRCH)
 		return fail(e, -rc, "stop thread %d", t->tid);

@@ -22,6 +22,8 @@
 #include "compare.h"
 #include "subject.h"
 
+#define SETTLE_SECONDS 2.0
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -354,16 +356,30 @@ static bool mode_null(struct trial *t)
 	return begin(t) && finish(t);
 }
 
-static bool compare(struct trial *t, const struct snapshot *before)
+/* The number of differences, and what they are. */
+static unsigned int differences(const struct trial *t, const struct snapshot *before, char **text)
 {
 	struct snapshot *after = snapshot_take(t->pid);
-	char *text = NULL;
 	size_t size = 0;
-	FILE *out = open_memstream(&text, &size);
+	FILE *out = open_memstream(text, &size);
 	unsigned int n = snapshot_compare(before, after, out);
 
 	fclose(out);
 	snapshot_free(after);
+	return n;
+}
+
+/* On a busy machine a thread that was let go has not run yet: one in sigsuspend(2) has the mask from before that. */
+static bool compare(struct trial *t, const struct snapshot *before)
+{
+	double until = now() + SETTLE_SECONDS;
+	char *text = NULL;
+	unsigned int n;
+
+	while ((n = differences(t, before, &text)) && now() < until) {
+		free(text);
+		nap(0.02);
+	}
 	if (n) {
 		lost(t, "%u differences seen from outside", n);
 		say_text(text);
