@@ -319,6 +319,9 @@ static void pages_of_a_parent_are_judged(void)
 	for (size_t i = 0; i < n; i++)
 		if (is_of(r.h.records.v[i].type, &record_mm))
 			above = (Mm *)r.h.records.v[i].msg;
+	CU_ASSERT_PTR_NOT_NULL_FATAL(above);
+	if (!above)
+		return;
 	hostile_each_place(&above->base, &r, each_value);
 	/* both at each other */
 	make_same(above, mm->id);
