@@ -137,6 +137,7 @@ static const char *planned(struct restore *r)
 	auto_buf out = { 0 };
 	int rc;
 
+	sharing_free(r); /* of the time before */
 	r->n_processes = 0;
 	rc = tree_build(r, &e);
 	if (rc == 0)
