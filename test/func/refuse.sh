@@ -143,6 +143,13 @@ static void tty_closed(void)
 	slave_of(m);
 	close(m);
 }
+/* They have other groups, and must not be left. */
+static void stay_bound(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	for (;;)
+		pause();
+}
 static void tty_session(void)
 {
 	two_terminals();
@@ -150,8 +157,7 @@ static void tty_session(void)
 	if (!fork()) {
 		setsid();
 		MUST(ioctl(3, TIOCSCTTY, 0));
-		for (;;)
-			nap();
+		stay_bound();
 	}
 }
 static void tcp(void)
@@ -467,13 +473,6 @@ static void traced(void)
 	}
 	errno = EPERM;
 	must(-1, "be traced");
-}
-/* They have other groups, and must not be left. */
-static void stay_bound(void)
-{
-	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-	for (;;)
-		pause();
 }
 /* One session, whose leader is gone, in children of two processes. */
 static void leaderless_session(void)
