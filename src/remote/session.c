@@ -27,6 +27,18 @@ static bool is_fault(int signal)
 	       signal == SIGTRAP || signal == SIGSYS;
 }
 
+static int fail_fault(int tid, int signal, struct error *e)
+{
+	if (signal == SIGSYS)
+		return fail(
+			e, 0,
+			"thread %d has its system calls dispatched to itself "
+			"(PR_SET_SYSCALL_USER_DISPATCH), and this kernel does not tell tracers of "
+			"it (Linux 6.4 does); it cannot be saved here",
+			tid);
+	return fail(e, 0, "signal %d in the code that asks thread %d", signal, tid);
+}
+
 /* Until the thread stops as wanted: at a system call, or (calls not set) by the batch's signal. */
 static int wait_for(struct session *s, struct batch_thread *t, bool calls, struct error *e)
 {
@@ -41,7 +53,7 @@ static int wait_for(struct session *s, struct batch_thread *t, bool calls, struc
 		if (rc == TRACE_CALL && calls)
 			return 0;
 		if (rc == TRACE_SIGNAL && is_fault(signal))
-			return fail(e, 0, "signal %d in the code that asks thread %d", signal, tid);
+			return fail_fault(tid, signal, e);
 		if (rc == TRACE_SIGNAL && signal == s->signal && !calls)
 			return 0;
 		if (rc == TRACE_SIGNAL)
