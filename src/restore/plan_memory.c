@@ -103,8 +103,8 @@ static uint64_t map_flags(const struct memory *mem, const Mapping *m, const stru
 		flags |= MAP_GROWSDOWN;
 	if (has(m, VMF_nr))
 		flags |= MAP_NORESERVE;
-	/* All its pages at once, in place of a fault for each. */
-	if (is_full)
+	/* All its pages at once, in place of a fault for each; huge ones, if it may have such. */
+	if (is_full && !has(m, VMF_nh))
 		flags |= MAP_POPULATE;
 	/* Only cr's executable, which nobody runs any more, may be replaced. */
 	for (size_t i = 0; i < h->n_own; i++) {
@@ -135,6 +135,10 @@ static void emit_mmap(struct memory *mem, const Mapping *m, const struct span *a
 	}
 	plan_call_is(p, at->start, SYS_mmap, arg_num(at->start), arg_num(at->end - at->start),
 		     arg_num(prot), arg_num(map_flags(mem, m, at, is_full)), fd, arg_num(offset));
+	/* Before the contents: where the kernel makes huge pages unasked, one would fill its holes. */
+	if (has(m, VMF_nh))
+		plan_call_is(p, 0, SYS_madvise, arg_num(at->start), arg_num(at->end - at->start),
+			     arg_num(MADV_NOHUGEPAGE));
 }
 
 /*

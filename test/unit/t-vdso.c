@@ -120,7 +120,8 @@ static void getrandom_works(uint8_t *at, bool has_state)
 	ssize_t (*f)(void *, size_t, unsigned int, void *, size_t) =
 		function(at, "__vdso_getrandom");
 	uint8_t bytes[16] = { 0 }, zeros[16] = { 0 };
-	uint32_t params[16] = { 0 };
+	/* A state that would go over the end of a page is refused, before anything else is looked at. */
+	_Alignas(256) uint32_t params[64] = { 0 };
 
 	if (!f)
 		return; /* since 6.11 */
