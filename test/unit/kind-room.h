@@ -370,4 +370,13 @@ static inline const char *room_plan_of(struct restore *r, const char *kind, cons
 	return arena_strdup(&r->arena, text.p);
 }
 
+/* A failure whose text has this part. */
+#define REFUSED(rc, e, part)                                    \
+	do {                                                    \
+		CU_ASSERT((rc) < 0);                            \
+		if (!strstr((e).text, part))                    \
+			printf("# %s\n", (e).text);             \
+		CU_ASSERT_PTR_NOT_NULL(strstr((e).text, part)); \
+	} while (0)
+
 #endif

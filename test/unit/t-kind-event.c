@@ -279,11 +279,6 @@ int main(void)
 		{ "epoll", NULL, NULL, NULL, NULL, epolls },
 		CU_SUITE_INFO_NULL,
 	};
-	int rc;
 
-	if (!mkdtemp(folder))
-		return 1;
-	rc = tap_run(suites);
-	rmdir(folder);
-	return rc;
+	return run_in_folder(suites);
 }

@@ -253,11 +253,6 @@ int main(void)
 		{ "memfd", NULL, NULL, NULL, NULL, memfds },
 		CU_SUITE_INFO_NULL,
 	};
-	int rc;
 
-	if (!mkdtemp(folder))
-		return 1;
-	rc = tap_run(suites);
-	rmdir(folder);
-	return rc;
+	return run_in_folder(suites);
 }

@@ -8,14 +8,6 @@
 #include "tap.h"
 #include "tty.pb-c.h"
 
-#define REFUSED(rc, e, part)                                    \
-	do {                                                    \
-		CU_ASSERT((rc) < 0);                            \
-		if (!strstr((e).text, part))                    \
-			printf("# %s\n", (e).text);             \
-		CU_ASSERT_PTR_NOT_NULL(strstr((e).text, part)); \
-	} while (0)
-
 static int master_of(char *name, size_t size)
 {
 	int m = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC), unlock = 0;
