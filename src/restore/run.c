@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -28,6 +29,7 @@
 
 #define LOOK_AGAIN_NS (20 * 1000 * 1000)
 #define ZOMBIE_SECONDS 3.0
+#define NOBODY_TURNS 200
 
 static struct region_head *head(struct restore *r)
 {
@@ -315,25 +317,41 @@ static bool has_zombie(uint32_t pid)
 	struct error ignored;
 	char path[32];
 
-	if (kill((pid_t)pid, 0) < 0 && errno == ESRCH)
-		return false;
 	snprintf(path, sizeof(path), "/proc/%u", pid);
 	auto_fd proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return proc >= 0 && proc_stat_read(proc, &st, &ignored) >= 0 && st.state == 'Z';
 }
 
 /*
+ * Whether clone3 could have this number. F_SETOWN looks for the number alone and not for who has it, so that
+ * it finds one that nobody has but that is not given back yet, or is that of a group or session.
+ */
+static bool is_free(int fd, uint32_t pid)
+{
+	return fcntl(fd, F_SETOWN, (pid_t)pid) < 0 && errno == ESRCH;
+}
+
+/*
  * The processes of a tree that a dump has ended go to init, which waits for them when it comes to it; until
- * then their numbers are taken, and those of their groups and sessions with them.
+ * then their numbers are taken, and those of their groups and sessions with them. The number of one that
+ * has been waited for is free only a moment later. What somebody has and keeps is told by the clone.
  */
 static void await_numbers(const struct restore *r)
 {
-	const struct timespec pause = { .tv_nsec = 5000000 };
+	const struct timespec pause = { .tv_nsec = 1000000 };
 	struct deadline d = deadline_in(ZOMBIE_SECONDS);
+	auto_fd fd = eventfd(0, EFD_CLOEXEC);
 
-	for (size_t i = 0; i < r->relatives->n; i++)
-		while (has_zombie(r->relatives->v[i].id) && !deadline_is_over(d))
+	for (size_t i = 0; i < r->relatives->n && fd >= 0; i++) {
+		uint32_t id = r->relatives->v[i].id, nobodys = 0;
+
+		while (!is_free(fd, id)) {
+			if (!has_task(id) ? nobodys++ == NOBODY_TURNS
+					  : !has_zombie(id) || deadline_is_over(d))
+				break;
 			nanosleep(&pause, NULL);
+		}
+	}
 }
 
 /* What came of the clone in this plan, which another runs: waits for it. */

@@ -61,8 +61,10 @@ loop() {
 	signal=$1
 	mode=$2
 	i=0 said=0 before=0 wrong=
-	while [ $i -lt "$moments" ]; do
+	# If all of them were too late or too early, some more in the first half.
+	while [ $i -lt "$moments" ] || { [ $said -eq 0 ] && [ $i -lt $((moments + 40)) ]; }; do
 		us=$((whole * 5 * i / (4 * moments)))
+		[ $i -lt "$moments" ] || us=$((whole * (i - moments) / 80))
 		i=$((i + 1))
 		# shellcheck disable=SC2086 # none, or one word
 		status=$(CR_END_DUMP=$$ kill_at cr:"$signal" $us "$cr" dump --no-sync $mode "$pid" "$work/image")

@@ -67,8 +67,8 @@ loop() {
 	whom=$1
 	mode=${2:-}
 	i=0 same=0 mapped=0 ended=0 whole_ones=0 wrong=''
-	while [ $i -lt "$moments" ]; do
-		us=$((whole * i / moments))
+	while [ $i -lt "$moments" ] || { [ $same -eq 0 ] && [ $i -lt $((moments + 40)) ]; }; do
+		us=$((whole * (i % moments) / moments))
 		i=$((i + 1))
 		# shellcheck disable=SC2086 # none, or one word
 		status=$(CR_KILL_HOLDER=$$ kill_at "$whom" $us "$cr" dump --no-sync $mode "$pid" "$work/image")
@@ -96,7 +96,7 @@ loop() {
 		[ "${#wrong}" -lt 2000 ] || break
 	done
 	[ $same -ge 1 ] || wrong="${wrong}never was the subject what it was"
-	all_ended=$((all_ended + ended)) all_moments=$((all_moments + moments))
+	all_ended=$((all_ended + ended)) all_moments=$((all_moments + i))
 	report "$whom of cr dump${mode:+ $mode}: $same unharmed ($mapped with a mapping), $ended did not outlive it, $whole_ones done" "$wrong"
 }
 
