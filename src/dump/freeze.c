@@ -19,6 +19,7 @@
 #include "remote/memory.h"
 
 #define SPARE_SECONDS 2.0
+#define ASLEEP_LOOKS 1000
 
 struct freezer {
 	struct holder_page *page;
@@ -187,10 +188,13 @@ int freeze_next_stop(struct held *h, const struct trace_watch *w, struct error *
 	return rc;
 }
 
-/* Where in the kernel the thread sleeps, when it has fallen asleep: on a busy machine that takes its time. */
+/*
+ * Where in the kernel the thread sleeps, when it has fallen asleep: on a busy machine that takes its time, and
+ * one that has lost the processor on the way is shown as asleep before the kernel tells where.
+ */
 static bool read_sleep(const struct held *h, struct deadline d, struct buf *out)
 {
-	bool sleeps = false;
+	unsigned int asleep = 0;
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/wchan", h->pid, h->thread.tid);
@@ -199,11 +203,10 @@ static bool read_sleep(const struct held *h, struct deadline d, struct buf *out)
 			return false;
 		if (out->len && strcmp(out->p, "0"))
 			return true;
-		/* It slept before the look, and the kernel does not tell. */
-		if (sleeps || deadline_is_over(d))
+		if (asleep == ASLEEP_LOOKS || deadline_is_over(d))
 			return false;
-		usleep(100);
-		sleeps = state_of(h) == 'S';
+		usleep(asleep < 10 ? 100 : 1000);
+		asleep += state_of(h) == 'S';
 	}
 }
 
