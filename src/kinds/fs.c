@@ -21,10 +21,11 @@ static int read_folder(const struct task_view *v, const char *link, struct arena
 	int rc;
 
 	*out = fd_readlink(a, v->proc, link);
+	/* ENOENT: the task has ended, and has none any more. */
 	if (!*out)
-		return fail(e, errno, "read the link %s", link);
+		return fail(e, errno == ENOENT ? ESRCH : errno, "read the link %s", link);
 	if (fstatat(v->proc, link, &st, 0) < 0)
-		return fail(e, errno, "stat %s", link);
+		return fail(e, errno == ENOENT ? ESRCH : errno, "stat %s", link);
 	rc = link_check(*out, &st, true, e);
 	if (rc == 0 && S_ISDIR(st.st_mode))
 		rc = link_check_proc(*out, &st, v->proc, e);

@@ -5,6 +5,7 @@
 #include <linux/ioprio.h>
 #include <sys/capability.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "base/compat.h"
@@ -71,6 +72,25 @@ static void plan_of_fs(void)
 	m.umask = 01000;
 	CU_ASSERT(is_plan(&r, "fs", &m, "umask 01000\n"));
 	room_restore_free(&r);
+}
+
+/* Who has ended meanwhile is not there, whatever the link says. */
+static void fs_of_the_dead(void)
+{
+	struct task_view v = { .proc = -1 };
+	struct error e = { 0 };
+	siginfo_t si;
+	char path[32];
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(0);
+	CU_ASSERT_FATAL(pid > 0 && waitid(P_PID, (id_t)pid, &si, WEXITED | WNOWAIT) == 0);
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	v.proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	CU_ASSERT(v.proc >= 0 && kind_fs.task->probe(&v, &e) == -ESRCH);
+	close(v.proc);
+	waitpid(pid, NULL, 0);
 }
 
 static void plan_of_sigactions(void)
@@ -573,6 +593,7 @@ int main(void)
 		{ "loginuid", plan_of_loginuid },
 		{ "groups of threads are checked", groups_of_threads_are_checked },
 		{ "fs", plan_of_fs },
+		{ "fs: who has ended is not there", fs_of_the_dead },
 		{ "sigactions", plan_of_sigactions },
 		{ "sigpending", plan_of_sigpending },
 		{ "queues of signals become records", queues_become_records },
