@@ -10,10 +10,12 @@
 
 #define PAGE 4096ul
 #define STACK_DEPTH (48ul * 1024) /* the kernel maps 128 KiB of it at the start */
+#define STACK_ABOVE (16ul * 1024) /* of frames; environment and arguments may lie higher */
 
 /* From the linker; whatever is not there is at 0. */
 extern const char __executable_start[] __attribute__((weak));
 extern const char __data_start[] __attribute__((weak));
+extern const char __bss_start[] __attribute__((weak));
 extern const char _end[] __attribute__((weak));
 
 /* One arena block holds many small things; a thing over a quarter of it gets a block of its own. */
@@ -111,6 +113,18 @@ void mem_warm(size_t heap)
 	keep_freed();
 	if (heap)
 		warm_heap(heap);
+}
+
+void mem_hold_back(bool held)
+{
+	int how = held ? MADV_DONTFORK : MADV_DOFORK;
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0) & ~(PAGE - 1);
+
+	/* What is free between is skipped; the answer is ENOMEM then. */
+	if (__bss_start)
+		(void)madvise((void *)(((uintptr_t)__bss_start + PAGE - 1) & ~(PAGE - 1)),
+			      (uintptr_t)sbrk(0) - (uintptr_t)__bss_start, how);
+	(void)madvise((void *)(here - STACK_DEPTH), STACK_DEPTH + STACK_ABOVE, how);
 }
 
 void arena_free(struct arena *a)

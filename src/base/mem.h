@@ -9,6 +9,7 @@
 #define BASE_MEM_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,12 @@ void mem_free_cleanup(void *pp);
  * makes copies of all that is written. What is freed stays with the program from then on.
  */
 void mem_warm(size_t heap);
+/*
+ * A child that is made while this is so has no heap and no stack: it must begin on a stack of its own, in code
+ * that needs neither libc nor what the program has written. Saves the kernel the copy of their page tables, and
+ * the program that of each page it writes while the child lives.
+ */
+void mem_hold_back(bool held);
 #define auto_free __attribute__((cleanup(mem_free_cleanup)))
 
 /* Things that live as long as one operation, freed together. */

@@ -3,7 +3,11 @@
 #include "restore/plan_memory.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
+
+#include "base/compat.h"
 
 #define MAX_IOV 1024u         /* UIO_MAXIOV */
 #define MAX_READ (1ull << 30) /* the kernel reads at most 2 GiB less a page at once */
@@ -70,6 +74,35 @@ static int by_place(const void *a, const void *b)
 	return x->start < y->start ? -1 : x->start > y->start;
 }
 
+static void populate(struct memory *mem, uint64_t start, uint64_t end)
+{
+	if (end - start > 4096)
+		plan_call_any(&mem->t->plan, SYS_madvise, arg_num(start), arg_num(end - start),
+			      arg_num(MADV_POPULATE_WRITE));
+}
+
+/*
+ * Stretches of pages are made present at once: a fault for each that is read in takes several times as long.
+ * A single page is not worth a call.
+ */
+static void populate_mapping(struct memory *mem, const Mapping *m, const struct runs *runs)
+{
+	uint64_t start = 0, end = 0;
+
+	for (size_t k = runs_at(runs, m->start); k < runs->list.n; k++) {
+		const struct run *x = &runs->list.v[k];
+
+		if (x->start >= m->end)
+			break;
+		if (x->start != end) {
+			populate(mem, start, end);
+			start = x->start < m->start ? m->start : x->start;
+		}
+		end = x->end < m->end ? x->end : m->end;
+	}
+	populate(mem, start, end);
+}
+
 /* In the order of the image: what several processes have lies among the pages of the first of them. */
 void plan_contents(struct memory *mem, const struct runs *runs)
 {
@@ -79,6 +112,9 @@ void plan_contents(struct memory *mem, const struct runs *runs)
 	if (n)
 		qsort(v, n, sizeof(*v), by_place);
 	plan_note(&mem->t->plan, "contents");
+	for (size_t i = 0; i < mem->mm->n_mappings; i++)
+		if (!mem->is_present[i])
+			populate_mapping(mem, mem->mm->mappings[i], runs);
 	for (size_t i = 0; i < n;) {
 		if (v[i].store == RUN_ZERO) {
 			emit_zero(mem, v[i].start, v[i].end - v[i].start);

@@ -91,7 +91,7 @@ static bool is_opened_up(const struct memory *mem, const Mapping *m)
 }
 
 static uint64_t map_flags(const struct memory *mem, const Mapping *m, const struct span *at,
-			  bool is_full)
+			  bool populate)
 {
 	const struct host *h = &mem->r->host;
 	uint64_t flags = is_shared(m) ? MAP_SHARED : MAP_PRIVATE;
@@ -103,8 +103,8 @@ static uint64_t map_flags(const struct memory *mem, const Mapping *m, const stru
 		flags |= MAP_GROWSDOWN;
 	if (has(m, VMF_nr))
 		flags |= MAP_NORESERVE;
-	/* All its pages at once, in place of a fault for each; huge ones, if it may have such. */
-	if (is_full && !has(m, VMF_nh))
+	/* All its pages at once, in place of a fault for each; huge ones, so not where it may have none. */
+	if (populate)
 		flags |= MAP_POPULATE;
 	/* Only cr's executable, which nobody runs any more, may be replaced. */
 	for (size_t i = 0; i < h->n_own; i++) {
@@ -115,9 +115,10 @@ static uint64_t map_flags(const struct memory *mem, const Mapping *m, const stru
 }
 
 /* As it stands in the image, or more of it, for a child. */
-static void emit_mmap(struct memory *mem, const Mapping *m, const struct span *at, uint64_t prot,
+static void emit_mmap(struct memory *mem, size_t i, const struct span *at, uint64_t prot,
 		      bool is_full)
 {
+	const Mapping *m = mem->mm->mappings[i];
 	struct plan *p = &mem->t->plan;
 	struct arg fd = arg_num(~0ull);
 	uint64_t offset = 0;
@@ -133,8 +134,10 @@ static void emit_mmap(struct memory *mem, const Mapping *m, const struct span *a
 	} else {
 		plan_note(p, mem->note ? "%s" : NULL, mem->note);
 	}
+	mem->is_present[i] = is_full && !has(m, VMF_nh);
 	plan_call_is(p, at->start, SYS_mmap, arg_num(at->start), arg_num(at->end - at->start),
-		     arg_num(prot), arg_num(map_flags(mem, m, at, is_full)), fd, arg_num(offset));
+		     arg_num(prot), arg_num(map_flags(mem, m, at, mem->is_present[i])), fd,
+		     arg_num(offset));
 	/* Before the contents: where the kernel makes huge pages unasked, one would fill its holes. */
 	if (has(m, VMF_nh))
 		plan_call_is(p, 0, SYS_madvise, arg_num(at->start), arg_num(at->end - at->start),
@@ -313,6 +316,7 @@ void plan_inheritance(struct restore *r, struct task_plan *t)
 	mem->fetch_of_file = arena_alloc(&r->arena, (mm->n_files + 1) * 2 * sizeof(uint32_t));
 	mem->fetch_of_shmem = arena_alloc(&r->arena, (r->n_shmems + 1) * 2 * sizeof(uint32_t));
 	mem->fetch_of_store = arena_alloc(&r->arena, (r->img.n_stores + 1) * sizeof(uint32_t));
+	mem->is_present = arena_alloc(&r->arena, mm->n_mappings + 1);
 	t->memory = mem;
 	if (!parent)
 		return;
@@ -344,8 +348,7 @@ void plan_legacy(struct task_plan *t, struct rprocess *child)
 		struct span at = { maps[i].start, maps[i].end };
 
 		if (maps[i].is_left && !maps[i].above)
-			emit_mmap(mem, mem->mm->mappings[i], &at, maps[i].prot,
-				  runs_cover(before, at.start, at.end));
+			emit_mmap(mem, i, &at, maps[i].prot, runs_cover(before, at.start, at.end));
 	}
 	mem->is_laid = true;
 	mem->note = NULL;
@@ -385,7 +388,7 @@ static void plan_mapping(struct memory *mem, size_t i, bool *opened)
 		return;
 	}
 	*opened = is_opened_up(mem, m);
-	emit_mmap(mem, m, &at, *opened ? m->prot | PROT_WRITE : m->prot,
+	emit_mmap(mem, i, &at, *opened ? m->prot | PROT_WRITE : m->prot,
 		  runs_cover(&s->own, at.start, at.end));
 	if (*opened && m->sort == MAPPING__SORT__ANON && !has_pages(mem, m))
 		emit_touch(mem, m);

@@ -12,6 +12,7 @@ struct memory {
 	uint32_t *fetch_of_file;  /* [2 * file + written]: the operation that fetched it, + 1 */
 	uint32_t *fetch_of_shmem; /* likewise, of r->shmems */
 	uint32_t *fetch_of_store; /* likewise, of the page stores */
+	bool *is_present;         /* [mapping]: the mmap has made all its pages */
 	bool is_open;             /* it has waited for cr to open everything */
 	bool is_laid;             /* what it leaves to children is there */
 	const char *note;         /* of anonymous mappings */

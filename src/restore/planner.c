@@ -10,6 +10,7 @@
 #include "restore/relations.h"
 #include "restore/sharing.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/rseq.h>
 #include <sched.h>
@@ -111,11 +112,6 @@ static void plan_inherited(struct restore *r, struct task_plan *t)
 	struct plan *p = &t->plan;
 
 	plan_note(p, "what comes from cr goes");
-	/* The kernel writes to a registered rseq area at every preemption: SIGSEGV once it is gone. */
-	if (r->host.rseq_address)
-		plan_call_is(p, 0, SYS_rseq, arg_num(r->host.rseq_address),
-			     arg_num(r->host.rseq_size), arg_num(RSEQ_FLAG_UNREGISTER),
-			     arg_num(r->host.rseq_signature));
 	if (r->self_pidfd > 0)
 		plan_call_is(p, 0, SYS_close_range, arg_num(0),
 			     arg_num((uint64_t)r->self_pidfd - 1), arg_num(0));
@@ -570,6 +566,12 @@ static void plan_start(struct restore *r, const struct task_plan *root)
 	struct task_plan *t = new_plan(r, PLAN_START, root->process, 0);
 
 	r->session_plan = session ? first : NULL;
+	/* The kernel writes to a registered rseq area at every preemption: SIGSEGV in a child that does
+	 * not have it. When the clone is tried again it is not registered any more. */
+	if (r->host.rseq_address)
+		plan_call_or(&t->plan, -EINVAL, SYS_rseq, arg_num(r->host.rseq_address),
+			     arg_num(r->host.rseq_size), arg_num(RSEQ_FLAG_UNREGISTER),
+			     arg_num(r->host.rseq_signature));
 	t->clone_op = emit_clone(&t->plan, CLONE_CLEAR_SIGHAND, SIGCHLD, first->tid, first);
 }
 

@@ -420,7 +420,9 @@ int run_start(struct restore *r, struct error *e)
 	if (rc < 0)
 		return rc;
 	await_numbers(r);
+	mem_hold_back(true);
 	rc = clone_root(r, e);
+	mem_hold_back(false);
 	if (rc < 0)
 		return rc;
 	rc = shmem_make_all(r, e);
