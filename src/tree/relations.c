@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "tree/tables.h"
+
 /* --- who there is -------------------------------------------------------------------------------- */
 
 /* By number, for a search; pointers, since the list itself stays where it is. */
@@ -263,6 +265,8 @@ int relations_find(struct relatives *all, struct error *e)
 		rc = find_births(all, &index, &made, e);
 	if (rc == 0)
 		rc = find_groups(all, &index, &made, e);
+	if (rc == 0)
+		rc = tables_find(all, e);
 	vec_free(&made.list);
 	vec_free(&index.list);
 	return rc;

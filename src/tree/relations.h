@@ -12,6 +12,9 @@
  * the leader is there. A leader that has ended is a zombie, or it is gone altogether while its group lives
  * on: then a task with its number makes the group again, and ends when all members are in it.
  *
+ * A descriptor table and an fs (folders, umask) can be shared by processes, but only from birth (CLONE_FILES,
+ * CLONE_FS): tables.h.
+ *
  * In: the numbers of all. Out: for each how it comes to its group, or why that cannot be made. The dump
  * asks before it freezes anything, the restore acts on it (restore/relations.h). Pure.
  */
@@ -33,6 +36,13 @@ enum group_how {
 	GROUP_OUTSIDE /* that of the root task, which is not in the tree, and the parent has left it */
 };
 
+/* What processes and threads can share one by one. */
+enum table {
+	TABLE_FILES,
+	TABLE_FS,
+	TABLES
+};
+
 struct relative {
 	/* Set by the caller. */
 	uint32_t id, group, session;
@@ -40,6 +50,7 @@ struct relative {
 	struct relative *parent; /* NULL: the root */
 	bool has_ended;          /* a zombie */
 	bool session_is_gone;    /* nobody has the number of its session, in the tree or outside */
+	uint32_t table[TABLES];  /* ids; 0: it has none */
 	const void *record;      /* as the caller likes */
 	/* Found out. */
 	bool is_made;             /* no zombie either: it only makes its group, or its session */
@@ -52,6 +63,12 @@ struct relative {
 	enum group_how how;
 	bool is_early;   /* forked before its parent begins a session */
 	bool is_awaited; /* leads a group that somebody waits for */
+	/* tables.h; ids, 0: none */
+	uint32_t born_with[TABLES]; /* what it shares with its parent at its birth */
+	uint32_t left_before
+		[TABLES]; /* what its parent leaves before it forks it, for one of its own */
+	uint32_t left_at_last[TABLES]; /* what it leaves itself when all children are forked */
+	uint32_t rank;                 /* children of one parent are forked in this order */
 };
 
 struct relatives {
