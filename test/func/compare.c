@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <limits.h>
+#include <linux/kcmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /*
@@ -67,9 +69,27 @@ struct line {
 	char *key, *value;
 };
 
+/* What tasks share, as kcmp tells. */
+static const struct shareable {
+	const char *name;
+	int type;
+} shareables[] = {
+	{ "vm", KCMP_VM },           { "files", KCMP_FILES }, { "fs", KCMP_FS },
+	{ "sighand", KCMP_SIGHAND }, { "io", KCMP_IO },
+};
+#define N_SHAREABLES (sizeof(shareables) / sizeof(shareables[0]))
+
+/* Tasks that have the same one. */
+struct sharers {
+	int of;    /* one of them, for kcmp */
+	int least; /* the lowest number among them */
+};
+
 struct snapshot {
 	struct line *lines;
 	size_t n, room;
+	int *tasks; /* every thread */
+	size_t n_tasks;
 	unsigned long *inodes; /* of pipes and memory, in the order of their first appearance */
 	size_t n_inodes;
 };
@@ -561,6 +581,8 @@ static void read_task(struct snapshot *s, const char *proc)
 	read_lines(s, proc, "status");
 	read_stat(s, proc);
 	forget_mask_of_dead(s, from);
+	read_link(s, proc, "cwd");
+	read_link(s, proc, "root");
 	read_bytes(s, proc, "comm", false);
 	read_bytes(s, proc, "personality", false);
 	read_bytes(s, proc, "oom_score_adj", false);
@@ -636,14 +658,14 @@ static void read_process(struct snapshot *s, pid_t pid)
 	read_bytes(s, proc, "timerslack_ns", false);
 	read_timers(s, proc);
 	read_link(s, proc, "exe");
-	read_link(s, proc, "cwd");
-	read_link(s, proc, "root");
 	read_task(s, proc);
 	snprintf(path, sizeof(path), "%s/task", proc);
 	list = numbers(path, &n);
 	for (size_t i = 0; i < n; i++) {
 		snprintf(path, sizeof(path), "%s/task/%d", proc, list[i]);
 		read_task(s, path);
+		s->tasks = grown(s->tasks, (s->n_tasks + 1) * sizeof(*s->tasks));
+		s->tasks[s->n_tasks++] = list[i];
 	}
 	free(list);
 }
@@ -670,6 +692,55 @@ static void read_tree(struct snapshot *s, pid_t pid)
 	free(tasks);
 }
 
+/* Where it belongs in a list that is in the kernel's order, or is already. */
+static size_t find_sharers(const struct sharers *v, size_t n, int tid, int type, bool *found)
+{
+	size_t low = 0, high = n;
+
+	*found = false;
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+		long order = syscall(SYS_kcmp, v[mid].of, tid, type, 0, 0);
+
+		*found = order == 0;
+		if (order <= 0)
+			return mid;
+		if (order == 1)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+/* Each task is with the lowest number of those with whom it shares something. */
+static void read_shared(struct snapshot *s, const struct shareable *what)
+{
+	struct sharers *v = grown(NULL, (s->n_tasks + 1) * sizeof(*v));
+	size_t n = 0, at;
+	bool found;
+
+	for (size_t i = 0; i < s->n_tasks; i++) {
+		int tid = s->tasks[i];
+
+		at = find_sharers(v, n, tid, what->type, &found);
+		if (!found) {
+			memmove(v + at + 1, v + at, (n++ - at) * sizeof(*v));
+			v[at] = (struct sharers){ tid, tid };
+		}
+		if (tid < v[at].least)
+			v[at].least = tid;
+	}
+	for (size_t i = 0; i < s->n_tasks; i++) {
+		char text[16];
+
+		at = find_sharers(v, n, s->tasks[i], what->type, &found);
+		snprintf(text, sizeof(text), "%d", found ? v[at].least : 0);
+		add(s, text, "%d/shares/%s", s->tasks[i], what->name);
+	}
+	free(v);
+}
+
 struct snapshot *snapshot_take(pid_t root)
 {
 	struct snapshot *s = calloc(1, sizeof(*s));
@@ -678,6 +749,8 @@ struct snapshot *snapshot_take(pid_t root)
 		abort();
 	if (kill(root, 0) == 0)
 		read_tree(s, root);
+	for (size_t i = 0; i < N_SHAREABLES; i++)
+		read_shared(s, &shareables[i]);
 	if (s->n)
 		qsort(s->lines, s->n, sizeof(*s->lines), compare_lines);
 	return s;
@@ -693,6 +766,7 @@ void snapshot_free(struct snapshot *s)
 	}
 	free(s->lines);
 	free(s->inodes);
+	free(s->tasks);
 	free(s);
 }
 
