@@ -13,6 +13,7 @@
 #include "restore/api.h"
 #include "restore/host.h"
 #include "restore/restore.h"
+#include "tree/relations.h"
 
 #define RESTORE_ENDED "nothing was restored" /* by a signal */
 
@@ -42,6 +43,20 @@ _Static_assert(sizeof(struct region_head) <= CODE_AT, "it lies before the code")
 struct rthread {
 	const Thread *rec;
 	struct rprocess *process;
+	struct rtable *table[TABLES];
+	struct rthread *maker; /* the thread that clones it; the leader: itself */
+	bool own[TABLES]; /* not that of its maker: it is the first of its process that has it */
+};
+
+/* A descriptor table, or an fs. */
+struct rtable {
+	uint32_t id;
+	const FdTable *files;  /* TABLE_FILES */
+	struct rthread *owner; /* the first that has it: it fills it */
+	uint32_t n_processes;  /* that have it */
+	uint32_t n_passing;    /* others that have it for a while only, and leave it */
+	uint64_t
+		words; /* in the region, where those processes wait for each other (plan_tables.c) */
 };
 
 /* What a thread of a stopped process leaves by, see stop.c. */
@@ -59,6 +74,8 @@ struct rprocess {
 	const FdTable *files;
 	struct rthread *threads; /* the leader first */
 	size_t n_threads;
+	uint32_t n_own[TABLES]; /* threads with one of their own */
+	uint64_t begun; /* in the region: how many of those with an fs of their own there are */
 	struct relative *relative; /* relations.h */
 	struct rprocess **children;
 	size_t n_children;
@@ -179,7 +196,7 @@ struct terminal {
 /* What is found out about a record, so that nothing is searched for again and again. */
 struct known {
 	uint32_t process; /* PROC: its index in processes, + 1 */
-	uint32_t owner;   /* DESC: index of the first process that has it, + 1 */
+	uint32_t owner;   /* DESC: index of the first descriptor table that has it, + 1 */
 	uint32_t slot;    /* DESC: + 1; while plans are made */
 	uint32_t placed;  /* DESC: index in the table that is being planned, + 1 */
 	struct shared_fd *shared;
@@ -194,6 +211,8 @@ struct restore {
 
 	struct rprocess *processes; /* parents before their children; [0]: the root */
 	size_t n_processes;
+	struct rtable *tables[TABLES]; /* by id */
+	size_t n_tables[TABLES];
 	struct relatives *relatives; /* relations.h */
 	struct known *known;         /* in the order of img.records */
 	uint64_t
@@ -235,6 +254,7 @@ struct known *tree_known(const struct restore *r, const char *tag, uint32_t id);
 struct rprocess *tree_process(const struct restore *r, uint32_t pid);
 /* Whether `a` is p or an ancestor of it. */
 bool tree_is_above(const struct restore *r, const struct rprocess *a, const struct rprocess *p);
+struct rtable *tree_table(const struct restore *r, enum table which, uint32_t id);
 /* The lowest descriptor number >= from that no table of the image uses. */
 int tree_free_fd(const struct restore *r, int from);
 
@@ -264,7 +284,10 @@ int plan_memory(struct restore *r, struct task_plan *t, struct error *e) must_ch
 int plan_vdso(struct restore *r, struct task_plan *t, struct error *e) must_check;
 /* All areas that cr has of it. */
 struct host_range vdso_span(const struct host *h);
-int plan_files(struct restore *r, struct task_plan *t, struct error *e) must_check;
+/* Into a table that is empty but for the way to cr. */
+int plan_files(struct restore *r, struct plan *p, const struct rtable *t,
+	       struct error *e) must_check;
+void plan_close_all(const struct restore *r, struct plan *p);
 /* Everything that cr has mapped and that the tree does not need goes away (plan_own.c, as the next). */
 void plan_clear_memory(struct restore *r, struct task_plan *t);
 /* The own executable's ranges that no mapping of the image takes away. *n: how many. */

@@ -16,7 +16,7 @@ struct placed {
 
 #define STANDARD (1ull << 32)
 
-struct table {
+struct filling {
 	struct restore *r;
 	struct plan *p;
 	vec(struct placed) placed;
@@ -24,7 +24,7 @@ struct table {
 	uint32_t lowest; /* free number */
 };
 
-static void skip_used(struct table *t, uint32_t now_used)
+static void skip_used(struct filling *t, uint32_t now_used)
 {
 	if (t->lowest == now_used)
 		t->lowest++;
@@ -38,7 +38,7 @@ static struct known *known_of(const struct restore *r, uint64_t description)
 }
 
 /* Where it is noted which of the placed ones it is (+ 1). */
-static uint32_t *place_of(struct table *t, uint64_t description)
+static uint32_t *place_of(struct filling *t, uint64_t description)
 {
 	if (description & STANDARD)
 		return &t->standard[(uint32_t)description];
@@ -65,13 +65,13 @@ static const struct kind *kind_of(struct restore *r, uint32_t id)
 }
 
 /* Another number for one that is there: dup3. */
-static void emit_dup(struct table *t, uint32_t from, const Descriptor *d)
+static void emit_dup(struct filling *t, uint32_t from, const Descriptor *d)
 {
 	plan_call_is(t->p, d->fd, SYS_dup3, arg_num(from), arg_num(d->fd),
 		     arg_num(d->cloexec ? O_CLOEXEC : 0));
 }
 
-static void emit_fetch(struct table *t, const Descriptor *d, uint64_t description)
+static void emit_fetch(struct filling *t, const Descriptor *d, uint64_t description)
 {
 	uint32_t slot = description_slot(t->r, description);
 	uint32_t at = t->lowest;
@@ -87,7 +87,7 @@ static void emit_fetch(struct table *t, const Descriptor *d, uint64_t descriptio
 	}
 }
 
-static void place(struct table *t, const Descriptor *d)
+static void place(struct filling *t, const Descriptor *d)
 {
 	bool redirected = terminal_is_redirected(t->r, d);
 	uint64_t description = redirected ? STANDARD | d->fd : d->description;
@@ -105,42 +105,51 @@ static void place(struct table *t, const Descriptor *d)
 	skip_used(t, d->fd);
 }
 
-/* Whether this process is the first in the tree that has the description. */
-static bool is_first_owner(const struct restore *r, const struct rprocess *pr, uint32_t description)
+/* Whether this table is the first in the tree that has the description. */
+static bool is_first_owner(const struct restore *r, const struct rtable *of, uint32_t description)
 {
-	return known_of(r, description)->owner == (uint32_t)(pr - r->processes) + 1;
+	return known_of(r, description)->owner == (uint32_t)(of - r->tables[TABLE_FILES]) + 1;
 }
 
 /* What the kinds want done under the task's own numbers. */
-static int plan_kinds(struct table *t, const struct rprocess *pr, struct error *e)
+static int plan_kinds(struct filling *t, const struct rtable *of, struct error *e)
 {
 	vec_each(p, &t->placed) {
 		uint32_t id = (uint32_t)p->description;
 		const struct kind *k = p->description & STANDARD ? NULL : kind_of(t->r, id);
 		int rc;
 
-		if (!k || !k->fd->emit || !is_first_owner(t->r, pr, id))
+		if (!k || !k->fd->emit || !is_first_owner(t->r, of, id))
 			continue;
 		plan_note(t->p, "fd %u: %s", p->fd, k->name);
-		rc = k->fd->emit(t->r, t->p, restore_record(t->r, k->record.tag, id), pr->rec->id,
+		rc = k->fd->emit(t->r, t->p, restore_record(t->r, k->record.tag, id), of->id,
 				 (int)p->fd, e);
 		if (rc < 0)
-			return within(e, rc, "task %u: fd %u", pr->rec->id, p->fd);
+			return within(e, rc, "task %u: fd %u", of->id, p->fd);
 	}
 	return 0;
 }
 
-int plan_files(struct restore *r, struct task_plan *t, struct error *e)
+int plan_files(struct restore *r, struct plan *p, const struct rtable *t, struct error *e)
 {
-	struct table table = { .r = r, .p = &t->plan };
+	struct filling table = { .r = r, .p = p };
 	int rc;
 
 	skip_used(&table, ~0u);
-	for (size_t i = 0; i < t->process->files->n_fds; i++)
-		place(&table, t->process->files->fds[i]);
-	rc = plan_kinds(&table, t->process, e);
-	vec_each(p, &table.placed)
-		*place_of(&table, p->description) = 0;
+	for (size_t i = 0; i < t->files->n_fds; i++)
+		place(&table, t->files->fds[i]);
+	rc = plan_kinds(&table, t, e);
+	vec_each(x, &table.placed)
+		*place_of(&table, x->description) = 0;
 	vec_free(&table.placed);
 	return rc;
+}
+
+void plan_close_all(const struct restore *r, struct plan *p)
+{
+	uint64_t own = (uint64_t)r->self_pidfd;
+
+	if (r->self_pidfd > 0)
+		plan_call_is(p, 0, SYS_close_range, arg_num(0), arg_num(own - 1), arg_num(0));
+	plan_call_is(p, 0, SYS_close_range, arg_num(own + 1), arg_num(~0u), arg_num(0));
 }

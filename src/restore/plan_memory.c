@@ -259,17 +259,6 @@ static void plan_attaches(struct memory *mem)
 			plan_attach(mem, i, done);
 }
 
-/* All but the way to those of cr. */
-static void plan_close_all(struct memory *mem)
-{
-	struct plan *p = &mem->t->plan;
-	uint64_t own = (uint64_t)mem->r->self_pidfd;
-
-	if (mem->r->self_pidfd > 0)
-		plan_call_is(p, 0, SYS_close_range, arg_num(0), arg_num(own - 1), arg_num(0));
-	plan_call_is(p, 0, SYS_close_range, arg_num(own + 1), arg_num(~0u), arg_num(0));
-}
-
 /* --- from the parent, for the children ------------------------------------------------------------- */
 
 static void wait_until_open(struct memory *mem)
@@ -320,9 +309,9 @@ void plan_inheritance(struct restore *r, struct task_plan *t)
 	t->memory = mem;
 	if (!parent)
 		return;
-	if (t->process->sharing->is_laid) {
+	if (t->process->sharing->is_laid && !t->process->relative->born_with[TABLE_FILES]) {
 		plan_note(&t->plan, "descriptors of the parent's mapped files");
-		plan_close_all(mem);
+		plan_close_all(r, &t->plan);
 	}
 	plan_note(&t->plan, "what the parent does not leave to it");
 	for (size_t i = 0; i < parent->mm->n_mappings; i++) {
@@ -488,7 +477,10 @@ int plan_memory(struct restore *r, struct task_plan *t, struct error *e)
 	wait_until_open(mem);
 	plan_mappings(mem);
 	plan_fields(mem);
+	/* Others may be using theirs in the same table (plan_tables.c). */
+	if (t->process->threads[0].table[TABLE_FILES]->n_processes > 1)
+		return 0;
 	plan_note(&t->plan, "descriptors of mapped files");
-	plan_close_all(mem);
+	plan_close_all(r, &t->plan);
 	return 0;
 }

@@ -9,6 +9,7 @@
  */
 #include "restore/relations.h"
 #include "restore/sharing.h"
+#include "restore/tables.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -134,11 +135,13 @@ static bool is_born(const struct relative *x, const struct birth *b)
 }
 
 /* CLONE_PARENT takes the exit signal of its maker; 0 is all that may be asked for. */
-static void plan_birth(struct task_plan *t, const struct relative *x, const struct birth *b,
-		       const struct task_plan *child)
+static void plan_birth(struct restore *r, struct task_plan *t, const struct relative *x,
+		       const struct birth *b, const struct task_plan *child)
 {
 	const char *what = b->maker ? "sibling" : "child";
 
+	if (!b->maker)
+		tables_plan_leave(r, t, x->left_before);
 	plan_note(&t->plan, "%s %u%s", what, x->id,
 		  x->is_made     ? ", which is there for its number only"
 		  : x->has_ended ? ", which has ended"
@@ -146,7 +149,7 @@ static void plan_birth(struct task_plan *t, const struct relative *x, const stru
 	if (b->maker)
 		emit_clone(&t->plan, CLONE_PARENT, 0, x->id, child);
 	else
-		emit_clone(&t->plan, 0, x->exit_signal, x->id, child);
+		emit_clone(&t->plan, tables_clone_flags(x), x->exit_signal, x->id, child);
 }
 
 static struct task_plan *plan_ended(struct restore *r, struct rprocess *parent,
@@ -160,11 +163,11 @@ static void plan_births(struct restore *r, struct task_plan *t, struct birth b)
 			continue;
 		if (!b.maker)
 			plan_legacy(t, c);
-		plan_birth(t, c->relative, &b, r->plans.v[c - r->processes]);
+		plan_birth(r, t, c->relative, &b, r->plans.v[c - r->processes]);
 	}
 	for (const struct relative *x = b.parent->relative->ended; x; x = x->next)
 		if (is_born(x, &b))
-			plan_birth(t, x, &b, plan_ended(r, t->process, x));
+			plan_birth(r, t, x, &b, plan_ended(r, t->process, x));
 }
 
 static struct task_plan *plan_ended(struct restore *r, struct rprocess *parent,
@@ -188,6 +191,7 @@ static void plan_relations(struct restore *r, struct task_plan *t)
 	plan_births(r, t, (struct birth){ t->process, NULL, true });
 	relations_plan_own(r, t, own);
 	plan_births(r, t, (struct birth){ t->process, NULL, false });
+	tables_plan_leave(r, t, own->left_at_last);
 	relations_plan_join(r, &t->plan, own);
 	relations_plan_await(&t->plan, own);
 }
@@ -247,6 +251,7 @@ static struct task_plan *plan_helper(struct restore *r, struct task_plan *leader
 	size_t n;
 
 	plan_maker(r, leader, t);
+	tables_plan_helper(r, t);
 	if (pr->parent)
 		emit_wait(h, WORD_AT(reaped), (uint32_t)r->n_processes - 1);
 	if (process_is_stopped(pr))
@@ -291,7 +296,8 @@ static int plan_kind(struct restore *r, struct task_plan *t, const struct rthrea
 	const void *rec;
 	int rc;
 
-	if (t->sort == PLAN_THREAD && k->task->scope != SCOPE_THREAD)
+	if (k->task->scope == SCOPE_FS ? th->table[TABLE_FS]->owner != th
+				       : t->sort == PLAN_THREAD && k->task->scope != SCOPE_THREAD)
 		return 0;
 	rec = restore_record(r, k->record.tag, record_of(th, k->task->stage, k->task->scope));
 	if (!rec)
@@ -370,9 +376,13 @@ static int plan_tail(struct restore *r, struct task_plan *t, const struct rthrea
 		emit_wait(p, WORD_AT(reaped), (uint32_t)r->n_processes - 1);
 	}
 	for (enum stage s = STAGE_FS; s < STAGE_COMMITTED; s++) {
-		size_t before = p->ops.n;
-		int rc = plan_stage(r, t, th, s, e);
+		size_t before;
+		int rc;
 
+		if (s == STAGE_FS)
+			tables_plan_before_fs(r, p, th);
+		before = p->ops.n;
+		rc = plan_stage(r, t, th, s, e);
 		if (rc < 0)
 			return rc;
 		if (s == STAGE_FS && gives) {
@@ -386,10 +396,8 @@ static int plan_tail(struct restore *r, struct task_plan *t, const struct rthrea
 				"memory to come is locked (needs CAP_IPC_LOCK or RLIMIT_MEMLOCK)");
 			plan_call_is(p, 0, SYS_mlockall, arg_num(t->process->mm->lock_future));
 		}
-		if (s == STAGE_FS && leader) {
-			plan_note(p, "the way to cr's descriptors");
-			plan_call_is(p, 0, SYS_close, arg_num((uint64_t)r->self_pidfd));
-		}
+		if (s == STAGE_FS)
+			tables_plan_behind_fs(r, p, th);
 		/* A change of credentials clears the parent's death signal. */
 		if (s == STAGE_CREDS && leader && p->ops.n > before) {
 			plan_note(p, "bond to the parent, again");
@@ -444,16 +452,32 @@ static int plan_keeper(struct restore *r, struct task_plan *leader, struct error
 static int plan_threads(struct restore *r, struct task_plan *leader, struct error *e)
 {
 	struct rprocess *pr = leader->process;
+	size_t first = r->plans.n;
 
+	/* Who clones another may come behind it in the list. */
+	for (size_t i = 1; i < pr->n_threads; i++)
+		new_plan(r, PLAN_THREAD, pr, pr->threads[i].rec->id);
 	for (size_t i = 1; i < pr->n_threads; i++) {
-		uint32_t tid = pr->threads[i].rec->id;
-		struct task_plan *t = new_plan(r, PLAN_THREAD, pr, tid);
-		int rc = plan_tail(r, t, &pr->threads[i], e);
+		int rc =
+			tables_plan_thread(r, &r->plans.v[first + i - 1]->plan, &pr->threads[i], e);
 
 		if (rc < 0)
 			return rc;
-		plan_note(&leader->plan, "thread %u", tid);
-		emit_clone(&leader->plan, THREAD_FLAGS, 0, tid, t);
+	}
+	for (size_t i = 1; i < pr->n_threads; i++) {
+		const struct rthread *th = &pr->threads[i];
+		struct task_plan *t = r->plans.v[first + i - 1];
+		size_t maker = (size_t)(th->maker - pr->threads);
+		struct plan *p = maker ? &r->plans.v[first + maker - 1]->plan : &leader->plan;
+
+		plan_note(p, "thread %u", t->tid);
+		emit_clone(p, THREAD_FLAGS & ~tables_own_flags(th), 0, t->tid, t);
+	}
+	for (size_t i = 1; i < pr->n_threads; i++) {
+		int rc = plan_tail(r, r->plans.v[first + i - 1], &pr->threads[i], e);
+
+		if (rc < 0)
+			return rc;
 	}
 	return 0;
 }
@@ -492,13 +516,15 @@ static int plan_leader(struct restore *r, struct task_plan *t, struct error *e)
 	plan_relations(r, t);
 	rc = check_death_signals(r, t->process, e);
 	if (rc >= 0)
+		rc = tables_find_begun(r, t->process, e);
+	if (rc >= 0)
 		rc = plan_memory(r, t, e);
 	if (rc >= 0)
 		rc = keeper_find(r, t->process, e);
 	if (rc < 0)
 		return rc;
 	helper = plan_helper(r, t);
-	rc = plan_files(r, t, e);
+	rc = tables_plan_files(r, t, e);
 	if (rc < 0)
 		return rc;
 	rc = plan_stage(r, t, &t->process->threads[0], STAGE_ACTIONS, e);
@@ -591,6 +617,8 @@ static int compile(struct restore *r, struct error *e)
 		r->known[i].slot = 0;
 	r->notes.n = 0;
 	r->n_words = 0;
+	if (tables_find_words(r, e) < 0)
+		return -EINVAL;
 	for (size_t i = 0; i < r->n_processes; i++)
 		new_plan(r, PLAN_LEADER, &r->processes[i], r->processes[i].rec->id);
 	for (size_t i = 0; i < r->n_processes; i++) {

@@ -52,6 +52,8 @@ int relations_build(struct restore *r, struct error *e)
 						  .parent = p->parent ? p->parent->relative : NULL,
 						  .session_is_gone =
 							  p->parent || p->rec->session_is_gone };
+		for (enum table t = 0; t < TABLES; t++)
+			p->relative->table[t] = p->threads[0].table[t]->id;
 	}
 	vec_each(rec, &r->img.records) {
 		const Zombie *z = (const Zombie *)rec->msg;

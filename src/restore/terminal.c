@@ -144,10 +144,10 @@ bool terminal_is_redirected(struct restore *r, const Descriptor *d)
 	return kind_by_tag(desc->kind)->fd->is_terminal;
 }
 
-static int check_there(struct restore *r, const struct rprocess *p, struct error *e)
+static int check_there(struct restore *r, const struct rtable *t, struct error *e)
 {
-	for (size_t i = 0; i < p->files->n_fds; i++) {
-		const Descriptor *d = p->files->fds[i];
+	for (size_t i = 0; i < t->files->n_fds; i++) {
+		const Descriptor *d = t->files->fds[i];
 		const Description *desc = restore_record(r, "DESC", d->description);
 
 		if (!kind_by_tag(desc->kind)->fd->is_terminal || terminal_is_redirected(r, d))
@@ -155,7 +155,8 @@ static int check_there(struct restore *r, const struct rprocess *p, struct error
 		return fail(
 			e, 0,
 			"task %u: fd %u is on a terminal, and cr has none; run cr in a terminal%s",
-			p->rec->id, d->fd, d->fd > 2 ? "" : ", or with input and output elsewhere");
+			t->owner->rec->id, d->fd,
+			d->fd > 2 ? "" : ", or with input and output elsewhere");
 	}
 	return 0;
 }
@@ -164,9 +165,9 @@ static int check_there(struct restore *r, const struct rprocess *p, struct error
  * A group whose parent goes away while one of it is stopped gets SIGHUP; and a read from the background
  * stops it as long as cr is there. So what reads by nature is not left to chance.
  */
-static int check_input(struct restore *r, const struct rprocess *p, struct error *e)
+static int check_input(struct restore *r, const struct rtable *t, struct error *e)
 {
-	const Descriptor *d = p->files->n_fds ? p->files->fds[0] : NULL;
+	const Descriptor *d = t->files->n_fds ? t->files->fds[0] : NULL;
 	const Description *desc = d ? restore_record(r, "DESC", d->description) : NULL;
 
 	if (!d || d->fd || terminal_is_redirected(r, d) ||
@@ -176,7 +177,7 @@ static int check_input(struct restore *r, const struct rprocess *p, struct error
 		e, 0,
 		"task %u: fd 0 is on the terminal, which is the shell's after --detach; give it "
 		"another input (</dev/null), or restore it without --detach",
-		p->rec->id);
+		t->owner->rec->id);
 }
 
 static int check_session(const struct restore *r, const Process *root, struct error *e)
@@ -213,8 +214,8 @@ int terminal_decide(struct restore *r, struct error *e)
 	const Process *root = r->processes[0].rec;
 	struct terminal *t = &r->terminal;
 
-	for (size_t i = 0; i < r->n_processes && t->is_wanted && !t->path[0]; i++) {
-		int rc = check_there(r, &r->processes[i], e);
+	for (size_t i = 0; i < r->n_tables[TABLE_FILES] && t->is_wanted && !t->path[0]; i++) {
+		int rc = check_there(r, &r->tables[TABLE_FILES][i], e);
 
 		if (rc < 0)
 			return rc;
@@ -228,8 +229,8 @@ int terminal_decide(struct restore *r, struct error *e)
 		t->role = TERMINAL_NONE;
 	else
 		t->role = r->opt->detach ? TERMINAL_APART : TERMINAL_JOB;
-	for (size_t i = 0; i < r->n_processes && t->role == TERMINAL_APART; i++) {
-		int rc = check_input(r, &r->processes[i], e);
+	for (size_t i = 0; i < r->n_tables[TABLE_FILES] && t->role == TERMINAL_APART; i++) {
+		int rc = check_input(r, &r->tables[TABLE_FILES][i], e);
 
 		if (rc < 0)
 			return rc;

@@ -54,7 +54,7 @@ static void hole_between(void)
 
 /* --- golden plans ------------------------------------------------------------------------------ */
 
-static void golden(const char *name, bool child)
+static void golden_of(const char *name, bool child, void (*change)(struct restore *r))
 {
 	struct restore r;
 	struct error e = { 0 };
@@ -62,6 +62,8 @@ static void golden(const char *name, bool child)
 	int rc;
 
 	make(&r, child);
+	if (change)
+		change(&r);
 	rc = tree_build(&r, &e);
 	if (rc == 0)
 		rc = planner_run(&r, &e);
@@ -73,6 +75,11 @@ static void golden(const char *name, bool child)
 	unmake(&r);
 }
 
+static void golden(const char *name, bool child)
+{
+	golden_of(name, child, NULL);
+}
+
 static void golden_threads(void)
 {
 	golden("plan-threads.txt", false);
@@ -81,6 +88,81 @@ static void golden_threads(void)
 static void golden_child(void)
 {
 	golden("plan-child.txt", true);
+}
+
+/* The child has the descriptors and folders of its parent. */
+static void share_tables(struct restore *r)
+{
+	Thread *t = (Thread *)(uintptr_t)restore_record(r, "THRD", 110);
+
+	t->files = t->fs = 100;
+}
+
+static void golden_shared(void)
+{
+	golden_of("plan-shared.txt", true, share_tables);
+}
+
+/* The second thread has its own. */
+static void own_tables(struct restore *r)
+{
+	Thread *t = (Thread *)(uintptr_t)restore_record(r, "THRD", 101);
+	Fs *fs;
+
+	t->files = t->fs = 101;
+	put_files(r, 101);
+	fs = put(r, &kind_fs.record, 101);
+	fs->cwd = arena_strdup(&r->arena, "/tmp");
+	fs->root = arena_strdup(&r->arena, "/");
+	fs->umask = 077;
+	put_index(r);
+}
+
+static void golden_own(void)
+{
+	golden_of("plan-own.txt", false, own_tables);
+}
+
+/* What only an image that no cr has written can say. */
+static void odd_tables(struct restore *r)
+{
+	own_tables(r);
+	((Thread *)(uintptr_t)restore_record(r, "THRD", 101))->files = 100;
+	((Thread *)(uintptr_t)restore_record(r, "THRD", 101))->fs = 100;
+}
+
+static void refuses_odd_tables(void)
+{
+	struct restore r;
+	struct error e = { 0 };
+	Process *p;
+
+	/* A thread and another process have the same; without a record; and a leader that has exited. */
+	make(&r, true);
+	p = (Process *)(uintptr_t)restore_record(&r, "PROC", 100);
+	p->threads[p->n_threads++] = 101;
+	put_thread(&r, 101, 100, 100);
+	put_index(&r);
+	((Thread *)(uintptr_t)restore_record(&r, "THRD", 101))->files = 110;
+	CU_ASSERT(tree_build(&r, &e) < 0);
+	HAS(e.text,
+	    "task 110: it has descriptors or folders of its own, and shares them with task 101");
+	unmake(&r);
+	make(&r, false);
+	own_tables(&r);
+	((Thread *)(uintptr_t)restore_record(&r, "THRD", 101))->files = 7;
+	CU_ASSERT(tree_build(&r, &e) < 0);
+	HAS(e.text, "no record of the descriptors 7");
+	unmake(&r);
+	make(&r, false);
+	own_tables(&r);
+	((Thread *)(uintptr_t)restore_record(&r, "THRD", 100))->has_exit_status = true;
+	CU_ASSERT(tree_build(&r, &e) < 0);
+	HAS(e.text, "task 101: it has not what its leader had");
+	odd_tables(&r);
+	r.n_processes = 0;
+	CU_ASSERT_EQUAL(tree_build(&r, &e), 0);
+	unmake(&r);
 }
 
 /* The same records give the same plans, whatever was planned before. */
@@ -363,6 +445,9 @@ static CU_TestInfo hole_tests[] = {
 static CU_TestInfo plan_tests[] = {
 	{ "golden plan of a process with two threads", golden_threads },
 	{ "golden plan of a process with a child", golden_child },
+	{ "golden plan of processes that share tables", golden_shared },
+	{ "golden plan of a thread with tables of its own", golden_own },
+	{ "odd tables are refused", refuses_odd_tables },
 	{ "planning is repeatable", planning_is_repeatable },
 	{ "terminal: a job has a group of its own", a_job_has_a_group },
 	{ "terminal: a session takes it", a_session_takes_it },
