@@ -29,8 +29,9 @@ struct host;    /* restore/host.h: what a plan may know of this machine and of c
 
 /* A description, seen through one of the descriptors that refer to it. */
 struct fd_view {
-	int pid, fd;
-	int tid;          /* a live thread, for calls that take a number */
+	int pid; /* of the process; of a table that only threads have: the first of them */
+	int fd;
+	int tid;          /* a live thread that has it, for calls that take a number */
 	int proc;         /* /proc/PID/task/TID of that */
 	const char *link; /* text of the /proc link, " (deleted)" included */
 	struct stat st;
@@ -73,8 +74,8 @@ struct fd_ops {
 	bool is_terminal;
 	/* Status flags that open has not set and F_SETFL is to set after it (O_APPEND, O_NONBLOCK ...). */
 	uint32_t late_flags;
-	/* Operations in the plan of the process `pid` that has the description as `fd`, after all its
-	 * descriptors are in place; called once per description. May be NULL. */
+	/* Operations in the plan of a task that has the description as `fd`, after all its descriptors are
+	 * in place; called once per description. pid: as the dump's view has it. May be NULL. */
 	int (*emit)(struct restore *r, struct plan *p, const void *record, uint32_t pid, int fd,
 		    struct error *e);
 	/* In cr, on its own descriptor `fd`, when all tasks wait at the barrier: what counts time from

@@ -8,25 +8,31 @@ struct arena *dump_arena(struct dump *d)
 	return &d->arena;
 }
 
-uint32_t dump_description(struct dump *d, int pid, int fd)
+static uint32_t find_fd(const struct dump_thread *t, int fd)
 {
-	vec_each(p, &d->processes) {
-		size_t low = 0, high = (*p)->fds.n;
+	size_t low = 0, high = t->fds.n;
 
-		if ((*p)->pid != pid)
-			continue;
-		while (low < high) {
-			size_t mid = (low + high) / 2;
-			const struct fd_view *v = &(*p)->fds.v[mid].view;
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+		const struct fd_view *v = &t->fds.v[mid].view;
 
-			if (v->fd == fd)
-				return v->id;
-			if (v->fd < fd)
-				low = mid + 1;
-			else
-				high = mid;
-		}
+		if (v->fd == fd)
+			return v->id;
+		if (v->fd < fd)
+			low = mid + 1;
+		else
+			high = mid;
 	}
+	return 0;
+}
+
+uint32_t dump_description(struct dump *d, int table, int fd)
+{
+	vec_each(p, &d->processes)
+		vec_each(t, &(*p)->threads)
+			if (stands_for(*t, TABLE_FILES) &&
+			    table_id(*t, TABLE_FILES) == (uint32_t)table)
+				return find_fd(*t, fd);
 	return 0;
 }
 

@@ -7,8 +7,9 @@
 
 /* Memory for strings, bytes and arrays in records; lives until the dump ends. */
 struct arena *dump_arena(struct dump *d);
-/* Id of the description that descriptor fd of process pid refers to; 0: no such descriptor. */
-uint32_t dump_description(struct dump *d, int pid, int fd);
+/* Id of the description that a descriptor refers to, in the table of another (its view's pid); 0: there is no such
+ * descriptor. */
+uint32_t dump_description(struct dump *d, int table, int fd);
 /* The lowest id of all descriptions that are a key's: the first caller with this key and kind sets it
  * to its own id. For objects that have several descriptions, such as pipes (key: inode). */
 uint32_t dump_shared(struct dump *d, const struct kind *k, uint64_t key, uint32_t id);

@@ -12,7 +12,9 @@
 static void thread_close(struct dump_thread *t)
 {
 	fd_cleanup(&t->dir);
+	fd_cleanup(&t->pidfd);
 	plan_free(&t->batch);
+	vec_free(&t->fds);
 }
 
 static void process_close(struct dump_process *p)
@@ -22,7 +24,6 @@ static void process_close(struct dump_process *p)
 	if (p->exited)
 		thread_close(p->exited);
 	vec_free(&p->threads);
-	vec_free(&p->fds);
 	maps_free(&p->maps);
 	vec_free(&p->pages.list);
 	buf_free(&p->smaps);
@@ -75,7 +76,7 @@ static int thread_add(struct dump *d, struct dump_process *p, int tid, struct du
 	if (dir < 0)
 		return dir;
 	*out = arena_alloc(&d->arena, sizeof(**out));
-	**out = (struct dump_thread){ .process = p, .tid = tid, .dir = dir };
+	**out = (struct dump_thread){ .process = p, .tid = tid, .dir = dir, .pidfd = -1 };
 	*vec_add(&p->threads) = *out;
 	return 0;
 }

@@ -66,11 +66,14 @@ static int sort_fds(struct dump *d, struct sorting *s, struct error *e)
 	size_t n = 0;
 
 	vec_each(p, &d->processes)
-		n += (*p)->fds.n;
+		vec_each(t, &(*p)->threads)
+			n += stands_for(*t, TABLE_FILES) ? (*t)->fds.n : 0;
 	s->fds = arena_alloc(&d->arena, (n + 1) * sizeof(*s->fds));
 	vec_each(p, &d->processes)
-		vec_each(f, &(*p)->fds)
-			s->fds[s->n++] = f;
+		vec_each(t, &(*p)->threads)
+			if (stands_for(*t, TABLE_FILES))
+				vec_each(f, &(*t)->fds)
+					s->fds[s->n++] = f;
 	qsort_r(s->fds, s->n, sizeof(*s->fds), compare, s);
 	if (s->rc < 0)
 		return fail(e, -s->rc, "compare descriptors (kcmp)");
@@ -90,35 +93,53 @@ static void group(struct dump *d, struct sorting *s)
 	}
 }
 
-/* In the order in which the processes and their descriptors come. */
+static void number_table(struct dump *d, struct dump_thread *t)
+{
+	vec_each(f, &t->fds) {
+		struct description *desc = f->description;
+
+		if (!desc->view.id) {
+			*vec_add(&d->descriptions) = desc;
+			desc->view = f->view;
+			desc->view.id = (uint32_t)d->descriptions.n;
+			desc->kind = f->kind;
+			desc->thread = t;
+		}
+		f->view.id = desc->view.id;
+	}
+}
+
+/* In the order in which the processes, their threads and their descriptors come. */
 static void number(struct dump *d)
 {
-	vec_each(p, &d->processes) {
-		vec_each(f, &(*p)->fds) {
-			struct description *desc = f->description;
+	vec_each(p, &d->processes)
+		vec_each(t, &(*p)->threads)
+			if (stands_for(*t, TABLE_FILES))
+				number_table(d, *t);
+}
 
-			if (!desc->view.id) {
-				*vec_add(&d->descriptions) = desc;
-				desc->view = f->view;
-				desc->view.id = (uint32_t)d->descriptions.n;
-				desc->kind = f->kind;
-				desc->process = f->process;
-			}
-			f->view.id = desc->view.id;
-		}
-	}
+/* Of the leader, if it lives; that of a thread there is since 6.9. */
+static int pidfd_of(struct dump_thread *t)
+{
+	if (t == speaker_of(t->process))
+		return t->process->pidfd;
+	if (t->pidfd < 0)
+		t->pidfd = sys_pidfd_open(t->tid, PIDFD_THREAD);
+	return t->pidfd;
 }
 
 static int duplicate(struct description *desc, struct error *e)
 {
 	struct fd_view *v = &desc->view;
 
-	v->dup = sys_pidfd_getfd(desc->process->pidfd, v->fd);
-	if (v->dup == -EBADF && desc->process->pidfd < 0)
+	int pidfd = pidfd_of(desc->thread);
+
+	v->dup = sys_pidfd_getfd(pidfd, v->fd);
+	if (v->dup == -EBADF && pidfd < 0)
 		return fail(
 			e, 0,
-			"task %d: fd %d: this kernel gives no descriptor of a process whose first thread has "
-			"exited (PIDFD_THREAD, since 6.9)",
+			"task %d: fd %d: this kernel gives no descriptor of a thread that has a table of its "
+			"own, or whose process' first thread has exited (PIDFD_THREAD, since 6.9)",
 			v->pid, v->fd);
 	if (v->dup < 0)
 		return fail(e, -v->dup, "task %d: fd %d: duplicate (pidfd_getfd)", v->pid, v->fd);

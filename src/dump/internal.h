@@ -14,6 +14,7 @@
 #include "plan/plan.h"
 #include "proc/maps.h"
 #include "proc/task.h"
+#include "tree/relations.h"
 
 struct dump_process;
 struct description;
@@ -27,6 +28,13 @@ struct asked {
 	uint64_t data_at, n_data;
 };
 
+struct dump_fd {
+	struct fd_view view;
+	const struct kind *kind;
+	struct dump_thread *thread; /* one that has it */
+	struct description *description;
+};
+
 struct dump_thread {
 	struct dump_process *process;
 	int tid;
@@ -38,13 +46,11 @@ struct dump_thread {
 	struct plan batch;
 	struct asked *asked; /* one for each kind */
 	uint64_t plan_at;    /* of its plan in the process' image of plans */
-};
-
-struct dump_fd {
-	struct fd_view view;
-	const struct kind *kind;
-	struct dump_process *process;
-	struct description *description;
+	/* Who has its descriptor table and fs too, and stands for them: the first such speaker, or thread that
+	 * does not share them with its speaker (share.c). Before that is known: the speaker, or itself. */
+	struct dump_thread *table[TABLES];
+	vec(struct dump_fd) fds; /* ascending, of one that stands for a descriptor table */
+	int pidfd;               /* of such a one that is no speaker; -1: none */
 };
 
 /* Which pages of a process were saved, and where they lie in the page store. */
@@ -80,10 +86,9 @@ struct dump_process {
 	struct page_list pages;     /* that have been saved */
 	char *exe;                  /* the path of the executable */
 	struct stat exe_stat;
-	vec(struct dump_fd) fds; /* ascending */
-	int stop_signal;         /* in a job-control stop by this one; 0: not */
-	bool stop_told;          /* and its parent in the tree has waited for that */
-	uint32_t told_op;        /* the question about that in the parent's batch */
+	int stop_signal;  /* in a job-control stop by this one; 0: not */
+	bool stop_told;   /* and its parent in the tree has waited for that */
+	uint32_t told_op; /* the question about that in the parent's batch */
 	uint64_t told_at;
 	uint64_t brk;      /* told by the batch */
 	bool locks_future; /* as well: mlockall(MCL_FUTURE) */
@@ -94,7 +99,7 @@ struct dump_process {
 struct description {
 	struct fd_view view;
 	const struct kind *kind;
-	struct dump_process *process;
+	struct dump_thread *thread;
 };
 
 /* A child that has ended and that its parent has not waited for; the parent tells the rest. */
@@ -215,7 +220,8 @@ int probe_task(struct dump *d, struct dump_thread *t, struct error *e) must_chec
 int probe_mappings(struct dump *d, struct dump_process *p, struct error *e) must_check;
 /* Reads what the batch would change, for a probe to come. */
 int probe_read_ahead(struct dump *d, struct error *e) must_check;
-int probe_fds(struct dump *d, struct dump_process *p, struct error *e) must_check;
+/* Of one that stands for its table. */
+int probe_fds(struct dump *d, struct dump_thread *t, struct error *e) must_check;
 void probe_read_own(struct dump *d);
 /* Process groups and sessions (relations.c). */
 int probe_relations(struct dump *d, struct error *e) must_check;
@@ -224,6 +230,17 @@ int probe_relations(struct dump *d, struct error *e) must_check;
 void view_of_thread(const struct dump_thread *t, const struct kind *k, struct task_view *v);
 /* Whether there is one of this scope for this thread, seen as an object of its own; its record's id. */
 bool kind_is_of_thread(const struct kind *k, const struct dump_thread *t);
+
+/* share.c: whether the thread has tables of its own within its process. */
+int share_look(struct dump_thread *t, struct error *e) must_check;
+/* What all threads of the tree share, when each has been looked at. */
+int share_find(struct dump *d, struct error *e) must_check;
+static inline bool stands_for(const struct dump_thread *t, enum table which)
+{
+	return t->table[which] == t;
+}
+/* The id of the record. */
+uint32_t table_id(const struct dump_thread *t, enum table which);
 
 /* --- after the freeze -------------------------------------------------------------------------- */
 

@@ -36,10 +36,18 @@ int verdict(struct dump *d, struct object o, int rc, struct error *e, const char
 
 bool kind_is_of_thread(const struct kind *k, const struct dump_thread *t)
 {
+	if (k->task && k->task->scope == SCOPE_FS && t->table[TABLE_FS])
+		return stands_for(t, TABLE_FS);
 	return k->task && (k->task->scope == SCOPE_THREAD || t == speaker_of(t->process));
 }
 
-/* Nothing of these is shared between processes (that is refused), so each has the number of its process. */
+static uint32_t id_of(const struct dump_thread *t, enum scope s)
+{
+	if (s == SCOPE_FS && t->table[TABLE_FS])
+		return table_id(t, TABLE_FS);
+	return (uint32_t)(s == SCOPE_THREAD ? t->tid : t->process->pid);
+}
+
 void view_of_thread(const struct dump_thread *t, const struct kind *k, struct task_view *v)
 {
 	const struct asked *asked = t->asked ? &t->asked[0] : NULL;
@@ -53,7 +61,7 @@ void view_of_thread(const struct dump_thread *t, const struct kind *k, struct ta
 		.proc = t->dir,
 		.stat = &t->stat,
 		.status = &t->status,
-		.id = (uint32_t)(k->task->scope == SCOPE_THREAD ? t->tid : pid),
+		.id = id_of(t, k->task->scope),
 		.held = t->held,
 		.speaks = t == speaker_of(t->process),
 	};
@@ -115,10 +123,21 @@ static int probe_process(struct dump *d, struct dump_process *p, unsigned int pa
 	/* A zombie has nothing else. */
 	if (rc < 0 || speaker_of(p)->stat.state == 'Z')
 		return rc;
-	if (parts & PROBE_MEMORY)
-		rc = probe_mappings(d, p, e);
-	if (rc >= 0 && parts & PROBE_FDS)
-		rc = probe_fds(d, p, e);
+	return parts & PROBE_MEMORY ? probe_mappings(d, p, e) : rc;
+}
+
+static int probe_tables(struct dump *d, struct dump_process *p, struct error *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < p->threads.n && rc >= 0; i++) {
+		struct dump_thread *t = p->threads.v[i];
+
+		if (t->stat.state != 'Z' && stands_for(t, TABLE_FILES))
+			rc = probe_fds(d, t, e);
+		if (rc == -ESRCH && i && !d->frozen)
+			rc = 0;
+	}
 	return rc;
 }
 
@@ -153,14 +172,12 @@ static bool has_ended(const struct dump_process *p)
 	       stat.state == 'X';
 }
 
-/* What CLONE_VM, CLONE_FILES, CLONE_FS and CLONE_SIGHAND share. */
+/* What CLONE_VM and CLONE_SIGHAND share. */
 static const struct shareable {
 	int type;
 	const char *name;
 } shareables[] = {
 	{ KCMP_VM, "memory" },
-	{ KCMP_FILES, "descriptor table" },
-	{ KCMP_FS, "working folder" },
 	{ KCMP_SIGHAND, "table of signal actions" },
 };
 
@@ -258,17 +275,30 @@ int probe_read_ahead(struct dump *d, struct error *e)
 	return rc;
 }
 
-int probe_tree(struct dump *d, unsigned int parts, struct error *e)
+static int probe_each(struct dump *d, unsigned int parts, struct error *e)
 {
 	int rc = 0;
 
 	for (size_t i = 0; i < d->processes.n && rc >= 0; i++) {
-		rc = probe_process(d, d->processes.v[i], parts, e);
+		struct dump_process *p = d->processes.v[i];
+
+		rc = parts & PROBE_FDS ? probe_tables(d, p, e) : probe_process(d, p, parts, e);
 		if (rc == -ESRCH && i && !d->frozen)
 			rc = 0;
 		if (rc == -ESRCH)
-			rc = ended(d->processes.v[i], e);
+			rc = ended(p, e);
 	}
+	return rc;
+}
+
+int probe_tree(struct dump *d, unsigned int parts, struct error *e)
+{
+	int rc = probe_each(d, parts & ~(unsigned int)PROBE_FDS, e);
+
+	if (rc >= 0 && parts & PROBE_TASKS)
+		rc = share_find(d, e);
+	if (rc >= 0 && parts & PROBE_FDS)
+		rc = probe_each(d, PROBE_FDS, e);
 	if (rc >= 0 && parts & PROBE_TASKS)
 		rc = check_relations(d, e);
 	return rc < 0 || !(parts & PROBE_FDS) ? rc : check_all_shared(d, e);

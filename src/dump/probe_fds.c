@@ -10,16 +10,18 @@
 #include "dump/shmem.h"
 
 /* 0: the descriptor was closed meanwhile. */
-static int read_view(struct dump *d, struct dump_process *p, int fd, struct fd_view *v,
+static int read_view(struct dump *d, struct dump_thread *t, int fd, struct fd_view *v,
 		     struct error *e)
 {
 	char path[32];
-	int dir = speaker_of(p)->dir, rc;
+	int dir = t->dir, rc;
 
 	snprintf(path, sizeof(path), "fd/%d", fd);
-	*v = (struct fd_view){
-		.pid = p->pid, .tid = speaker_id(p), .fd = fd, .proc = dir, .dup = -1
-	};
+	*v = (struct fd_view){ .pid = (int)table_id(t, TABLE_FILES),
+			       .tid = t->tid,
+			       .fd = fd,
+			       .proc = dir,
+			       .dup = -1 };
 	v->in_tree = dump_has_process;
 	v->engine = d;
 	v->link = fd_readlink(&d->arena, dir, path);
@@ -90,31 +92,32 @@ static int probe_fd(const struct fd_view *v, const struct kind **k, struct error
 	return rc;
 }
 
-static int add_fd(struct dump *d, struct dump_process *p, int fd, struct error *e)
+static int add_fd(struct dump *d, struct dump_thread *t, int fd, struct error *e)
 {
-	struct object o = { "descriptor", p->pid, 0 };
-	struct dump_fd f = { .process = p };
-	int rc = read_view(d, p, fd, &f.view, e);
+	struct object o = { "descriptor", t->process->pid,
+			    t == speaker_of(t->process) ? 0 : t->tid };
+	struct dump_fd f = { .thread = t };
+	int rc = read_view(d, t, fd, &f.view, e);
 
 	if (rc == -ESRCH || rc == 0)
 		return rc;
 	if (rc >= 0)
 		rc = probe_fd(&f.view, &f.kind, e);
 	if (rc >= 0 && f.kind->fd->is_shmem)
-		rc = shmem_add_fd(d, p, &f.view, e);
+		rc = shmem_add_fd(d, t->process, &f.view, e);
 	if (rc >= 0)
-		*vec_add(&p->fds) = f;
+		*vec_add(&t->fds) = f;
 	return verdict(d, o, rc, e, "fd %d: %s", fd, f.view.link ? f.view.link : "?");
 }
 
-int probe_fds(struct dump *d, struct dump_process *p, struct error *e)
+int probe_fds(struct dump *d, struct dump_thread *t, struct error *e)
 {
 	struct pids list = { 0 };
-	int rc = proc_fds(speaker_of(p)->dir, &list, e);
+	int rc = proc_fds(t->dir, &list, e);
 
-	p->fds.n = 0;
+	t->fds.n = 0;
 	for (size_t i = 0; i < list.list.n && rc >= 0; i++)
-		rc = add_fd(d, p, list.list.v[i], e);
+		rc = add_fd(d, t, list.list.v[i], e);
 	vec_free(&list.list);
 	return rc;
 }

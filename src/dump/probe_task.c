@@ -159,32 +159,11 @@ static int check_namespaces(const struct dump *d, struct dump_thread *t, struct 
 	return 0;
 }
 
-/* --- what threads share --------------------------------------------------------------------------- */
-
-/* Memory and signal actions they share always. */
+/* Memory and signal actions threads share always. */
 static int check_shared(const struct dump *d, struct dump_thread *t, struct error *e)
 {
-	int files, fs;
-
 	(void)d;
-	if (t == speaker_of(t->process))
-		return 0;
-	files = sys_kcmp(speaker_id(t->process), t->tid, KCMP_FILES, 0, 0);
-	fs = sys_kcmp(speaker_id(t->process), t->tid, KCMP_FS, 0, 0);
-	if (files == -ENOSYS)
-		return fail(e, ENOSYS, "kcmp (CONFIG_KCMP)");
-	if (files < 0 || fs < 0)
-		return fail(e, files < 0 ? -files : -fs, "compare with thread %d",
-			    speaker_id(t->process));
-	if (files)
-		return fail(e, 0,
-			    "has a descriptor table of its own within its process (CLONE_FILES "
-			    "was not set, or unshare), which cannot be saved yet");
-	if (fs)
-		return fail(e, 0,
-			    "has a working folder of its own within its process (CLONE_FS was not "
-			    "set, or unshare), which cannot be saved yet");
-	return 0;
+	return share_look(t, e);
 }
 
 /* --- all ------------------------------------------------------------------------------------------- */

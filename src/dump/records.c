@@ -62,15 +62,19 @@ static int put_process(struct dump *d, const struct dump_process *p, struct erro
 	return records_put(d, &record_process, &m.base, e);
 }
 
-/* What threads of a process do not share, and what processes do, is refused: each group is a process. */
+/* Memory and signal actions are those of the process. A leader that has exited has nothing any more: it is made
+ * with what the one has that speaks for it. */
 static int put_thread(struct dump *d, const struct dump_thread *t, struct error *e)
 {
-	uint32_t pid = (uint32_t)t->process->pid;
+	const struct dump_thread *exited = t->process->exited;
+	const struct dump_thread *has = t == exited ? speaker_of(t->process) : t;
 	Thread m = THREAD__INIT;
 
 	m.id = (uint32_t)t->tid;
-	m.process = m.mm = m.files = m.fs = m.sighand = pid;
-	m.has_exit_status = t == t->process->exited;
+	m.process = m.mm = m.sighand = (uint32_t)t->process->pid;
+	m.files = table_id(has->table[TABLE_FILES], TABLE_FILES);
+	m.fs = table_id(has->table[TABLE_FS], TABLE_FS);
+	m.has_exit_status = t == exited;
 	m.exit_status = m.has_exit_status ? (uint32_t)t->stat.exit_code >> 8 & 0xff : 0;
 	return records_put(d, &record_thread, &m.base, e);
 }
@@ -189,14 +193,14 @@ static int put_description(struct dump *d, const struct description *desc, struc
 	return within(e, rc, "task %d: fd %d: %s", v->pid, v->fd, v->link);
 }
 
-static int put_table(struct dump *d, const struct dump_process *p, struct error *e)
+static int put_table(struct dump *d, const struct dump_thread *t, struct error *e)
 {
-	Descriptor *one = arena_alloc(&d->arena, (p->fds.n + 1) * sizeof(*one));
+	Descriptor *one = arena_alloc(&d->arena, (t->fds.n + 1) * sizeof(*one));
 	FdTable m = FD_TABLE__INIT;
 
-	m.id = (uint32_t)p->pid;
-	m.fds = arena_alloc(&d->arena, (p->fds.n + 1) * sizeof(*m.fds));
-	vec_each(f, &p->fds) {
+	m.id = table_id(t, TABLE_FILES);
+	m.fds = arena_alloc(&d->arena, (t->fds.n + 1) * sizeof(*m.fds));
+	vec_each(f, &t->fds) {
 		descriptor__init(one);
 		one->fd = (uint32_t)f->view.fd;
 		one->description = f->view.id;
@@ -216,7 +220,10 @@ static int put_of_process(struct dump *d, const struct dump_process *p, struct e
 		rc = put_task(d, p->exited, e);
 	for (size_t i = 0; i < p->threads.n && rc >= 0; i++)
 		rc = put_task(d, p->threads.v[i], e);
-	return rc < 0 ? rc : put_table(d, p, e);
+	for (size_t i = 0; i < p->threads.n && rc >= 0; i++)
+		if (stands_for(p->threads.v[i], TABLE_FILES))
+			rc = put_table(d, p->threads.v[i], e);
+	return rc;
 }
 
 int records_save(struct dump *d, struct error *e)

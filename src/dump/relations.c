@@ -77,6 +77,9 @@ static int find(struct dump *d, struct error *e)
 			if (d->processes.v[i] == (*p)->parent)
 				parent = &all.v[i];
 		all.v[all.n++] = relative_of(&speaker_of(*p)->stat, (*p)->pid, parent);
+		for (enum table t = 0; t < TABLES; t++)
+			if (speaker_of(*p)->table[t])
+				all.v[all.n - 1].table[t] = table_id(speaker_of(*p)->table[t], t);
 		if ((*p)->exited)
 			all.v[all.n - 1].exit_signal = (uint32_t)(*p)->exited->stat.exit_signal;
 	}

@@ -537,11 +537,29 @@ static void shares(int flags)
 		nap();
 }
 static void shares_vm(void) { shares(CLONE_VM); }
-static void shares_files(void) { shares(CLONE_FILES); }
-static void shares_fs(void) { shares(CLONE_FS); }
+static int forked(int flags) { return MUST(syscall(SYS_clone, flags | SIGCHLD, 0, 0, 0, 0)); }
+/* What the first has comes to a grandchild, and what that one's brother has to its uncle. */
+static void shares_crosswise(void)
+{
+	if (forked(CLONE_FILES)) {
+		for (int i = 0; i < 20; i++)
+			nap();
+		return;
+	}
+	prctl(PR_SET_NAME, "the-child");
+	if (!forked(CLONE_FILES))
+		for_ever(NULL);
+	MUST(unshare(CLONE_FILES));
+	if (!forked(CLONE_FILES) || !forked(CLONE_FILES | CLONE_PARENT))
+		for_ever(NULL);
+	MUST(unshare(CLONE_FILES));
+	for_ever(NULL);
+}
 static void *own(void *flags)
 {
 	MUST(unshare((int)(intptr_t)flags));
+	if ((intptr_t)flags & (CLONE_FILES | CLONE_FS) && !forked((int)(intptr_t)flags))
+		for_ever(NULL);
 	*(volatile int *)&loud = 2;
 	for (;;)
 		nap();
@@ -622,7 +640,7 @@ static const struct { const char *name; void (*run)(void); } all[] = {
 	X(deleted_map), X(uffd_map), X(sysv), X(hugetlb), X(sealed), X(guard), X(droppable), X(secret),
 	X(aio), X(deleted_cwd), X(posix_timer), X(timer_orphan), X(traced), X(notify),
 	X(no_sigreturn),
-	X(leaderless_session), X(child_socket), X(shares_vm), X(shares_files), X(shares_fs),
+	X(leaderless_session), X(child_socket), X(shares_vm), X(shares_crosswise),
 	X(own_files), X(own_fs), X(own_uts), X(ns_mnt), X(ns_net), X(ns_uts), X(ns_ipc), X(ns_cgroup),
 	X(ns_user), X(ns_time), X(ns_time_own), X(ns_pid_children), X(ns_pid), X(segments), X(breakpoints), X(restless),
 	X(ports), X(key_thread), X(key_process), X(key_empty), X(key_named), X(key_session), X(none),
@@ -866,9 +884,8 @@ try early traced "a traced task" "traced by process [0-9]+ \(the-tracer\); end t
 try early leaderless_session "a session whose leader has ended" "task [0-9]+: its session [0-9]+ is neither its own.*would have to be a child of task [0-9]+ too"
 try early child_socket "a socket of a child" "fd [0-9]+: socket:.*close"
 try early shares_vm "a child that shares memory" "shares its memory with process"
-try early shares_files "a child that shares descriptors" "shares its descriptor table with process"
-try early shares_fs "a child that shares its working folder" "shares its working folder with process"
-try early own_files "a thread with descriptors of its own" "descriptor table of its own"
+try early shares_crosswise "descriptors shared crosswise" "born with two of one sort, the descriptor table of process"
+try early own_files "a child with the descriptors of a thread" "has a descriptor table that is not that of its process but that"
 try late segments "segments of its own" "segments of its own \(modify_ldt\)"
 try late breakpoints "hardware breakpoints" "hardware breakpoints \(0x[0-9a-f]+\).*delete them"
 try late restless "... asleep, where a filter kills who sleeps on" "hardware breakpoints"
@@ -886,7 +903,7 @@ else
 	finish
 	skip "an empty session keyring" "$why"
 fi
-try early own_fs "a thread with a working folder of its own" "working folder of its own"
+try early own_fs "a child with the working folder of a thread" "has a working folder that is not that of its process but that"
 try early own_uts "a thread with a host name of its own" "another uts namespace"
 try early ns_mnt "another mount namespace" "another mnt namespace.*nsenter --target [0-9]+"
 try early ns_net "another network namespace" "another net namespace.*nsenter --target [0-9]+"
