@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What only the threads themselves can tell: one plan for each, written here, run by the holder. */
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -20,6 +21,7 @@ enum {
 	ASK_BRK,
 	ASK_SEGMENTS,
 	ASK_LOCKED,
+	ASK_ALONE,
 };
 
 static void ask_engine(struct plan *batch)
@@ -28,6 +30,8 @@ static void ask_engine(struct plan *batch)
 	arch_ask_segments(batch);
 	/* It does nothing but find out whether the new mapping with the plans is locked: EBUSY. */
 	plan_call_any(batch, SYS_msync, arg_region(0), arg_num(PAGE), arg_num(MS_INVALIDATE));
+	/* It does nothing, but says whether another process has this memory: EINVAL. Or another thread. */
+	plan_call_any(batch, SYS_unshare, arg_num(CLONE_VM));
 }
 
 static void ask_kind(struct dump_thread *t, const struct kind *k, struct asked *asked)
@@ -288,6 +292,11 @@ static int take_engine(struct dump_process *p, struct error *e)
 	p->locks_future =
 		p->answers[BATCH_PLACE_AT] == BATCH_WOULD_BE_LOCKED ||
 		(p->answers[BATCH_PLACE_AT] == BATCH_MAPPED && results[ASK_LOCKED] == -EBUSY);
+	if (results[ASK_ALONE] == -EINVAL && p->threads.n == 1 && !p->exited)
+		return fail(
+			e, 0,
+			"shares its memory with a process outside the tree (vfork, CLONE_VM); dump that one "
+			"too, or try again when it runs a program of its own");
 	/* An int, whatever the width of the register. */
 	if ((int32_t)results[ASK_SEGMENTS] > 0)
 		return fail(

@@ -141,19 +141,6 @@ static int probe_tables(struct dump *d, struct dump_process *p, struct error *e)
 	return rc;
 }
 
-/* Until the child of a vfork runs another program or exits, it has its parent's memory and the parent
- * cannot be stopped: the freeze waits for that. */
-static bool is_in_vfork(const struct dump *d, const struct dump_process *a,
-			const struct dump_process *b)
-{
-	if (d->frozen || b->parent != a)
-		return false;
-	vec_each(t, &a->threads)
-		if ((*t)->stat.state == 'D')
-			return true;
-	return false;
-}
-
 /* A thread other than the first that runs another program becomes the first: what was looked at is gone. */
 static int ended(const struct dump_process *p, struct error *e)
 {
@@ -161,93 +148,6 @@ static int ended(const struct dump_process *p, struct error *e)
 		e, ESRCH,
 		"process %d has ended, or runs another program, since it was looked at; try again",
 		p->pid);
-}
-
-static bool has_ended(const struct dump_process *p)
-{
-	struct proc_stat stat;
-	struct error ignored;
-
-	return proc_stat_read(speaker_of(p)->dir, &stat, &ignored) < 0 || stat.state == 'Z' ||
-	       stat.state == 'X';
-}
-
-/* What CLONE_VM and CLONE_SIGHAND share. */
-static const struct shareable {
-	int type;
-	const char *name;
-} shareables[] = {
-	{ KCMP_VM, "memory" },
-	{ KCMP_SIGHAND, "table of signal actions" },
-};
-
-static int check_shared(struct dump *d, const struct dump_process *a, const struct dump_process *b,
-			const struct shareable *part, struct error *e)
-{
-	struct object o = { "task", b->pid, b->pid };
-	int rc = sys_kcmp(speaker_id(a), speaker_id(b), part->type, 0, 0);
-
-	if (rc > 0 || rc == -ESRCH)
-		return rc > 0 ? 0 : rc;
-	if (rc == 0 && part->type == KCMP_VM && is_in_vfork(d, a, b))
-		return 0;
-	/* Of two that have ended kcmp says that they share all: nothing. */
-	if (rc == 0 && !d->frozen && (has_ended(a) || has_ended(b)))
-		return -ESRCH;
-	if (rc < 0)
-		rc = fail(e, -rc, "compare with process %d", a->pid);
-	else
-		rc = fail(e, 0, "shares its %s with process %d, which cannot be saved yet",
-			  part->name, a->pid);
-	return verdict(d, o, rc, e, "%s", d->report ? speaker_of(b)->stat.comm : "");
-}
-
-/* The kernel has an order of its own for such objects: sorted by it, equal ones are neighbours. */
-struct order {
-	const struct dump *d;
-	int type;
-};
-static int by_object(const void *a, const void *b, void *order)
-{
-	const struct order *o = order;
-	size_t x = *(const size_t *)a, y = *(const size_t *)b;
-	int rc = sys_kcmp(speaker_id(o->d->processes.v[x]), speaker_id(o->d->processes.v[y]),
-			  o->type, 0, 0);
-
-	if (rc == 1 || rc == 2)
-		return rc == 1 ? -1 : 1;
-	return x < y ? -1 : x > y;
-}
-
-static int check_part(struct dump *d, size_t *list, size_t n, const struct shareable *part,
-		      struct error *e)
-{
-	struct order o = { d, part->type };
-	int rc = 0;
-
-	qsort_r(list, n, sizeof(*list), by_object, &o);
-	for (size_t i = 1; i < n && rc >= 0; i++) {
-		size_t low = list[i - 1] < list[i] ? list[i - 1] : list[i];
-		size_t high = list[i - 1] < list[i] ? list[i] : list[i - 1];
-
-		rc = check_shared(d, d->processes.v[low], d->processes.v[high], part, e);
-		if (rc == -ESRCH)
-			rc = d->frozen ? ended(d->processes.v[high], e) : 0;
-	}
-	return rc;
-}
-
-static int check_all_shared(struct dump *d, struct error *e)
-{
-	size_t *list = arena_alloc(&d->arena, d->processes.n * sizeof(*list)), n = 0;
-	int rc = 0;
-
-	for (size_t i = 0; i < d->processes.n; i++)
-		if (speaker_of(d->processes.v[i])->stat.state != 'Z')
-			list[n++] = i;
-	for (size_t i = 0; i < sizeof(shareables) / sizeof(shareables[0]) && rc >= 0 && n > 1; i++)
-		rc = check_part(d, list, n, &shareables[i], e);
-	return rc;
 }
 
 static int check_relations(struct dump *d, struct error *e)
@@ -301,5 +201,5 @@ int probe_tree(struct dump *d, unsigned int parts, struct error *e)
 		rc = probe_each(d, PROBE_FDS, e);
 	if (rc >= 0 && parts & PROBE_TASKS)
 		rc = check_relations(d, e);
-	return rc < 0 || !(parts & PROBE_FDS) ? rc : check_all_shared(d, e);
+	return rc;
 }

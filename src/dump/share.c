@@ -1,23 +1,36 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Descriptor tables and fs (working folder, root folder, umask): which tasks have the same. Nearly always the
- * threads of a process share both and processes none, so a thread is compared with the speaker of its process,
- * and only the speakers, and threads that differ from them, with each other: by the order that the kernel has
- * for such objects.
+ * Descriptor tables, fs (working folder, root folder, umask), memory and signal actions: which tasks have the
+ * same. Nearly always the threads of a process share all and processes nothing, so a thread is compared with the
+ * speaker of its process, and only the speakers, and threads that differ from them, with each other: by the order
+ * that the kernel has for such objects.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/compat.h"
+#include "base/fd.h"
 #include "dump/internal.h"
 #include "tree/tables.h"
+
+enum part {
+	PART_FILES = TABLE_FILES,
+	PART_FS = TABLE_FS,
+	PART_VM,
+	PART_SIGHAND,
+	PARTS
+};
 
 static const struct {
 	int type;
 	const char *name;
-} tables[TABLES] = {
-	[TABLE_FILES] = { KCMP_FILES, "descriptor table" },
-	[TABLE_FS] = { KCMP_FS, "working folder" },
+} parts[PARTS] = {
+	[PART_FILES] = { KCMP_FILES, "descriptor table" },
+	[PART_FS] = { KCMP_FS, "working folder" },
+	[PART_VM] = { KCMP_VM, "memory" },
+	[PART_SIGHAND] = { KCMP_SIGHAND, "table of signal actions" },
 };
 
 uint32_t table_id(const struct dump_thread *t, enum table which)
@@ -31,7 +44,7 @@ int share_look(struct dump_thread *t, struct error *e)
 	struct dump_thread *speaker = speaker_of(t->process);
 
 	for (enum table i = 0; i < TABLES; i++) {
-		int rc = t == speaker ? 1 : sys_kcmp(speaker->tid, t->tid, tables[i].type, 0, 0);
+		int rc = t == speaker ? 1 : sys_kcmp(speaker->tid, t->tid, parts[i].type, 0, 0);
 
 		if (rc == -ENOSYS)
 			return fail(e, ENOSYS, "kcmp (CONFIG_KCMP)");
@@ -51,14 +64,14 @@ struct head {
 
 struct heads {
 	vec(struct head) list;
-	enum table which;
+	enum part which;
 	int rc; /* of the first kcmp that failed */
 };
 
 /* 1 less and 2 greater, by the kernel's own order. */
 static int compare(const struct head *a, const struct head *b, struct heads *h)
 {
-	int rc = sys_kcmp(a->thread->tid, b->thread->tid, tables[h->which].type, 0, 0);
+	int rc = sys_kcmp(a->thread->tid, b->thread->tid, parts[h->which].type, 0, 0);
 
 	/* Has ended meanwhile, if it is not held. */
 	if (rc == -ESRCH)
@@ -95,7 +108,7 @@ static bool is_speaker(const struct dump_thread *t)
 
 /* A thread gets it from another of its process, and a process from another: not from a thread. */
 static int check_mixed(struct dump *d, const struct head *first, const struct dump_thread *t,
-		       enum table which, struct error *e)
+		       enum part which, struct error *e)
 {
 	const struct dump_thread *a = first->thread;
 	const struct dump_thread *odd = is_speaker(a) ? t : a, *other = odd == t ? a : t;
@@ -108,8 +121,35 @@ static int check_mixed(struct dump *d, const struct head *first, const struct du
 		fail(e, 0,
 		     "has a %s that is not that of its process but that of process %d, which "
 		     "cannot be saved yet",
-		     tables[which].name, other->process->pid),
+		     parts[which].name, other->process->pid),
 		e, "%s", d->report ? odd->stat.comm : "");
+}
+
+/* Until the child of a vfork runs another program or exits, it has its parent's memory and the parent
+ * cannot be stopped: the freeze waits for that. */
+static bool is_in_vfork(const struct dump *d, const struct dump_process *a,
+			const struct dump_process *b)
+{
+	if (d->frozen || b->parent != a)
+		return false;
+	vec_each(t, &a->threads)
+		if ((*t)->stat.state == 'D')
+			return true;
+	return false;
+}
+
+/* Memory and signal actions. */
+static int refuse_shared(struct dump *d, const struct dump_process *a, const struct dump_process *b,
+			 enum part which, struct error *e)
+{
+	struct object o = { "task", b->pid, b->pid };
+
+	if (a == b || (which == PART_VM && is_in_vfork(d, a, b)))
+		return 0;
+	return verdict(d, o,
+		       fail(e, 0, "shares its %s with process %d, which cannot be saved yet",
+			    parts[which].name, a->pid),
+		       e, "%s", d->report ? speaker_of(b)->stat.comm : "");
 }
 
 /* Equal ones, of whom the first in the tree stands for all. */
@@ -124,29 +164,121 @@ static int join(struct dump *d, struct heads *h, size_t start, size_t end, struc
 		if (has_ended(d, x->thread))
 			continue;
 		first = first ? first : x;
+		if (h->which >= PART_VM) {
+			rc = refuse_shared(d, first->thread->process, x->thread->process, h->which,
+					   e);
+			continue;
+		}
 		rc = check_mixed(d, first, x->thread, h->which, e);
 		x->thread->table[h->which] = first->thread;
 	}
 	return rc;
 }
 
+static bool is_head(const struct dump_thread *t, enum part which)
+{
+	if (t->stat.state == 'Z')
+		return false;
+	return which < PART_VM ? stands_for(t, (enum table)which) : is_speaker(t);
+}
+
+/* Sorted. */
 static int find_heads(struct dump *d, struct heads *h, struct error *e)
+{
+	vec_each(p, &d->processes)
+		vec_each(t, &(*p)->threads)
+			if (is_head(*t, h->which))
+				*vec_add(&h->list) = (struct head){ *t, h->list.n };
+	if (h->list.n > 1)
+		qsort_r(h->list.v, h->list.n, sizeof(*h->list.v), by_object, h);
+	return h->rc < 0 ? fail(e, -h->rc, "compare processes (kcmp)") : 0;
+}
+
+static int join_all(struct dump *d, struct heads *h, struct error *e)
 {
 	int rc = 0;
 
-	vec_each(p, &d->processes)
-		vec_each(t, &(*p)->threads)
-			if (stands_for(*t, h->which) && (*t)->stat.state != 'Z')
-				*vec_add(&h->list) = (struct head){ *t, h->list.n };
-	if (h->list.n < 2)
-		return 0;
-	qsort_r(h->list.v, h->list.n, sizeof(*h->list.v), by_object, h);
-	for (size_t i = 0, end; i < h->list.n && rc >= 0 && h->rc >= 0; i = end) {
+	for (size_t i = 0, end; i < h->list.n && rc >= 0; i = end) {
 		for (end = i + 1; end < h->list.n && !compare(&h->list.v[i], &h->list.v[end], h);)
 			end++;
 		rc = join(d, h, i, end, e);
 	}
 	return h->rc < 0 ? fail(e, -h->rc, "compare processes (kcmp)") : rc;
+}
+
+/* --- outside the tree ------------------------------------------------------------------------------ */
+
+/*
+ * No count in /proc tells that somebody else has what a task has, and to compare all tasks of a machine would
+ * take longer than the dump. The root has what it shares from birth: from its parent, whose other children may have
+ * it too.
+ */
+static void find_relatives(const struct dump *d, struct pids *out)
+{
+	int parent = speaker_of(d->processes.v[0])->stat.ppid;
+	struct pids tids = { 0 };
+	struct error ignored;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d", parent);
+	auto_fd dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (!parent || dir < 0 || proc_threads(dir, &tids, &ignored) < 0)
+		return;
+	*vec_add(&out->list) = parent;
+	vec_each(tid, &tids.list) {
+		snprintf(path, sizeof(path), "task/%d", *tid);
+		auto_fd task = openat(dir, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (task >= 0)
+			(void)!proc_task_children(task, out, &ignored);
+	}
+	vec_free(&tids.list);
+}
+
+/* Which of those that are sorted has the same; NULL: none. */
+static const struct head *find_same(const struct heads *h, int pid)
+{
+	size_t low = 0, high = h->list.n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		int rc = sys_kcmp(h->list.v[mid].thread->tid, pid, parts[h->which].type, 0, 0);
+
+		if (rc == 0)
+			return &h->list.v[mid];
+		if (rc < 0 || rc > 2)
+			return NULL;
+		low = rc == 1 ? mid + 1 : low;
+		high = rc == 1 ? high : mid;
+	}
+	return NULL;
+}
+
+static int compare_outside(struct dump *d, const struct heads *h, const struct pids *others,
+			   struct error *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < others->list.n && rc >= 0; i++) {
+		int pid = others->list.v[i];
+		const struct head *x = dump_has_process(d, pid) ? NULL : find_same(h, pid);
+		struct proc_stat stat;
+		struct error ignored;
+		char path[32];
+
+		if (!x || has_ended(d, x->thread))
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d", pid);
+		auto_fd dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (dir < 0 || proc_stat_read(dir, &stat, &ignored) < 0 || stat.state == 'Z')
+			continue;
+		rc = verdict(d, (struct object){ "task", x->thread->process->pid, x->thread->tid },
+			     fail(e, 0,
+				  "shares its %s with `%s` (pid %d), outside the tree; dump that "
+				  "process too",
+				  parts[h->which].name, stat.comm, pid),
+			     e, "%s", d->report ? x->thread->stat.comm : "");
+	}
+	return rc;
 }
 
 /* --- threads ---------------------------------------------------------------------------------------- */
@@ -190,16 +322,29 @@ static bool follow(const struct dump_process *p, enum table which)
 	return any;
 }
 
+static int find_part(struct dump *d, enum part which, const struct pids *others, struct error *e)
+{
+	struct heads h = { .which = which };
+	int rc = find_heads(d, &h, e);
+
+	if (rc >= 0 && which != PART_SIGHAND)
+		rc = compare_outside(d, &h, others, e);
+	if (rc >= 0)
+		rc = join_all(d, &h, e);
+	vec_free(&h.list);
+	return rc;
+}
+
 int share_find(struct dump *d, struct error *e)
 {
+	struct pids others = { 0 };
 	int rc = 0;
 
-	for (enum table i = 0; i < TABLES && rc >= 0; i++) {
-		struct heads h = { .which = i };
-
-		rc = find_heads(d, &h, e);
-		vec_free(&h.list);
-	}
+	if (!d->frozen)
+		find_relatives(d, &others);
+	for (enum part i = 0; i < PARTS && rc >= 0; i++)
+		rc = find_part(d, i, &others, e);
+	vec_free(&others.list);
 	vec_each(p, &d->processes) {
 		bool any = false;
 

@@ -615,6 +615,62 @@ static void in_child(void)
 	waitpid(p, &status, 0);
 	_exit(0);
 }
+static void in_child_with(int flags)
+{
+	pid_t p = forked(flags);
+
+	if (!p)
+		return;
+	waitpid(p, NULL, 0);
+	_exit(0);
+}
+static void parent_files(void) { in_child_with(CLONE_FILES); }
+static void parent_fs(void) { in_child_with(CLONE_FS); }
+static void sibling_fs(void)
+{
+	if (!forked(CLONE_FS))
+		for_ever(NULL);
+	in_child_with(CLONE_FS);
+}
+static volatile pid_t far;
+static int far_child(void *arg)
+{
+	(void)arg;
+	setsid(); /* the other one is outside */
+	far = getpid();
+	dprintf(1, "ready %d\n", far);
+	for (;;) {
+		nap();
+		write(1, ".", 1);
+	}
+}
+/* The parent stands still meanwhile. */
+static void parent_vfork(void)
+{
+	char *stack = map(65536, RW, ANON, -1);
+
+	MUST(clone(far_child, stack + 65536, CLONE_VM | CLONE_VFORK | SIGCHLD, NULL));
+	_exit(0);
+}
+static int between(void *arg)
+{
+	char *stack = map(65536, RW, ANON, -1);
+
+	(void)arg;
+	MUST(clone(far_child, stack + 65536, CLONE_VM | SIGCHLD, NULL));
+	_exit(0);
+}
+/* It is init's child by now. */
+static void far_vm(void)
+{
+	char *stack = map(65536, RW, ANON, -1);
+	pid_t p = MUST(clone(between, stack + 65536, CLONE_VM | SIGCHLD, NULL));
+
+	waitpid(p, NULL, 0);
+	while (!far || !kill(far, 0))
+		nap();
+	_exit(0);
+}
 static void ns_time_own(void)
 {
 	MUST(unshare(0x80));
@@ -641,6 +697,7 @@ static const struct { const char *name; void (*run)(void); } all[] = {
 	X(aio), X(deleted_cwd), X(posix_timer), X(timer_orphan), X(traced), X(notify),
 	X(no_sigreturn),
 	X(leaderless_session), X(child_socket), X(shares_vm), X(shares_crosswise),
+	X(parent_files), X(parent_fs), X(parent_vfork), X(sibling_fs), X(far_vm),
 	X(own_files), X(own_fs), X(own_uts), X(ns_mnt), X(ns_net), X(ns_uts), X(ns_ipc), X(ns_cgroup),
 	X(ns_user), X(ns_time), X(ns_time_own), X(ns_pid_children), X(ns_pid), X(segments), X(breakpoints), X(restless),
 	X(ports), X(key_thread), X(key_process), X(key_empty), X(key_named), X(key_session), X(none),
@@ -885,6 +942,12 @@ try early leaderless_session "a session whose leader has ended" "task [0-9]+: it
 try early child_socket "a socket of a child" "fd [0-9]+: socket:.*close"
 try early shares_vm "a child that shares memory" "shares its memory with process"
 try early shares_crosswise "descriptors shared crosswise" "born with two of one sort, the descriptor table of process"
+outside="with .subject. .pid [0-9]+., outside the tree; dump"
+try early parent_files "descriptors shared with the parent outside" "shares its descriptor table $outside"
+try early parent_fs "a working folder shared with the parent outside" "shares its working folder $outside"
+try early sibling_fs "a working folder shared with a sibling outside" "shares its working folder $outside"
+try early parent_vfork "memory shared with the parent outside (vfork)" "shares its memory $outside"
+try late far_vm "memory shared with one who is no relative" "shares its memory with a process outside the tree.*dump"
 try early own_files "a child with the descriptors of a thread" "has a descriptor table that is not that of its process but that"
 try late segments "segments of its own" "segments of its own \(modify_ldt\)"
 try late breakpoints "hardware breakpoints" "hardware breakpoints \(0x[0-9a-f]+\).*delete them"
