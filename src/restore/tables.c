@@ -3,12 +3,17 @@
 
 #include <sched.h>
 
-/* In the region, for each table that processes share. */
+/* In the region, for each table that processes share; of an fs the first only. */
 enum {
 	ARRIVED, /* others who will not touch it before its owner has filled it, or set it */
 	FILLED,  /* 1: by its owner */
 	DONE,    /* others who have fetched what they had to */
 	WORDS
+};
+
+static const uint32_t n_words[TABLES] = {
+	[TABLE_FILES] = WORDS,
+	[TABLE_FS] = 1,
 };
 
 static const uint64_t flags[TABLES] = {
@@ -28,7 +33,7 @@ int tables_find_words(struct restore *r, struct error *e)
 	for (enum table k = 0; k < TABLES; k++) {
 		for (size_t i = 0; i < r->n_tables[k] && rc >= 0; i++)
 			if (is_shared(&r->tables[k][i]))
-				rc = restore_words(r, WORDS, &r->tables[k][i].words, e);
+				rc = restore_words(r, n_words[k], &r->tables[k][i].words, e);
 	}
 	return rc;
 }

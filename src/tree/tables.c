@@ -120,6 +120,12 @@ static int find_ways(struct relatives *all, enum table which, bool *any, struct 
 	int rc = 0;
 
 	count_members(&w);
+	if (w.sizes.n > TABLES_MOST)
+		rc = fail(
+			e, 0,
+			"processes share more than %u different %ss with each other, which is not "
+			"supported",
+			TABLES_MOST, names[which]);
 	if (w.sizes.n)
 		w.first = mem_alloc(all->n * sizeof(*w.first));
 	for (size_t i = all->n; i-- > 0 && rc == 0 && w.sizes.n;) {

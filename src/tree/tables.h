@@ -16,6 +16,9 @@
 
 #include "tree/relations.h"
 
+/* For whom there is room to wait for each other (restore/internal.h); half of it is for others. */
+#define TABLES_MOST 100u
+
 int tables_find(struct relatives *all, struct error *e) must_check;
 
 /* A thread of a process, and its tables. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Descriptor tables and folders: how processes and threads come to share them, and what cannot be made. */
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 
@@ -111,6 +112,26 @@ static void both_at_once(void)
 	CU_ASSERT(!t.v[3].born_with[0] && t.v[3].born_with[1] == 12);
 }
 
+/* At the restore there would be no room for them to wait for each other. */
+static void too_many(void)
+{
+	static struct relative v[3 * (2 * TABLES_MOST + 3)];
+
+	for (uint32_t n = TABLES_MOST; n <= TABLES_MOST + 1; n++) {
+		struct relatives all = { .v = v, .n = 2 * n + 1 };
+		struct error e = { 0 };
+
+		for (uint32_t i = 0; i <= 2 * n; i++)
+			v[i] = (struct relative){ .id = i + 1,
+						  .group = 1,
+						  .session = 1,
+						  .parent = i ? v : NULL,
+						  .table = { i ? (i + 1) / 2 + 1000 : 1, i + 1 } };
+		CU_ASSERT_EQUAL(relations_find(&all, &e), n > TABLES_MOST ? -EINVAL : 0);
+		CU_ASSERT(n == TABLES_MOST || strstr(e.text, "more than 100 different"));
+	}
+}
+
 static void what_cannot_be_made(void)
 {
 	struct tree t;
@@ -175,6 +196,7 @@ static CU_TestInfo processes[] = {
 	{ "siblings", siblings },
 	{ "past one in between", past_one_between },
 	{ "both at once", both_at_once },
+	{ "too many", too_many },
 	{ "what cannot be made", what_cannot_be_made },
 	CU_TEST_INFO_NULL,
 };
