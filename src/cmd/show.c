@@ -198,9 +198,19 @@ static void show_fd(struct buf *out, const struct image *img, const Descriptor *
 	buf_printf(out, "\n");
 }
 
-static void show_fds(struct buf *out, const struct image *img, const FdTable *t)
+/* Of a process, or of a thread that has some of its own: by the first that has them. */
+static void show_fds(struct buf *out, const struct image *img, const Thread *has)
 {
-	buf_printf(out, "  descriptors: %zu\n", t->n_fds);
+	const FdTable *t = (const FdTable *)image_find(img, record_fdtable.tag, has->files)->msg;
+
+	if (has->files != has->id) {
+		buf_printf(out, "  descriptors: those of %" PRIu32 "\n", has->files);
+		return;
+	}
+	if (has->id == has->process)
+		buf_printf(out, "  descriptors: %zu\n", t->n_fds);
+	else
+		buf_printf(out, "  descriptors of thread %" PRIu32 ": %zu\n", has->id, t->n_fds);
 	if (t->n_fds)
 		buf_printf(out, "     fd  file   kind       flags       what\n");
 	for (size_t i = 0; i < t->n_fds; i++)
@@ -316,7 +326,9 @@ static void show_kinds(struct buf *out, const struct image *img, const Thread *t
 		const struct task_ops *ops = kinds[i]->task;
 		const struct record *r;
 
-		if (!ops || kinds[i] == &kind_comm || (!leader && ops->scope != SCOPE_THREAD))
+		if (!ops || kinds[i] == &kind_comm ||
+		    (!leader && ops->scope != SCOPE_THREAD &&
+		     (ops->scope != SCOPE_FS || t->fs != t->id)))
 			continue;
 		r = image_find(img, kinds[i]->record.tag, kind_record_id(t, ops->scope));
 		if (!r)
@@ -356,8 +368,10 @@ static void show_process(struct buf *out, const struct image *img, const Process
 	buf_printf(out, "\n");
 	show_kinds(out, img, leader, true);
 	show_threads(out, img, p);
-	show_fds(out, img,
-		 (const FdTable *)image_find(img, record_fdtable.tag, leader->files)->msg);
+	show_fds(out, img, leader);
+	for (size_t i = 1; i < p->n_threads; i++)
+		if (thread_of(img, p->threads[i])->files != leader->files)
+			show_fds(out, img, thread_of(img, p->threads[i]));
 	show_memory(out, mm);
 }
 
