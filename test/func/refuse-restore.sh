@@ -7,11 +7,17 @@
 . "${srcdir:-$(dirname "$0")/../..}/test/func/lib.sh"
 needs gcc
 
-# Lives in DIR/cwd, has DIR/data open and DIR/mapped mapped, and writes a dot from time to time.
+# Lives in DIR/cwd, has DIR/data open and DIR/mapped mapped, and writes a dot from time to time. A child shares folder
+# and descriptors.
 cat >"$work/subject.c" <<'END'
+#define _GNU_SOURCE
 #include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 int main(int argc, char **argv)
@@ -29,6 +35,11 @@ int main(int argc, char **argv)
 	if (p == MAP_FAILED || chdir("cwd") || *p != 'm')
 		return 1;
 	close(fd);
+	if (!syscall(SYS_clone, CLONE_FILES | CLONE_FS | SIGCHLD, 0, 0, 0, 0)) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			pause();
+	}
 	for (;;) {
 		write(1, ".", 1);
 		usleep(10000);
