@@ -6,11 +6,12 @@
  *                    calls, that rebuilds a task from inside itself. `cr restore` compiles one plan
  *                    for each task; `cr dump` uses the same interpreter to ask a stopped task what
  *                    only the task can tell.
- *   Act on myself    for preloaders: read my own mappings, take over another executable's mm fields
+ *   Act on myself    for preloaders: read my own layout, take over another executable's mm fields
  *                    and /proc/PID/exe link, without ever unmapping the code that runs.
  *
  * The library has no libc symbol, no writable data, no relocation and no TLS; its section
- * `cr_restorer` may be copied to any address and run there. It holds no text: a failure is the
+ * `cr_restorer`, which holds the first face and cr_rst_set_mm() and cr_rst_replace() of the second,
+ * may be copied to any address and run there. It holds no text: a failure is the
  * index of an operation and a negative errno value.
  *
  * Everything here has a fixed width, sizes are asserted, and no pointer crosses the border: places
@@ -157,6 +158,14 @@ size_t cr_rst_size(void);
 
 /* --- act on myself --------------------------------------------------------------------------- */
 
+/*
+ * All of these act on the calling process and on nothing else. Results are 0, a count or what is
+ * said, or a negative errno value; there is no errno. Sizes are in bytes, addresses and lengths of
+ * mappings in whole pages. None allocates, none keeps a descriptor but those that it returns. Where
+ * /proc is named it must be mounted, for the pid namespace of the caller: else -ENOENT. What is not
+ * said to be changed on failure is as it was. No two may run at the same time in one process.
+ */
+
 /* Same layout as the kernel's struct prctl_mm_map (<linux/prctl.h>, since 3.18); all addresses are
  * of the calling task, auxv_size in bytes, exe_fd an open regular executable file or (uint32_t)-1. */
 struct cr_rst_mm_map {
@@ -200,6 +209,75 @@ int64_t cr_rst_set_mm(const struct cr_rst_mm_map *map, const struct cr_rst_range
 		      uint32_t ways, int mount_fd);
 
 /*
+ * Replaces what is behind n own mappings in place: `way` is CR_RST_WAY_MOUNT (mount_fd: the same file by
+ * another path, see cr_rst_open_again()) or CR_RST_WAY_COPY (mount_fd is not looked at). Addresses,
+ * contents and protection stay, and no page is missing at any time. The stack in use must not lie in
+ * one, no other thread may write to them meanwhile. Result: 0, or -errno with the ranges before
+ * the one that failed replaced: EINVAL for another way or a range that is not of whole pages, ENOMEM (RLIMIT_AS,
+ * RLIMIT_DATA, vm.max_map_count), EPERM for sealed mappings, EACCES where memory that was
+ * written may not be executed.
+ */
+int64_t cr_rst_replace(uint32_t way, const struct cr_rst_range *own, size_t n, int mount_fd);
+
+/*
+ * Opens a file to read by another path: through a mount that is attached nowhere, open_tree(OPEN_TREE_CLONE).
+ * Result: a descriptor, close-on-exec, or -errno: EPERM without CAP_SYS_ADMIN in the user namespace
+ * that owns the mount namespace, EINVAL for a file of a mount that may not be cloned (of another
+ * mount namespace), and those of open(2). Needs /proc.
+ */
+int64_t cr_rst_open_again(const char *path);
+
+/* How the exe link was set (cr_rst_told.by): by PR_SET_MM_MAP or by PR_SET_MM_EXE_FILE. */
+#define CR_RST_BY_MAP 1u
+#define CR_RST_BY_EXE_FILE 2u
+#define CR_RST_NOT_TRIED 1
+
+/* What each way gave: 0, -errno or CR_RST_NOT_TRIED. */
+struct cr_rst_told {
+	uint32_t way;     /* CR_RST_WAY_* that was taken, or 0 */
+	uint32_t by;      /* CR_RST_BY_*, or 0 */
+	int64_t plain;    /* CR_RST_WAY_PLAIN */
+	int64_t mount;    /* CR_RST_WAY_MOUNT: of replacing, or of setting the link after it */
+	int64_t copy;     /* CR_RST_WAY_COPY, likewise */
+	int64_t exe_file; /* the last answer of PR_SET_MM_EXE_FILE */
+};
+_Static_assert(sizeof(struct cr_rst_told) == 40, "ABI");
+
+/*
+ * Makes exe_fd, an open regular file, what /proc/self/exe shows; the fields stay. own: the mappings of
+ * the file that is shown now (cr_rst_file_ranges()), n = 0 if there is none; ways and mount_fd as for
+ * cr_rst_set_mm(). PR_SET_MM_MAP is tried first, and where that has no right or is not there
+ * PR_SET_MM_EXE_FILE (CAP_SYS_RESOURCE in the first user namespace). Needs /proc.
+ * Result: the way taken, or -errno: EBUSY if no allowed way helped; EPERM without CAP_CHECKPOINT_RESTORE
+ * or CAP_SYS_ADMIN in the user namespace of the process, or CAP_SYS_RESOURCE; EACCES for a file
+ * that may not be executed (its mode, or a mount with noexec) or is open to write; EBADF; EINVAL for what is no regular file, for a
+ * kernel without CONFIG_CHECKPOINT_RESTORE, or for fields that no kernel would take; those of
+ * cr_rst_replace(). On failure `own` may have been replaced, in part or whole; the link is as it was.
+ */
+int64_t cr_rst_set_exe(int exe_fd, const struct cr_rst_range *own, size_t n, uint32_t ways,
+		       int mount_fd, struct cr_rst_told *told);
+
+/* A line of /proc/self/maps. */
+struct cr_rst_mapping {
+	uint64_t start, end;
+	uint64_t offset;
+	uint64_t dev, ino; /* as maps tells them, dev in stat's form; 0: no file */
+	uint32_t prot;     /* PROT_* */
+	uint32_t flags;    /* MAP_PRIVATE or MAP_SHARED */
+	char name[16]; /* the begin of its name, filled up with 0: "[stack]", "[vdso]", of a path */
+};
+_Static_assert(sizeof(struct cr_rst_mapping) == 64, "ABI");
+
+/*
+ * Reads all own mappings through maps_fd, an open /proc/self/maps, wherever that was read to. Fills
+ * at most `room` entries. Result: how many there are, which may be more, or -errno of pread(2).
+ */
+int64_t cr_rst_mappings(int maps_fd, struct cr_rst_mapping *mappings, size_t room);
+
+/* The one of them that `address` is in; -ENOENT if nothing is mapped there. */
+int64_t cr_rst_mapping_at(int maps_fd, uint64_t address, struct cr_rst_mapping *mapping);
+
+/*
  * Reads the calling process' own mappings of the file that /proc/self/exe shows, through maps_fd, an
  * open /proc/self/maps. Fills at most `room` entries; result: how many there are (may be more than
  * `room`), or -errno. A mapping counts if device and inode are those of exe_dev and exe_ino
@@ -209,10 +287,55 @@ int64_t cr_rst_own_ranges(int maps_fd, uint64_t exe_dev, uint64_t exe_ino,
 			  struct cr_rst_range *ranges, size_t room);
 
 /*
+ * The same for the file that is mapped at `address`, without a bss, by what maps alone says: so it works on file systems
+ * where stat(2) gives another device. With AT_ENTRY of the own auxiliary vector these are the
+ * mappings of the executable. -ENOENT if no file is mapped there.
+ */
+int64_t cr_rst_file_ranges(int maps_fd, uint64_t address, struct cr_rst_range *ranges, size_t room);
+
+/*
  * Maps a list of ranges of one file (fd) or, with fd = -1, of anonymous memory, at their addresses
  * (MAP_FIXED_NOREPLACE). Result: 0, or -errno of the first that failed; those before it are unmapped again.
  */
 int64_t cr_rst_map(int fd, const struct cr_rst_range *ranges, size_t n);
+
+#define CR_RST_AUXV_ROOM 1024 /* bytes that every kernel's auxiliary vector fits into, now */
+
+/*
+ * Reads the auxiliary vector that the kernel keeps for the process (/proc/self/auxv), pairs of type and
+ * value up to AT_NULL. Result: its length with AT_NULL, in bytes, or -errno: ERANGE if it is longer
+ * than `size`; before 6.4 those of opening /proc/self/auxv too (EACCES for who is not dumpable).
+ */
+int64_t cr_rst_auxv(uint64_t *auxv, size_t size);
+
+/* One value of an auxiliary vector in memory, the first of its type; -ENOENT if it has none. */
+int64_t cr_rst_auxv_get(const uint64_t *auxv, uint64_t type, uint64_t *value);
+int64_t cr_rst_auxv_set(uint64_t *auxv, uint64_t type, uint64_t value);
+
+/*
+ * Reads the fields of the own address space. auxv: where the auxiliary vector goes, of auxv_size bytes,
+ * and what map->auxv then is; NULL: none, and map->auxv_size is 0. map->exe_fd is (uint32_t)-1. Needs
+ * /proc; no right. -errno: as cr_rst_auxv(), those of opening /proc/self/stat; ENODATA if that is not as it should be.
+ */
+int64_t cr_rst_layout(struct cr_rst_mm_map *map, uint64_t *auxv, size_t auxv_size);
+
+/* Fields that are set together. */
+#define CR_RST_FIELD_CODE 1u
+#define CR_RST_FIELD_DATA 2u
+#define CR_RST_FIELD_BRK 4u   /* where brk(2) goes on; nothing is mapped or unmapped */
+#define CR_RST_FIELD_STACK 8u /* start_stack */
+#define CR_RST_FIELD_ARGS 16u /* what /proc/PID/cmdline, ps and top show */
+#define CR_RST_FIELD_ENV 32u  /* /proc/PID/environ */
+#define CR_RST_FIELD_AUXV 64u /* /proc/PID/auxv, a copy of what lies there */
+#define CR_RST_FIELD_ALL 127u
+
+/*
+ * Sets those fields of the own address space that `which` names to the values in map, and leaves the others; map->exe_fd
+ * is not looked at. Needs /proc and CONFIG_CHECKPOINT_RESTORE; no right. -errno: EINVAL if `which` is 0 or
+ * unknown, an address is not one of user space, an end lies before its start, the auxiliary vector
+ * is too long, or RLIMIT_DATA is less than data and heap; those of cr_rst_layout(). Nothing is changed then.
+ */
+int64_t cr_rst_set_fields(const struct cr_rst_mm_map *map, uint32_t which);
 
 #ifdef __cplusplus
 }

@@ -15,25 +15,35 @@ RST_COMPILE = $(CC) $(CPPFLAGS) $(rst_cflags_3) -std=gnu11 $(WARN_CFLAGS) -Os $(
 	$(AM_V_CPPAS)$(MKDIR_P) $(@D) && $(RST_COMPILE) -c -o $@ $<
 
 rst_headers = restorer/rst.h restorer/sys.h restorer/sys-x86_64.h
-rst_sources = restorer/plan.c restorer/thread.c restorer/self.c restorer/mem.c
-rst_objects = restorer/plan.rst restorer/thread.rst restorer/self.rst restorer/mem.rst
+# What is copied into other processes, and what is not; mem.c is in both.
+rst_copied = plan thread self
+rst_staying = maps layout link
+rst_copied_objects = $(rst_copied:%=restorer/%.rst) restorer/mem.rst
 if ARCH_X86_64
-rst_objects += restorer/entry-x86_64.rst
+rst_copied_objects += restorer/entry-x86_64.rst
 endif
-EXTRA_DIST += restorer/cr-restorer.h $(rst_headers) $(rst_sources) restorer/entry-x86_64.S restorer/restorer.ld
+rst_staying_objects = $(rst_staying:%=restorer/%.rst) restorer/mem.rst
+rst_objects = $(rst_copied_objects) $(rst_staying:%=restorer/%.rst)
+EXTRA_DIST += restorer/cr-restorer.h $(rst_headers) restorer/mem.c restorer/entry-x86_64.S \
+	$(rst_copied:%=restorer/%.c) $(rst_staying:%=restorer/%.c) \
+	restorer/restorer.ld restorer/preload.ld
 $(rst_objects): $(rst_headers) restorer/cr-restorer.h
 
-# One object, in which only the interface has names: the host program may have a memset of its own.
-restorer/restorer.$(OBJEXT): $(rst_objects) restorer/restorer.ld
-	$(AM_V_GEN)$(LD) -r -z noexecstack -T $(srcdir)/restorer/restorer.ld -o $@-t \
-		$(rst_objects) && \
-	$(OBJCOPY) --localize-hidden \
-		--set-section-flags cr_restorer=alloc,load,readonly,code $@-t && \
+# Two objects, in which only the interface has names: the host program may have a memset of its own.
+RST_LINK = $(LD) -r -z noexecstack
+RST_HIDE = $(OBJCOPY) --localize-hidden
+restorer/restorer.$(OBJEXT): $(rst_copied_objects) restorer/restorer.ld
+	$(AM_V_GEN)$(RST_LINK) -T $(srcdir)/restorer/restorer.ld -o $@-t $(rst_copied_objects) && \
+	$(RST_HIDE) --set-section-flags cr_restorer=alloc,load,readonly,code $@-t && \
+	mv $@-t $@
+restorer/preload.$(OBJEXT): $(rst_staying_objects) restorer/preload.ld
+	$(AM_V_GEN)$(RST_LINK) -T $(srcdir)/restorer/preload.ld -o $@-t $(rst_staying_objects) && \
+	$(RST_HIDE) --set-section-flags cr_preload=alloc,load,readonly,code $@-t && \
 	mv $@-t $@
 
 lib_LIBRARIES += restorer/libcr-restorer.a
 restorer_libcr_restorer_a_SOURCES =
-restorer_libcr_restorer_a_LIBADD = restorer/restorer.$(OBJEXT)
+restorer_libcr_restorer_a_LIBADD = restorer/restorer.$(OBJEXT) restorer/preload.$(OBJEXT)
 
 # <cr/restorer.h> once it is installed.
 crincludedir = $(includedir)/cr
@@ -65,5 +75,6 @@ test/restorer-link.log: restorer/libcr-restorer.a
 test/preloader.log: test/preloader
 
 CLEANFILES += $(rst_objects) restorer/restorer.$(OBJEXT) restorer/restorer.$(OBJEXT)-t \
+	restorer/preload.$(OBJEXT) restorer/preload.$(OBJEXT)-t \
 	restorer/cr-restorer.pc restorer/cr-restorer.pc-t \
 	restorer/restorer.h restorer/restorer.h-t test/preloader test/preloader-o

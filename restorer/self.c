@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Act on myself: own mappings, mm fields and exe link, mapping lists of ranges. */
+/* Act on myself, as much of it as a plan needs: mm fields and exe link. The rest is in maps.c and so on. */
 #include <linux/prctl.h>
 
 #include "rst.h"
@@ -87,9 +87,9 @@ static int64_t replace_by_mount(const struct cr_rst_range *range, int fd)
 	return result == -ESTALE ? replace_by_copy(range) : result;
 }
 
-static int64_t replace(uint32_t way, const struct cr_rst_range *own, size_t n, int mount_fd)
+int64_t cr_rst_replace(uint32_t way, const struct cr_rst_range *own, size_t n, int mount_fd)
 {
-	int64_t result = 0;
+	int64_t result = way == CR_RST_WAY_MOUNT || way == CR_RST_WAY_COPY ? 0 : -EINVAL;
 
 	for (size_t i = 0; i < n && result == 0; i++)
 		result = way == CR_RST_WAY_MOUNT ? replace_by_mount(&own[i], mount_fd)
@@ -113,7 +113,8 @@ int64_t cr_rst_set_mm(const struct cr_rst_mm_map *map, const struct cr_rst_range
 		if (!(ways & way))
 			continue;
 
-		int64_t result = way == CR_RST_WAY_PLAIN ? 0 : replace(way, own, n, mount_fd);
+		int64_t result =
+			way == CR_RST_WAY_PLAIN ? 0 : cr_rst_replace(way, own, n, mount_fd);
 
 		if (result == 0) {
 			result = set_map(map);
@@ -125,137 +126,4 @@ int64_t cr_rst_set_mm(const struct cr_rst_mm_map *map, const struct cr_rst_range
 		failure = result;
 	}
 	return failure;
-}
-
-/* --- /proc/self/maps -------------------------------------------------------------------------- */
-
-/* The numbers of a line, in its order. */
-enum {
-	START,
-	END,
-	PROT,
-	OFFSET,
-	MAJOR,
-	MINOR,
-	INODE,
-	NAME,
-	N_FIELDS
-};
-
-struct line {
-	uint64_t field[N_FIELDS]; /* NAME: whether there is one */
-	uint32_t flags;
-	unsigned int now;
-};
-
-struct search {
-	uint64_t major, minor, inode;
-	uint64_t own_end; /* where the last line ended, if it was one of ours */
-	struct cr_rst_range *ranges;
-	size_t room, found;
-};
-
-static void line_end(struct search *s, const struct line *line)
-{
-	const uint64_t *f = line->field;
-	int is_file = f[INODE] == s->inode && f[MAJOR] == s->major && f[MINOR] == s->minor;
-	int is_bss = !f[INODE] && !f[NAME] && s->own_end && f[START] == s->own_end;
-
-	s->own_end = is_file ? f[END] : 0;
-	if (!is_file && !is_bss)
-		return;
-	if (s->found < s->room) {
-		struct cr_rst_range *range = &s->ranges[s->found];
-
-		range->start = f[START];
-		range->end = f[END];
-		range->offset = f[OFFSET];
-		range->prot = (uint32_t)f[PROT];
-		range->flags = line->flags;
-	}
-	s->found++;
-}
-
-static void line_permission(struct line *line, unsigned char c)
-{
-	if (c == 'r')
-		line->field[PROT] |= PROT_READ;
-	else if (c == 'w')
-		line->field[PROT] |= PROT_WRITE;
-	else if (c == 'x')
-		line->field[PROT] |= PROT_EXEC;
-	else if (c == 'p' || c == 's')
-		line->flags = c == 'p' ? MAP_PRIVATE : MAP_SHARED;
-}
-
-static void line_add(struct line *line, unsigned char c)
-{
-	uint64_t *field = &line->field[line->now];
-
-	if (line->now == NAME)
-		*field |= c != ' ';
-	else if (c == ' ' || c == '-' || c == ':')
-		/* four signs of permissions may hold a '-' */
-		line->now += c != '-' || line->now == START;
-	else if (line->now == PROT)
-		line_permission(line, c);
-	else if (line->now == INODE)
-		*field = *field * 10 + c - '0';
-	else
-		*field = *field * 16 + (c <= '9' ? c - '0' : c - 'a' + 10);
-}
-
-/* Read by position, so that it does not matter what was read from the descriptor before. */
-int64_t cr_rst_own_ranges(int maps_fd, uint64_t exe_dev, uint64_t exe_ino,
-			  struct cr_rst_range *ranges, size_t room)
-{
-	struct search search = {
-		.major = ((exe_dev >> 8) & 0xfff) | ((exe_dev >> 32) & ~0xfffull),
-		.minor = (exe_dev & 0xff) | ((exe_dev >> 12) & 0xffffff00),
-		.inode = exe_ino,
-		.ranges = ranges,
-		.room = room,
-	};
-	struct line line;
-	unsigned char text[512];
-	uint64_t done = 0;
-
-	memset(&line, 0, sizeof(line));
-	for (;;) {
-		int64_t n = rst_call(__NR_pread64, (uint64_t)(int64_t)maps_fd, (uintptr_t)text,
-				     sizeof(text), done, 0, 0);
-
-		if (n <= 0)
-			return n ? n : (int64_t)search.found;
-		for (int64_t i = 0; i < n; i++) {
-			if (text[i] != '\n') {
-				line_add(&line, text[i]);
-				continue;
-			}
-			line_end(&search, &line);
-			memset(&line, 0, sizeof(line));
-		}
-		done += (uint64_t)n;
-	}
-}
-
-int64_t cr_rst_map(int fd, const struct cr_rst_range *ranges, size_t n)
-{
-	uint32_t flags = MAP_FIXED_NOREPLACE | (fd < 0 ? MAP_ANONYMOUS : 0);
-	int64_t result = 0;
-	size_t i;
-
-	for (i = 0; i < n && result == 0; i++) {
-		const struct cr_rst_range *range = &ranges[i];
-
-		result = rst_call(__NR_mmap, range->start, length(range), range->prot,
-				  flags | range->flags, (uint64_t)(int64_t)fd, range->offset);
-		if (result >= 0)
-			result = 0;
-	}
-	if (result == 0)
-		return 0;
-	for (i--; i-- > 0;)
-		rst_munmap(ranges[i].start, length(&ranges[i]));
-	return result;
 }

@@ -84,7 +84,7 @@ expect() { # good|bad TEXT COMMAND...
 	failed=1
 }
 
-for page in cr.1 cr-dump.1 cr-restore.1 cr-show.1 cr-check.1 cr-verify.1 cr-image.5 cr-restorer.3; do
+for page in cr.1 cr-dump.1 cr-restore.1 cr-show.1 cr-check.1 cr-verify.1 cr-image.5 cr-restorer.3 cr-preload.3; do
 	expect good "$page: its sections" sections "$top/man/$page"
 done
 grep -v '^\.Sh LIMITS' "$top/man/cr.1" >"$work/cr.1"

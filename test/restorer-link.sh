@@ -48,8 +48,10 @@ skip() { # skip TEXT REASON
 
 # --- the checks: check_NAME ARCHIVE prints what is wrong, and nothing if all is well --------------
 
+# What one object of the archive has from the other is not undefined.
 check_undefined() {
-	"$NM" -u "$1" | sed -n 's/^ *[Uvw] /undefined: /p'
+	"$NM" -g "$1" | awk 'NF == 3 && $2 != "U" { print "undefined: " $3 }' | sort >"$work/defined"
+	"$NM" -u "$1" | sed -n 's/^ *[Uvw] /undefined: /p' | sort -u | comm -23 - "$work/defined"
 }
 
 # Exactly the functions that the header declares.
@@ -62,12 +64,13 @@ check_interface() {
 }
 
 # Writable data, TLS, constructors, and constants that would stay behind when the code is copied:
-# all that is loaded besides the one section.
+# all that is loaded besides the two sections of code.
 check_sections() {
 	"$READELF" -SW "$1" | sed -n 's/^ *\[ *[0-9]*\] //p' | awk '
-		$1 == "cr_restorer" { code++; if ($7 != "AX") print "flags of " $1 ": " $7; next }
+		$1 == "cr_restorer" || $1 == "cr_preload" { code[$1]++; if ($7 != "AX") print "flags of " $1 ": " $7; next }
 		$7 ~ /[AWT]/ && $5 !~ /^0+$/ { print "section " $1 ", flags " $7 }
-		END { if (code != 1) print "no section cr_restorer" }'
+		END { if (code["cr_restorer"] != 1) print "no section cr_restorer"
+			if (code["cr_preload"] != 1) print "no section cr_preload" }'
 }
 
 check_relocations() {
@@ -78,7 +81,7 @@ check_relocations() {
 
 # The state of the floating point unit belongs to the task that is asked or rebuilt.
 check_registers() {
-	"$OBJDUMP" -d -j cr_restorer "$1" | grep -e '%[xyz]mm' -e '%mm[0-7]' -e '%st'
+	"$OBJDUMP" -d "$1" | grep -e '%[xyz]mm' -e '%mm[0-7]' -e '%st'
 }
 
 check_page() {
@@ -108,24 +111,45 @@ flags_for() {
 	done
 }
 
-# archive NAME COMPILER FLAGS LAST-FLAGS [EXTRA-SOURCE]: as restorer/local.mk does
-archive() {
-	out=$work/$1
-	mkdir -p "$out"
+# object NAME SECTION COMPILER FLAGS SOURCE...: one of the two objects of $out
+object() {
+	name=$1
+	section=$2
+	compiler=$3
+	flags=$4
+	shift 4
 	objects=
-	user=$(echo " $3 " | sed 's/ --coverage / /; s/ -fprofile-arcs / /; s/ -pg / /')
-	for source in "$top"/restorer/*.c "$top/restorer/entry-x86_64.S" ${5:+"$5"}; do
-		object=$out/$(basename "${source%.*}").rst
+	for source; do
+		object=$out/$name-$(basename "${source%.*}").rst
 		# shellcheck disable=SC2086
-		$2 $user -std=gnu11 -Os $rst_flags $4 -I"$top/restorer" \
-			-c -o "$object" "$source" || return 1
+		$compiler $flags -I"$top/restorer" -c -o "$object" "$source" || return 1
 		objects="$objects $object"
 	done
 	# shellcheck disable=SC2086
-	"$LD" -r -z noexecstack -T "$top/restorer/restorer.ld" -o "$out/restorer.o" $objects &&
+	"$LD" -r -z noexecstack -T "$top/restorer/$name.ld" -o "$out/$name.o" $objects &&
 		"$OBJCOPY" --localize-hidden \
-			--set-section-flags cr_restorer=alloc,load,readonly,code "$out/restorer.o" &&
-		rm -f "$out/lib.a" && ar cr "$out/lib.a" "$out/restorer.o"
+			--set-section-flags "$section=alloc,load,readonly,code" "$out/$name.o"
+}
+
+# sources VARIABLE: the files that restorer/local.mk names so
+sources() {
+	for word in $(sed -n "s/^$1 = //p" "$top/restorer/local.mk"); do
+		echo "$top/restorer/$word.c"
+	done
+}
+
+# archive NAME COMPILER FLAGS LAST-FLAGS [EXTRA-SOURCE [STAYING-SOURCE]]: as restorer/local.mk does
+archive() {
+	out=$work/$1
+	mkdir -p "$out"
+	user=$(echo " $3 " | sed 's/ --coverage / /; s/ -fprofile-arcs / /; s/ -pg / /')
+	all="$user -std=gnu11 -Os $rst_flags $4"
+	# shellcheck disable=SC2046
+	object restorer cr_restorer "$2" "$all" $(sources rst_copied) "$top/restorer/mem.c" \
+		"$top/restorer/entry-x86_64.S" ${5:+"$5"} &&
+		object preload cr_preload "$2" "$all" $(sources rst_staying) "$top/restorer/mem.c" \
+			${6:+"$6"} &&
+		rm -f "$out/lib.a" && ar cr "$out/lib.a" "$out/restorer.o" "$out/preload.o"
 }
 
 # check ARCHIVE CHECK...: 0 if nothing is wrong
@@ -155,9 +179,15 @@ good() { # good NAME COMPILER FLAGS LAST-FLAGS CHECK...: all checks find nothing
 	say $? "$name"
 }
 
-bad() { # bad CHECK NAME, an extra source on standard input: this one check finds something
+bad() { # bad CHECK NAME [staying], an extra source on standard input: this one check finds something
 	cat >"$work/extra.c"
-	if ! archive bad "$cc" "" "" "$work/extra.c" >"$work/out" 2>&1; then
+	in_copied=$work/extra.c
+	in_staying=
+	[ "${3:-}" != staying ] || {
+		in_copied=
+		in_staying=$work/extra.c
+	}
+	if ! archive bad "$cc" "" "" "$in_copied" "$in_staying" >"$work/out" 2>&1; then
 		sed 's/^/# /' "$work/out"
 		say 1 "$1 must fail: $2 (does not build)"
 		return
@@ -200,6 +230,11 @@ int puts(const char *text);
 int extra(void);
 int extra(void) { return puts(""); }
 END
+bad undefined "a function of libc, in what is not copied" staying <<'END'
+int puts(const char *text);
+int extra(void);
+int extra(void) { return puts(""); }
+END
 bad interface "a global name" <<'END'
 __attribute__((visibility("default"))) int leak(void);
 int leak(void) { return 0; }
@@ -209,6 +244,10 @@ __attribute__((visibility("default"))) int cr_rst_more(void);
 int cr_rst_more(void) { return 0; }
 END
 bad sections "a static counter" <<'END'
+int extra(void);
+int extra(void) { static volatile int n = 1; return n++; }
+END
+bad sections "a static counter, in what is not copied" staying <<'END'
 int extra(void);
 int extra(void) { static volatile int n = 1; return n++; }
 END
@@ -227,6 +266,13 @@ END
 # In assembler: clang makes a table of distances of one in C, which needs no relocation.
 bad relocations "a table of addresses" <<'END'
 __asm__(".section .rodata\n.quad cr_rst_run, cr_rst_enter\n.text");
+END
+bad relocations "a table of addresses, in what is not copied" staying <<'END'
+__asm__(".section .rodata\n.quad cr_rst_mappings\n.text");
+END
+bad registers "SSE, in what is not copied" staying <<'END'
+void extra(void);
+void extra(void) { __asm__ volatile("xorps %xmm0, %xmm0"); }
 END
 bad registers "SSE" <<'END'
 void extra(void);
@@ -251,28 +297,32 @@ else
 	say 1 "undefined must fail: hostile flags alone (does not build)"
 fi
 
-# The manual's example, as somebody who copies it would build it.
+# The manual's examples, as somebody who copies them would build them.
 rst_flags=$(flags_for "$cc" | tr '\n' ' ')
 mkdir "$work/cr" && cp "$top/restorer/cr-restorer.h" "$work/cr/restorer.h"
-sed -n '/^\.Bd -literal/,/^\.Ed/p' "$top/man/cr-restorer.3" |
-	sed '/^\./d; s/\\e/\\/g; s/\\-/-/g' >"$work/example.c"
-{
-	archive lib "$cc" "" "" &&
-		$cc -std=gnu11 -Wall -Wextra -Werror -I"$work" -o "$work/example" \
-			"$work/example.c" "$work/lib/lib.a"
-} >"$work/out" 2>&1
-result=$?
-sed 's/^/# /' "$work/out"
-say $result "the manual's example builds"
-
+archive lib "$cc" "" "" >"$work/out" 2>&1
+say $? "the library for the examples"
 other=$(readlink -f "$(command -v env)")
-if [ "$(id -u)" -eq 0 ]; then
-	"$work/example" "$other" >"$work/out" 2>&1
-	grep -q "^way [14]: $other\$" "$work/out"
-	say $? "the manual's example works"
-else
-	skip "the manual's example works" "not root"
-fi
+
+# example PAGE OUTPUT-REGEX
+example() {
+	sed -n '/^\.Bd -literal/,/^\.Ed/p' "$top/man/$1" |
+		sed '/^\./d; s/\\e/\\/g; s/\\-/-/g' >"$work/example.c"
+	$cc -std=gnu11 -Wall -Wextra -Werror -I"$work" -o "$work/example" \
+		"$work/example.c" "$work/lib/lib.a" >"$work/out" 2>&1
+	result=$?
+	sed 's/^/# /' "$work/out"
+	say $result "$1: the example builds"
+	if [ "$(id -u)" -eq 0 ]; then
+		"$work/example" "$other" >"$work/out" 2>&1
+		grep -q "$2" "$work/out"
+		say $? "$1: the example works"
+	else
+		skip "$1: the example works" "not root"
+	fi
+}
+example cr-restorer.3 "^way [14]: $other\$"
+example cr-preload.3 "^way [14]: $other\$"
 
 echo "1..$count"
 exit $failed
