@@ -139,15 +139,15 @@ _Static_assert(sizeof(struct cr_rst_report) == 24, "ABI");
 
 /*
  * Runs a plan in the calling task, which keeps its stack. Result: 0 at CR_RST_END or after the last
- * operation; -EINVAL for another ABI or an unknown code; -ECANCELED when the plan failed (the report
- * tells what). Every operation's result is stored in the plan's results.
+ * operation; -EINVAL for another ABI or an unknown code; -ECANCELED when the plan failed (the
+ * report tells what). Every operation's result is stored in the plan's results.
  */
 int64_t cr_rst_run(struct cr_rst_plan *plan);
 
 /*
  * Entry for a task that has nothing else to run: rdi (first argument) = the plan; switches to the
- * plan's stack and runs it. If the plan fails the task group exits with status 127; if it ends, it exits with 0
- * (only the thread, by exit(2)). Not to be called as a C function: it never returns.
+ * plan's stack and runs it. If the plan fails the task group exits with status 127; if it ends, it
+ * exits with 0 (only the thread, by exit(2)). Not to be called as a C function: it never returns.
  */
 void cr_rst_enter(struct cr_rst_plan *plan);
 
@@ -199,28 +199,32 @@ _Static_assert(sizeof(struct cr_rst_range) == 32, "ABI");
 /*
  * Sets the mm fields and the exe link of the calling process by PR_SET_MM_MAP, replacing the n own
  * mappings of the running executable in place where that is needed; no page of them is unmapped at
- * any time, and their contents stay. `ways`: CR_RST_WAY_* that may be tried, in that order; 0 = all.
- * mount_fd: the running executable opened through open_tree(OPEN_TREE_CLONE), or -1.
+ * any time, and their contents stay. `ways`: CR_RST_WAY_* that may be tried, in that order; 0 =
+ * all. mount_fd: the running executable opened through open_tree(OPEN_TREE_CLONE), or -1.
  * Result: the way taken (one CR_RST_WAY_* value) or -errno: EBUSY if no allowed way helped, EPERM
  * without CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN in the task's user namespace (a map without
- * exe_fd needs none), EINVAL for fields out of range or order, EACCES for a file that may not be executed.
+ * exe_fd needs none), EINVAL for fields out of range or order, EACCES for a file that may not be
+ * executed.
  */
 int64_t cr_rst_set_mm(const struct cr_rst_mm_map *map, const struct cr_rst_range *own, size_t n,
 		      uint32_t ways, int mount_fd);
 
 /*
- * Replaces what is behind n own mappings in place: `way` is CR_RST_WAY_MOUNT (mount_fd: the same file by
- * another path, see cr_rst_open_again()) or CR_RST_WAY_COPY (mount_fd is not looked at). Addresses,
- * contents and protection stay, and no page is missing at any time. The stack in use must not lie in
- * one, no other thread may write to them meanwhile. Result: 0, or -errno with the ranges before
- * the one that failed replaced: EINVAL for another way or a range that is not of whole pages, ENOMEM (RLIMIT_AS,
- * RLIMIT_DATA, vm.max_map_count), EPERM for sealed mappings, EACCES where memory that was
- * written may not be executed.
+ * Replaces what is behind n own mappings in place: `way` is CR_RST_WAY_MOUNT (mount_fd: the same
+ * file by another path, see cr_rst_open_again()) or CR_RST_WAY_COPY (mount_fd is not looked at).
+ * Addresses, contents and protection stay, and no page is missing at any time. The stack in use
+ * must not lie in one, no other thread may write to them meanwhile. Once the link is another,
+ * CR_RST_WAY_MOUNT with a descriptor of the file itself has it mapped again under its own path,
+ * after either way.
+ * Result: 0, or -errno with the ranges before the one that failed replaced: EINVAL for another way
+ * or a range that is not of whole pages, ENOMEM (RLIMIT_AS, RLIMIT_DATA, vm.max_map_count), EPERM
+ * for sealed mappings, EACCES where memory that was written may not be executed.
  */
 int64_t cr_rst_replace(uint32_t way, const struct cr_rst_range *own, size_t n, int mount_fd);
 
 /*
- * Opens a file to read by another path: through a mount that is attached nowhere, open_tree(OPEN_TREE_CLONE).
+ * Opens a file to read by another path: through a mount that is attached nowhere,
+ * open_tree(OPEN_TREE_CLONE).
  * Result: a descriptor, close-on-exec, or -errno: EPERM without CAP_SYS_ADMIN in the user namespace
  * that owns the mount namespace, EINVAL for a file of a mount that may not be cloned (of another
  * mount namespace), and those of open(2). Needs /proc.
@@ -244,15 +248,16 @@ struct cr_rst_told {
 _Static_assert(sizeof(struct cr_rst_told) == 40, "ABI");
 
 /*
- * Makes exe_fd, an open regular file, what /proc/self/exe shows; the fields stay. own: the mappings of
- * the file that is shown now (cr_rst_file_ranges()), n = 0 if there is none; ways and mount_fd as for
- * cr_rst_set_mm(). PR_SET_MM_MAP is tried first, and where that has no right or is not there
+ * Makes exe_fd, an open regular file, what /proc/self/exe shows; the fields stay. own: the mappings
+ * of the file that is shown now (cr_rst_file_ranges()), n = 0 if there is none; ways and mount_fd
+ * as for cr_rst_set_mm(). PR_SET_MM_MAP is tried first, and where that has no right or is not there
  * PR_SET_MM_EXE_FILE (CAP_SYS_RESOURCE in the first user namespace). Needs /proc.
- * Result: the way taken, or -errno: EBUSY if no allowed way helped; EPERM without CAP_CHECKPOINT_RESTORE
- * or CAP_SYS_ADMIN in the user namespace of the process, or CAP_SYS_RESOURCE; EACCES for a file
- * that may not be executed (its mode, or a mount with noexec) or is open to write; EBADF; EINVAL for what is no regular file, for a
- * kernel without CONFIG_CHECKPOINT_RESTORE, or for fields that no kernel would take; those of
- * cr_rst_replace(). On failure `own` may have been replaced, in part or whole; the link is as it was.
+ * Result: the way taken, or -errno: EBUSY if no allowed way helped; EPERM without
+ * CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN in the user namespace of the process, or
+ * CAP_SYS_RESOURCE; EACCES for a file that may not be executed (its mode, or a mount with noexec)
+ * or is open to write; EBADF; EINVAL for what is no regular file, for a kernel without
+ * CONFIG_CHECKPOINT_RESTORE, or for fields that no kernel would take; those of cr_rst_replace(). On
+ * failure `own` may have been replaced, in part or whole; the link is as it was.
  */
 int64_t cr_rst_set_exe(int exe_fd, const struct cr_rst_range *own, size_t n, uint32_t ways,
 		       int mount_fd, struct cr_rst_told *told);
@@ -278,33 +283,35 @@ int64_t cr_rst_mappings(int maps_fd, struct cr_rst_mapping *mappings, size_t roo
 int64_t cr_rst_mapping_at(int maps_fd, uint64_t address, struct cr_rst_mapping *mapping);
 
 /*
- * Reads the calling process' own mappings of the file that /proc/self/exe shows, through maps_fd, an
- * open /proc/self/maps. Fills at most `room` entries; result: how many there are (may be more than
- * `room`), or -errno. A mapping counts if device and inode are those of exe_dev and exe_ino
+ * Reads the calling process' own mappings of the file that /proc/self/exe shows, through maps_fd,
+ * an open /proc/self/maps. Fills at most `room` entries; result: how many there are (may be more
+ * than `room`), or -errno. A mapping counts if device and inode are those of exe_dev and exe_ino
  * (as stat(2) gives them), or if it is the anonymous bss that directly follows such a mapping.
  */
 int64_t cr_rst_own_ranges(int maps_fd, uint64_t exe_dev, uint64_t exe_ino,
 			  struct cr_rst_range *ranges, size_t room);
 
 /*
- * The same for the file that is mapped at `address`, without a bss, by what maps alone says: so it works on file systems
- * where stat(2) gives another device. With AT_ENTRY of the own auxiliary vector these are the
- * mappings of the executable. -ENOENT if no file is mapped there.
+ * The same for the file that is mapped at `address`, without a bss, by what maps alone says: so it
+ * works on file systems where stat(2) gives another device. With AT_ENTRY of the own auxiliary
+ * vector these are the mappings of the executable. -ENOENT if no file is mapped there.
  */
 int64_t cr_rst_file_ranges(int maps_fd, uint64_t address, struct cr_rst_range *ranges, size_t room);
 
 /*
  * Maps a list of ranges of one file (fd) or, with fd = -1, of anonymous memory, at their addresses
- * (MAP_FIXED_NOREPLACE). Result: 0, or -errno of the first that failed; those before it are unmapped again.
+ * (MAP_FIXED_NOREPLACE). Result: 0, or -errno of the first that failed; those before it are
+ * unmapped again.
  */
 int64_t cr_rst_map(int fd, const struct cr_rst_range *ranges, size_t n);
 
 #define CR_RST_AUXV_ROOM 1024 /* bytes that every kernel's auxiliary vector fits into, now */
 
 /*
- * Reads the auxiliary vector that the kernel keeps for the process (/proc/self/auxv), pairs of type and
- * value up to AT_NULL. Result: its length with AT_NULL, in bytes, or -errno: ERANGE if it is longer
- * than `size`; before 6.4 those of opening /proc/self/auxv too (EACCES for who is not dumpable).
+ * Reads the auxiliary vector that the kernel keeps for the process (/proc/self/auxv), pairs of type
+ * and value up to AT_NULL. Result: its length with AT_NULL, in bytes, or -errno: ERANGE if it is
+ * longer than `size`; before 6.4 those of opening /proc/self/auxv too (EACCES for who is not
+ * dumpable).
  */
 int64_t cr_rst_auxv(uint64_t *auxv, size_t size);
 
@@ -313,9 +320,10 @@ int64_t cr_rst_auxv_get(const uint64_t *auxv, uint64_t type, uint64_t *value);
 int64_t cr_rst_auxv_set(uint64_t *auxv, uint64_t type, uint64_t value);
 
 /*
- * Reads the fields of the own address space. auxv: where the auxiliary vector goes, of auxv_size bytes,
- * and what map->auxv then is; NULL: none, and map->auxv_size is 0. map->exe_fd is (uint32_t)-1. Needs
- * /proc; no right. -errno: as cr_rst_auxv(), those of opening /proc/self/stat; ENODATA if that is not as it should be.
+ * Reads the fields of the own address space. auxv: where the auxiliary vector goes, of auxv_size
+ * bytes, and what map->auxv then is; NULL: none, and map->auxv_size is 0. map->exe_fd is
+ * (uint32_t)-1. Needs /proc; no right. -errno: as cr_rst_auxv(), those of opening /proc/self/stat;
+ * ENODATA if that is not as it should be.
  */
 int64_t cr_rst_layout(struct cr_rst_mm_map *map, uint64_t *auxv, size_t auxv_size);
 
@@ -330,12 +338,116 @@ int64_t cr_rst_layout(struct cr_rst_mm_map *map, uint64_t *auxv, size_t auxv_siz
 #define CR_RST_FIELD_ALL 127u
 
 /*
- * Sets those fields of the own address space that `which` names to the values in map, and leaves the others; map->exe_fd
- * is not looked at. Needs /proc and CONFIG_CHECKPOINT_RESTORE; no right. -errno: EINVAL if `which` is 0 or
- * unknown, an address is not one of user space, an end lies before its start, the auxiliary vector
- * is too long, or RLIMIT_DATA is less than data and heap; those of cr_rst_layout(). Nothing is changed then.
+ * Sets those fields of the own address space that `which` names to the values in map, and leaves
+ * the others; map->exe_fd is not looked at. Needs /proc and CONFIG_CHECKPOINT_RESTORE; no right.
+ * -errno: EINVAL if `which` is 0 or unknown, an address is not one of user space, an end lies
+ * before its start, the auxiliary vector is too long, or RLIMIT_DATA is less than data and heap;
+ * those of cr_rst_layout(). Nothing is changed then.
  */
 int64_t cr_rst_set_fields(const struct cr_rst_mm_map *map, uint32_t which);
+
+/* --- load another program ---------------------------------------------------------------------- */
+
+/*
+ * Keeps a range of addresses free of anything else: maps it without any access (MAP_NORESERVE: it
+ * costs nothing).
+ * -errno: EINVAL if it is empty or not of whole pages; EEXIST if something is mapped in it; EPERM
+ * below vm.mmap_min_addr; ENOMEM above user space, or for RLIMIT_AS and vm.max_map_count.
+ */
+int64_t cr_rst_reserve(uint64_t start, uint64_t end);
+
+/* A part of an executable that is loaded. */
+struct cr_rst_segment {
+	uint64_t address, mem; /* in memory */
+	uint64_t offset, file; /* in the file; what `mem` has more is 0 */
+	uint32_t prot;         /* PROT_* */
+	uint32_t reserved;     /* 0 */
+};
+_Static_assert(sizeof(struct cr_rst_segment) == 40, "ABI");
+
+#define CR_RST_MAX_SEGMENTS 24
+
+/* An executable. All addresses are those in the file until it is loaded, and those in memory then. */
+struct cr_rst_elf {
+	uint64_t entry;
+	uint64_t phdr;       /* where the program headers are in memory; 0: nowhere */
+	uint64_t start, end; /* of all segments, whole pages */
+	uint64_t align;      /* of the first page, at least a page */
+	uint64_t bias;       /* address in memory - address in the file */
+	uint64_t start_code, end_code, start_data, end_data,
+		brk;    /* as the kernel would have them */
+	uint32_t fixed; /* 1: can be at its own addresses only (ET_EXEC) */
+	uint32_t phnum;
+	uint32_t stack; /* PROT_* that it wants its stack to have (PT_GNU_STACK) */
+	uint32_t n_segments;
+	char interpreter[256]; /* the path of its interpreter; empty: it has none */
+	struct cr_rst_segment segment[CR_RST_MAX_SEGMENTS]; /* ascending, no two in one page */
+};
+_Static_assert(sizeof(struct cr_rst_elf) == 1320, "ABI");
+
+/*
+ * Reads the headers of an ELF executable or shared object of this machine, and checks all that a
+ * load will use, so that nothing in the file can have it map, clear or run anything but the file's
+ * own segments. PT_GNU_PROPERTY and what else is not named here is ignored. Needs a descriptor that
+ * can be read, of a regular file. Maps nothing.
+ * -errno: ENOEXEC if it is no such file or too short to be one; EINVAL if a number in it is wrong
+ * (sizes beyond the file or user space, segments out of order or in one page, alignment that is no
+ * power of two or above 1 GiB, offset and address in different places of a page, an interpreter's
+ * name that is empty, too long, not ended, or there twice, a first instruction outside of the
+ * code); E2BIG for more than CR_RST_MAX_SEGMENTS segments or 1024 headers; those of pread(2).
+ */
+int64_t cr_rst_elf_read(int fd, struct cr_rst_elf *elf);
+
+/*
+ * Maps what cr_rst_elf_read() has read of the same file: segments, and zeros behind them. Nothing
+ * that is mapped is replaced. at: where elf->start is to be (with elf->fixed it is not looked at),
+ * 0: anywhere. To be called once. -errno, with nothing of it mapped and elf as it was: EEXIST if
+ * something is there; EINVAL if `at` has not the alignment; EPERM below vm.mmap_min_addr or on a
+ * mount with noexec; ENOMEM as above; EACCES. A file that gets shorter between the two calls is a
+ * SIGBUS.
+ */
+int64_t cr_rst_elf_load(int fd, struct cr_rst_elf *elf, uint64_t at);
+
+/* Sets the fields of code, data and heap in map to those of a loaded program; the heap begins, empty,
+ * behind it. */
+void cr_rst_elf_fields(const struct cr_rst_elf *program, struct cr_rst_mm_map *map);
+
+/*
+ * Sets AT_PHDR, AT_PHENT, AT_PHNUM, AT_ENTRY, AT_BASE and AT_EXECFN in an auxiliary vector to those
+ * of a loaded program, its loaded interpreter (NULL: none) and its name, which is not copied.
+ * -ENOENT, with nothing set, if one is not there.
+ */
+int64_t cr_rst_elf_auxv(const struct cr_rst_elf *program, const struct cr_rst_elf *interpreter,
+			const char *name, uint64_t *auxv);
+
+/* How many bytes cr_rst_stack_build() needs at most. argv and envp end with NULL, auxv with AT_NULL. */
+int64_t cr_rst_stack_size(const char *const *argv, const char *const *envp, const uint64_t *auxv);
+
+/*
+ * Builds what a program finds on its stack when it starts, at the upper end of the memory from low
+ * to top: the words are copied, what the auxiliary vector points to is not. Sets start_stack,
+ * arg_*, env_*, auxv and auxv_size in map. The memory is best some of the stack in use (alloca),
+ * which then grows on from there: what is below the result is lost.
+ * Result: the stack pointer, or -E2BIG if the memory is less than cr_rst_stack_size(); nothing is
+ * written then.
+ */
+int64_t cr_rst_stack_build(uint64_t low, uint64_t top, const char *const *argv,
+			   const char *const *envp, const uint64_t *auxv,
+			   struct cr_rst_mm_map *map);
+
+/*
+ * Gives the mapping that holds `address`, a stack, this protection (cr_rst_elf.stack). maps_fd as
+ * for cr_rst_mappings(). -errno: ENOENT if there is none, EACCES where a stack may not be executed,
+ * ENOMEM.
+ */
+int64_t cr_rst_stack_protect(int maps_fd, uint64_t address, uint32_t prot);
+
+/*
+ * Starts: stack pointer and instruction pointer as given, all other registers 0. Does not return.
+ * What the caller's own libc has registered with the kernel (rseq, robust list, thread pointer)
+ * stays, so this is for callers without one.
+ */
+void cr_rst_jump(uint64_t stack, uint64_t entry) __attribute__((noreturn));
 
 #ifdef __cplusplus
 }

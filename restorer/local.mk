@@ -17,7 +17,7 @@ RST_COMPILE = $(CC) $(CPPFLAGS) $(rst_cflags_3) -std=gnu11 $(WARN_CFLAGS) -Os $(
 rst_headers = restorer/rst.h restorer/sys.h restorer/sys-x86_64.h
 # What is copied into other processes, and what is not; mem.c is in both.
 rst_copied = plan thread self
-rst_staying = maps layout link
+rst_staying = maps layout link elf start
 rst_copied_objects = $(rst_copied:%=restorer/%.rst) restorer/mem.rst
 if ARCH_X86_64
 rst_copied_objects += restorer/entry-x86_64.rst
@@ -61,20 +61,28 @@ restorer/cr-restorer.pc: restorer/cr-restorer.pc.in rst-always
 		-e 's|@libdir[@]|$(libdir)|' -e 's|@VERSION[@]|$(PACKAGE_VERSION)|' \
 		$(srcdir)/restorer/cr-restorer.pc.in >$@-t && mv $@-t $@
 
-# A program without a libc; not even a libc's start file is linked.
-EXTRA_DIST += test/preloader.c test/unit/restorer-room.h
-test/preloader: test/preloader.c restorer/cr-restorer.h restorer/libcr-restorer.a
+# Programs without a libc; not even a libc's start file is linked. A preloader is where no other program is.
+preloaders = test/preloader/links test/preloader/preloader
+EXTRA_DIST += $(preloaders:%=%.c) test/preloader/bare.h test/unit/restorer-room.h
+$(preloaders): test/preloader/bare.h restorer/cr-restorer.h restorer/libcr-restorer.a
+PRELOADER_LINK = $(LD) -static -z noexecstack -e _start
+test/preloader/links: test/preloader/links.c
 	$(AM_V_CCLD)$(MKDIR_P) $(@D) && \
-	$(RST_COMPILE) -c -o $@-o $(srcdir)/test/preloader.c && \
-	$(LD) -static -z noexecstack -e _start -o $@ $@-o restorer/libcr-restorer.a
+	$(RST_COMPILE) -c -o $@-o $(srcdir)/test/preloader/links.c && \
+	$(PRELOADER_LINK) -o $@ $@-o restorer/libcr-restorer.a
+test/preloader/preloader: test/preloader/preloader.c
+	$(AM_V_CCLD)$(MKDIR_P) $(@D) && \
+	$(RST_COMPILE) -c -o $@-o $(srcdir)/test/preloader/preloader.c && \
+	$(PRELOADER_LINK) -Ttext-segment=0x7d400000 -o $@ $@-o restorer/libcr-restorer.a
 
 AM_TESTS_ENVIRONMENT += \
 	CC='$(CC)'; export CC; LD='$(LD)'; export LD; OBJCOPY='$(OBJCOPY)'; export OBJCOPY; \
 	NM='$(NM)'; export NM; READELF='$(READELF)'; export READELF;
 test/restorer-link.log: restorer/libcr-restorer.a
-test/preloader.log: test/preloader
+test/preloader.log test/func/preload.log: $(preloaders)
 
 CLEANFILES += $(rst_objects) restorer/restorer.$(OBJEXT) restorer/restorer.$(OBJEXT)-t \
 	restorer/preload.$(OBJEXT) restorer/preload.$(OBJEXT)-t \
 	restorer/cr-restorer.pc restorer/cr-restorer.pc-t \
-	restorer/restorer.h restorer/restorer.h-t test/preloader test/preloader-o
+	restorer/restorer.h restorer/restorer.h-t \
+	$(preloaders) $(preloaders:%=%-o)

@@ -3,6 +3,11 @@
 #ifndef CR_RESTORER_SYS_X86_64_H
 #define CR_RESTORER_SYS_X86_64_H
 
+#define RST_PAGE 4096ull
+#define RST_USER_END 0x7ffffffff000ull /* of four levels of page tables */
+#define RST_STACK_ALIGN 16ull
+#define RST_ELF_MACHINE 62 /* EM_X86_64 */
+
 static inline int64_t rst_call(long nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3,
 			       uint64_t a4, uint64_t a5)
 {
@@ -48,6 +53,34 @@ __attribute__((noreturn)) static inline void rst_leave(uint64_t stack, uint64_t 
 			 :
 			 : "r"(stack), "i"(__NR_rt_sigreturn), "r"(by)
 			 : "memory", "rax");
+	__builtin_unreachable();
+}
+
+/* As the kernel starts a program: registers are 0; what rdx holds would be called at its end. */
+__attribute__((noreturn)) static inline void rst_jump(uint64_t stack, uint64_t entry)
+{
+	__asm__ volatile("mov %0, %%rsp\n\t"
+			 "push %1\n\t"
+			 "xor %%eax, %%eax\n\t"
+			 "xor %%ebx, %%ebx\n\t"
+			 "xor %%ecx, %%ecx\n\t"
+			 "xor %%edx, %%edx\n\t"
+			 "xor %%esi, %%esi\n\t"
+			 "xor %%edi, %%edi\n\t"
+			 "xor %%ebp, %%ebp\n\t"
+			 "xor %%r8d, %%r8d\n\t"
+			 "xor %%r9d, %%r9d\n\t"
+			 "xor %%r10d, %%r10d\n\t"
+			 "xor %%r11d, %%r11d\n\t"
+			 "xor %%r12d, %%r12d\n\t"
+			 "xor %%r13d, %%r13d\n\t"
+			 "xor %%r14d, %%r14d\n\t"
+			 "xor %%r15d, %%r15d\n\t"
+			 "cld\n\t"
+			 "ret"
+			 :
+			 : "r"(stack), "r"(entry)
+			 : "memory");
 	__builtin_unreachable();
 }
 

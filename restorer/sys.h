@@ -3,8 +3,9 @@
  * System calls without a libc. Every result is what the kernel gave: 0 or positive, or -errno.
  *
  * An architecture provides in sys-<arch>.h: rst_call (six arguments), rst_pause, rst_copy_up,
- * rst_fill, rst_leave and rst_vanish; in entry-<arch>.S: cr_rst_enter, cr_rst_begin, cr_rst_size,
- * rst_clone and the labels at both ends of the code.
+ * rst_fill, rst_leave, rst_vanish, rst_jump, RST_PAGE, RST_USER_END, RST_STACK_ALIGN and
+ * RST_ELF_MACHINE; in entry-<arch>.S: cr_rst_enter, cr_rst_begin, cr_rst_size, rst_clone and the
+ * labels at both ends of the code.
  */
 #ifndef CR_RESTORER_SYS_H
 #define CR_RESTORER_SYS_H

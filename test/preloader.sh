@@ -4,7 +4,7 @@
 # exe link by each of the three ways, each forced once.
 set -u
 
-preloader=${builddir:-.}/test/preloader
+preloader=${builddir:-.}/test/preloader/links
 count=0
 failed=0
 

@@ -304,25 +304,26 @@ archive lib "$cc" "" "" >"$work/out" 2>&1
 say $? "the library for the examples"
 other=$(readlink -f "$(command -v env)")
 
-# example PAGE OUTPUT-REGEX
+# example PAGE NUMBER OUTPUT-REGEX
 example() {
-	sed -n '/^\.Bd -literal/,/^\.Ed/p' "$top/man/$1" |
-		sed '/^\./d; s/\\e/\\/g; s/\\-/-/g' >"$work/example.c"
+	awk -v want="$2" '/^\.Bd -literal/ { n++; inside = 1; next } /^\.Ed/ { inside = 0 } inside && n == want' \
+		"$top/man/$1" | sed 's/\\e/\\/g; s/\\-/-/g' >"$work/example.c"
 	$cc -std=gnu11 -Wall -Wextra -Werror -I"$work" -o "$work/example" \
 		"$work/example.c" "$work/lib/lib.a" >"$work/out" 2>&1
 	result=$?
 	sed 's/^/# /' "$work/out"
-	say $result "$1: the example builds"
+	say $result "$1: example $2 builds"
 	if [ "$(id -u)" -eq 0 ]; then
 		"$work/example" "$other" >"$work/out" 2>&1
-		grep -q "$2" "$work/out"
-		say $? "$1: the example works"
+		grep -q "$3" "$work/out"
+		say $? "$1: example $2 works"
 	else
-		skip "$1: the example works" "not root"
+		skip "$1: example $2 works" "not root"
 	fi
 }
-example cr-restorer.3 "^way [14]: $other\$"
-example cr-preload.3 "^way [14]: $other\$"
+example cr-restorer.3 1 "^way [14]: $other\$"
+example cr-preload.3 1 "^way [14]: $other\$"
+example cr-preload.3 2 "^started by /.*ld-"
 
 echo "1..$count"
 exit $failed

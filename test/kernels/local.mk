@@ -5,6 +5,6 @@ EXTRA_DIST += test/kernels/run.sh test/kernels/debs.sh test/kernels/init test/ke
 KERNEL_TESTS = $(func_tests) test/preloader.sh
 
 .PHONY: check-kernels
-check-kernels: cr$(EXEEXT) $(func_tests) test/preloader
+check-kernels: cr$(EXEEXT) $(func_tests) $(preloaders)
 	$(AM_V_at)srcdir='$(abs_srcdir)' $(SHELL) $(srcdir)/test/kernels/run.sh \
 		cr$(EXEEXT) $(KERNEL_TESTS)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A preloader in the manner of Wine's: static, without a libc, with its own first instruction. It
- * shows that the restorer library needs nothing but the kernel.
+ * The least that a preloader does: static, without a libc, with its own first instruction. It shows
+ * that the restorer library needs nothing but the kernel.
  *
- *	preloader		runs a plan of three operations whose third one fails
- *	preloader WAYS FILE	makes FILE the executable of its own process, by the allowed ways
+ *	links			runs a plan of three operations whose third one fails
+ *	links WAYS FILE		makes FILE the executable of its own process, by the allowed ways
  *
  * It prints `way N` when it has done that. The exit status says what went wrong; see below.
  */
@@ -15,6 +15,7 @@
 #include <linux/mman.h>
 #include <linux/mount.h>
 
+#include "bare.h"
 #include "cr-restorer.h"
 
 enum {
@@ -44,49 +45,6 @@ enum {
 static uint64_t written = 1;
 static uint64_t zeros[3000];
 
-__asm__(".globl _start\n"
-	"_start:\n"
-	"	xor %ebp, %ebp\n"
-	"	mov %rsp, %rdi\n"
-	"	and $-16, %rsp\n"
-	"	call begin\n"
-	"	ud2\n");
-
-/* A compiler may call these two, and the restorer's own are hidden: no clash. */
-void *memset(void *to, int byte, size_t n);
-void *memcpy(void *to, const void *from, size_t n);
-
-void *memset(void *to, int byte, size_t n)
-{
-	volatile unsigned char *t = to;
-
-	while (n--)
-		*t++ = (unsigned char)byte;
-	return to;
-}
-
-void *memcpy(void *to, const void *from, size_t n)
-{
-	volatile unsigned char *t = to;
-	const unsigned char *f = from;
-
-	while (n--)
-		*t++ = *f++;
-	return to;
-}
-
-static int64_t call(long nr, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3)
-{
-	register uint64_t r10 __asm__("r10") = a3;
-	int64_t result;
-
-	__asm__ volatile("syscall"
-			 : "=a"(result)
-			 : "a"(nr), "D"(a0), "S"(a1), "d"(a2), "r"(r10)
-			 : "rcx", "r11", "memory");
-	return result;
-}
-
 static uint64_t number(const char *text)
 {
 	uint64_t value = 0;
@@ -98,22 +56,12 @@ static uint64_t number(const char *text)
 
 static void print(const char *word, int64_t value)
 {
-	char line[64], digits[20];
-	uint64_t left = (uint64_t)(value < 0 ? -value : value);
-	unsigned int n = 0, d = 0;
+	char line[64];
+	size_t n = bare_length(word);
 
-	while (word[n]) {
-		line[n] = word[n];
-		n++;
-	}
+	memcpy(line, word, n);
 	line[n++] = ' ';
-	if (value < 0)
-		line[n++] = '-';
-	do
-		digits[d++] = (char)('0' + left % 10);
-	while (left /= 10);
-	while (d)
-		line[n++] = digits[--d];
+	n += bare_decimal(line + n, value);
 	line[n++] = '\n';
 	call(__NR_write, 1, (uintptr_t)line, n, 0);
 }
@@ -325,8 +273,6 @@ static int take_over(uint64_t *stack, uint32_t ways, const char *file)
 	return status ? status : check_self(&self, way);
 }
 
-__attribute__((noreturn)) void begin(uint64_t *stack);
-
 void begin(uint64_t *stack)
 {
 	char **argv = (char **)(stack + 1);
@@ -336,6 +282,5 @@ void begin(uint64_t *stack)
 		status = run_plan();
 	else if (stack[0] == 3)
 		status = take_over(stack, (uint32_t)number(argv[1]), argv[2]);
-	for (;;)
-		call(__NR_exit_group, (uint64_t)status, 0, 0, 0);
+	bare_exit(status);
 }
