@@ -79,7 +79,7 @@ AM_TESTS_ENVIRONMENT += \
 	CC='$(CC)'; export CC; LD='$(LD)'; export LD; OBJCOPY='$(OBJCOPY)'; export OBJCOPY; \
 	NM='$(NM)'; export NM; READELF='$(READELF)'; export READELF;
 test/restorer-link.log: restorer/libcr-restorer.a
-test/preloader.log test/func/preload.log: $(preloaders)
+test/preloader/links.log test/preloader/preloader.log: $(preloaders)
 
 CLEANFILES += $(rst_objects) restorer/restorer.$(OBJEXT) restorer/restorer.$(OBJEXT)-t \
 	restorer/preload.$(OBJEXT) restorer/preload.$(OBJEXT)-t \

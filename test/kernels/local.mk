@@ -2,9 +2,9 @@
 # make check-kernels: the functional tests inside other kernels (KERNELS="bookworm ... sid").
 EXTRA_DIST += test/kernels/run.sh test/kernels/debs.sh test/kernels/init test/kernels/judge.awk
 
-KERNEL_TESTS = $(func_tests) test/preloader.sh
+KERNEL_TESTS = $(func_tests) test/preloader/links.sh
 
 .PHONY: check-kernels
-check-kernels: cr$(EXEEXT) $(func_tests) $(preloaders)
+check-kernels: cr$(EXEEXT) $(func_tests) test/preloader/links
 	$(AM_V_at)srcdir='$(abs_srcdir)' $(SHELL) $(srcdir)/test/kernels/run.sh \
 		cr$(EXEEXT) $(KERNEL_TESTS)
