@@ -24,7 +24,10 @@
 #include <stdint.h>
 
 #ifdef __cplusplus
+#define CR_RST_PINNED static_assert
 extern "C" {
+#else
+#define CR_RST_PINNED _Static_assert
 #endif
 
 /* Changes whenever a struct below or the meaning of an operation changes. */
@@ -105,7 +108,7 @@ struct cr_rst_op {
 	uint64_t arg[6];
 	int64_t want;
 };
-_Static_assert(sizeof(struct cr_rst_op) == 64, "ABI");
+CR_RST_PINNED(sizeof(struct cr_rst_op) == 64, "ABI");
 
 /*
  * The header of a plan. All offsets are in bytes from the header's own address, so that a plan can
@@ -122,7 +125,7 @@ struct cr_rst_plan {
 	int64_t stack_top; /* end of the stack for a task that is started into this plan */
 	int64_t report;    /* struct cr_rst_report, shared by all tasks of a restore */
 };
-_Static_assert(sizeof(struct cr_rst_plan) == 56, "ABI");
+CR_RST_PINNED(sizeof(struct cr_rst_plan) == 56, "ABI");
 
 /* The first failure of a group of tasks. The one who changes `state` from 0 to 1 may fill in the
  * rest and then sets it to 2 and wakes all waiters (futex, shared). */
@@ -135,7 +138,7 @@ struct cr_rst_report {
 	uint32_t watched;
 	int64_t result; /* what it gave: -errno, or a value that was not the wanted one */
 };
-_Static_assert(sizeof(struct cr_rst_report) == 24, "ABI");
+CR_RST_PINNED(sizeof(struct cr_rst_report) == 24, "ABI");
 
 /*
  * Runs a plan in the calling task, which keeps its stack. Result: 0 at CR_RST_END or after the last
@@ -143,6 +146,42 @@ _Static_assert(sizeof(struct cr_rst_report) == 24, "ABI");
  * report tells what). Every operation's result is stored in the plan's results.
  */
 int64_t cr_rst_run(struct cr_rst_plan *plan);
+
+/* The ABI that the library was built with: CR_RST_ABI of its own header. */
+uint32_t cr_rst_abi(void);
+
+/* The head of a file that holds a plan, which lies behind it. Numbers are in the machine's order. */
+#define CR_RST_PLAN_MAGIC "cr plan" /* with its 0 */
+struct cr_rst_plan_file {
+	char magic[8];
+	uint32_t abi;      /* CR_RST_ABI */
+	uint32_t reserved; /* 0 */
+	uint64_t size;     /* of what follows, a struct cr_rst_plan with all it refers to */
+	uint64_t sum;      /* cr_rst_sum() of that */
+};
+CR_RST_PINNED(sizeof(struct cr_rst_plan_file) == 32, "ABI");
+
+/* A checksum: finds what was damaged, not what was forged. */
+uint64_t cr_rst_sum(const void *bytes, size_t n);
+
+/*
+ * Whether a plan of `size` bytes in memory is whole: its ABI; operations, results, data, stack and
+ * report within these bytes and aligned; each operation known, with results of earlier ones only;
+ * plans that it starts (CR_RST_CLONE) likewise, behind it. What the system calls do is not looked
+ * at: a plan can do all that its task can, so it must come from somebody who is trusted. Result: 0,
+ * or -EOPNOTSUPP for another ABI, -E2BIG for plans that start plans more than 16 times over,
+ * -EINVAL for anything else.
+ */
+int64_t cr_rst_plan_check(const struct cr_rst_plan *plan, size_t size);
+
+/*
+ * Reads a plan from a file into memory that is aligned to 16 bytes, and checks it: it is ready for
+ * cr_rst_run() then. Result: its size, or -errno: EBADF if fd is not open or no regular file;
+ * ENOEXEC if that holds no plan; EOPNOTSUPP for another ABI; E2BIG if it is larger than `room`;
+ * ENODATA if it ends too early; EBADMSG for a wrong checksum; those of cr_rst_plan_check() and
+ * pread(2). On failure something may lie in `to`, which must not be run.
+ */
+int64_t cr_rst_plan_read(int fd, void *to, size_t room);
 
 /*
  * Entry for a task that has nothing else to run: rdi (first argument) = the plan; switches to the
@@ -173,7 +212,7 @@ struct cr_rst_mm_map {
 	uint64_t arg_start, arg_end, env_start, env_end, auxv;
 	uint32_t auxv_size, exe_fd;
 };
-_Static_assert(sizeof(struct cr_rst_mm_map) == 104, "kernel ABI");
+CR_RST_PINNED(sizeof(struct cr_rst_mm_map) == 104, "kernel ABI");
 
 /* One mapping of a task: what /proc/self/maps says. Whole pages. */
 struct cr_rst_range {
@@ -182,7 +221,7 @@ struct cr_rst_range {
 	uint32_t prot;       /* PROT_* */
 	uint32_t flags;      /* MAP_PRIVATE or MAP_SHARED */
 };
-_Static_assert(sizeof(struct cr_rst_range) == 32, "ABI");
+CR_RST_PINNED(sizeof(struct cr_rst_range) == 32, "ABI");
 
 /*
  * The ways to get around EBUSY, which every released kernel up to 7.2 answers while any mapping has
@@ -245,7 +284,7 @@ struct cr_rst_told {
 	int64_t copy;     /* CR_RST_WAY_COPY, likewise */
 	int64_t exe_file; /* the last answer of PR_SET_MM_EXE_FILE */
 };
-_Static_assert(sizeof(struct cr_rst_told) == 40, "ABI");
+CR_RST_PINNED(sizeof(struct cr_rst_told) == 40, "ABI");
 
 /*
  * Makes exe_fd, an open regular file, what /proc/self/exe shows; the fields stay. own: the mappings
@@ -271,7 +310,7 @@ struct cr_rst_mapping {
 	uint32_t flags;    /* MAP_PRIVATE or MAP_SHARED */
 	char name[16]; /* the begin of its name, filled up with 0: "[stack]", "[vdso]", of a path */
 };
-_Static_assert(sizeof(struct cr_rst_mapping) == 64, "ABI");
+CR_RST_PINNED(sizeof(struct cr_rst_mapping) == 64, "ABI");
 
 /*
  * Reads all own mappings through maps_fd, an open /proc/self/maps, wherever that was read to. Fills
@@ -363,7 +402,7 @@ struct cr_rst_segment {
 	uint32_t prot;         /* PROT_* */
 	uint32_t reserved;     /* 0 */
 };
-_Static_assert(sizeof(struct cr_rst_segment) == 40, "ABI");
+CR_RST_PINNED(sizeof(struct cr_rst_segment) == 40, "ABI");
 
 #define CR_RST_MAX_SEGMENTS 24
 
@@ -383,7 +422,7 @@ struct cr_rst_elf {
 	char interpreter[256]; /* the path of its interpreter; empty: it has none */
 	struct cr_rst_segment segment[CR_RST_MAX_SEGMENTS]; /* ascending, no two in one page */
 };
-_Static_assert(sizeof(struct cr_rst_elf) == 1320, "ABI");
+CR_RST_PINNED(sizeof(struct cr_rst_elf) == 1320, "ABI");
 
 /*
  * Reads the headers of an ELF executable or shared object of this machine, and checks all that a

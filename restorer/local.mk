@@ -17,7 +17,7 @@ RST_COMPILE = $(CC) $(CPPFLAGS) $(rst_cflags_3) -std=gnu11 $(WARN_CFLAGS) -Os $(
 rst_headers = restorer/rst.h restorer/sys.h restorer/sys-x86_64.h
 # What is copied into other processes, and what is not; mem.c is in both.
 rst_copied = plan thread self
-rst_staying = maps layout link elf start
+rst_staying = maps layout link elf start handed
 rst_copied_objects = $(rst_copied:%=restorer/%.rst) restorer/mem.rst
 if ARCH_X86_64
 rst_copied_objects += restorer/entry-x86_64.rst
@@ -78,7 +78,7 @@ test/preloader/preloader: test/preloader/preloader.c
 AM_TESTS_ENVIRONMENT += \
 	CC='$(CC)'; export CC; LD='$(LD)'; export LD; OBJCOPY='$(OBJCOPY)'; export OBJCOPY; \
 	NM='$(NM)'; export NM; READELF='$(READELF)'; export READELF;
-test/restorer-link.log: restorer/libcr-restorer.a
+test/restorer-link.log test/installed.log: restorer/libcr-restorer.a
 test/preloader/links.log test/preloader/preloader.log: $(preloaders)
 
 CLEANFILES += $(rst_objects) restorer/restorer.$(OBJEXT) restorer/restorer.$(OBJEXT)-t \

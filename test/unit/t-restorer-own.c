@@ -477,6 +477,31 @@ static int no_right(struct room *room)
 	return a.told.copy == CR_RST_NOT_TRIED && !a.told.by ? DONE : 5;
 }
 
+/* The other call is permitted, and only that: stood in for by a filter that says so. */
+static int other_call(struct room *room)
+{
+	static struct asked a;
+	int status = ask(&a);
+
+	(void)room;
+	if (status)
+		return status;
+	/* the later filter counts for what both name */
+	if (refuse_prctl(PR_SET_MM, PR_SET_MM_EXE_FILE, 0) ||
+	    refuse_prctl(PR_SET_MM, PR_SET_MM_MAP, EPERM))
+		return NOT_HERE;
+	int64_t got = cr_rst_set_exe(a.fd, a.range, (size_t)a.n, 0, -1, &a.told);
+
+	if (got != CR_RST_WAY_PLAIN || a.told.plain != 0 || a.told.exe_file != 0)
+		return 4;
+	return a.told.by == CR_RST_BY_EXE_FILE ? DONE : 5;
+}
+
+static void test_other_call(void)
+{
+	scratch(other_call);
+}
+
 static void test_no_right(void)
 {
 	scratch(no_right);
@@ -546,6 +571,7 @@ int main(void)
 		{ "the next way helps", test_next_way },
 		{ "a file that may not be executed", test_no_way },
 		{ "no right at all", test_no_right },
+		{ "a right to the other call only", test_other_call },
 		{ "replaced and nothing else", test_replaced },
 		{ "opened by another path", test_open_again },
 		CU_TEST_INFO_NULL,
