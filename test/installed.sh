@@ -1,0 +1,166 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# The restorer library as somebody has it who does not know this tree: installed to a folder, found by pkg-config
+# alone, compiled by each compiler that is there, as C and as C++, with a libc and without one.
+set -u
+LC_ALL=C
+export LC_ALL
+
+top=${srcdir:-$(dirname "$0")/..}
+make=${MAKE:-make}
+work=$(mktemp -d "${TMPDIR:-/tmp}/cr-installed.XXXXXX") || exit 99
+trap 'rm -rf "$work"' EXIT
+trap 'exit 99' HUP INT TERM
+
+count=0
+failed=0
+say() { # say RESULT(0 = ok) TEXT; what stands in $work/out is told with a failure
+	count=$((count + 1))
+	if [ "$1" -eq 0 ]; then
+		echo "ok $count - $2"
+	else
+		echo "not ok $count - $2"
+		sed 's/^/# /' "$work/out"
+		failed=1
+	fi
+}
+skip() { # skip TEXT REASON
+	if [ -n "${CR_MUST_WORK:-}" ]; then
+		echo "$2" >"$work/out"
+		say 1 "$1"
+	else
+		count=$((count + 1))
+		echo "ok $count - $1 # SKIP $2"
+	fi
+}
+
+command -v pkg-config >/dev/null || {
+	echo "1..0 # SKIP pkg-config is not there"
+	exit 0
+}
+[ -e "${builddir:-.}/Makefile" ] || {
+	echo "1..0 # SKIP there is no build folder"
+	exit 0
+}
+
+# Only what belongs to the library; nothing of the make that runs this.
+env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u DESTDIR "$make" -s -C "${builddir:-.}" prefix="$work/prefix" \
+	exec_prefix="$work/prefix" libdir="$work/prefix/lib" includedir="$work/prefix/include" \
+	install-libLIBRARIES install-nodist_crincludeHEADERS install-pkgconfigDATA >"$work/out" 2>&1
+say $? "installed"
+PKG_CONFIG_PATH=$work/prefix/lib/pkgconfig
+export PKG_CONFIG_PATH
+[ "$(cd "$work/prefix" && find . -type f | sort | tr '\n' ' ')" = \
+	"./include/cr/restorer.h ./lib/libcr-restorer.a ./lib/pkgconfig/cr-restorer.pc " ]
+say $? "a library, a header, a description, and nothing else"
+flags=$(pkg-config --cflags --libs cr-restorer 2>"$work/out")
+say $? "found by pkg-config"
+# The description tells where it was installed, whatever configure was told.
+case $flags in *"-I$work/prefix/include"*"-L$work/prefix/lib"*) true ;; *) false ;; esac
+say $? "with its own places"
+
+# --- programs outside of the tree --------------------------------------------------------------------------
+mkdir "$work/outside"
+cd "$work/outside" || exit 99
+for page in cr-restorer.3 cr-preload.3; do
+	awk -v name="${page%.3}" '/^\.Bd -literal/ { n++; inside = 1; next } /^\.Ed/ { inside = 0 }
+		inside { gsub(/\\e/, "\\"); gsub(/\\-/, "-"); print >(name "-" n ".c") }' "$top/man/$page"
+done
+cp "$top/test/preloader/bare.h" .
+sed 's|"cr-restorer.h"|<cr/restorer.h>|' "$top/test/preloader/preloader.c" >preloader.c
+sed 's|"cr-restorer.h"|<cr/restorer.h>|' "$top/test/preloader/links.c" >links.c
+
+# Sizes and places as other programs have them compiled in.
+cat >pinned.c <<'END'
+#include <cr/restorer.h>
+#define SIZE(type, n) char size_of_##type[sizeof(struct type) == (n) ? 1 : -1]
+#define PLACE(type, field, n) char place_of_##type##_##field[offsetof(struct type, field) == (n) ? 1 : -1]
+SIZE(cr_rst_op, 64);
+PLACE(cr_rst_op, how, 2);
+PLACE(cr_rst_op, nr, 4);
+PLACE(cr_rst_op, arg, 8);
+PLACE(cr_rst_op, want, 56);
+SIZE(cr_rst_plan, 56);
+PLACE(cr_rst_plan, n_ops, 8);
+PLACE(cr_rst_plan, ops, 16);
+PLACE(cr_rst_plan, results, 24);
+PLACE(cr_rst_plan, data, 32);
+PLACE(cr_rst_plan, stack_top, 40);
+PLACE(cr_rst_plan, report, 48);
+SIZE(cr_rst_report, 24);
+PLACE(cr_rst_report, result, 16);
+SIZE(cr_rst_plan_file, 32);
+PLACE(cr_rst_plan_file, size, 16);
+PLACE(cr_rst_plan_file, sum, 24);
+SIZE(cr_rst_mm_map, 104);
+PLACE(cr_rst_mm_map, exe_fd, 100);
+SIZE(cr_rst_range, 32);
+PLACE(cr_rst_range, prot, 24);
+SIZE(cr_rst_told, 40);
+PLACE(cr_rst_told, plain, 8);
+PLACE(cr_rst_told, exe_file, 32);
+SIZE(cr_rst_mapping, 64);
+PLACE(cr_rst_mapping, dev, 24);
+PLACE(cr_rst_mapping, name, 48);
+SIZE(cr_rst_segment, 40);
+PLACE(cr_rst_segment, prot, 32);
+SIZE(cr_rst_elf, 1320);
+PLACE(cr_rst_elf, brk, 80);
+PLACE(cr_rst_elf, fixed, 88);
+PLACE(cr_rst_elf, interpreter, 104);
+PLACE(cr_rst_elf, segment, 360);
+int main(void)
+{
+	return !(CR_RST_ABI == 2 && cr_rst_abi() == 2);
+}
+END
+
+# build COMPILER OUTPUT SOURCE FLAG...
+build() {
+	compiler=$1
+	out=$2
+	source=$3
+	shift 3
+	# shellcheck disable=SC2086 # flags
+	"$compiler" -Wall -Wextra -Werror -O2 "$@" -o "$out" "$source" $flags >"$work/out" 2>&1
+}
+
+for cc in gcc clang; do
+	command -v "$cc" >/dev/null || {
+		skip "$cc" "not installed"
+		continue
+	}
+	for source in cr-*.c; do
+		build "$cc" "${source%.c}" "$source"
+		say $? "$cc: ${source%.c} of the manual"
+	done
+	build "$cc" pinned pinned.c && ./pinned
+	say $? "$cc: sizes, places and the ABI number"
+	build "$cc" pinned-static pinned.c -static && ./pinned-static
+	say $? "$cc: with a static libc"
+	build "$cc" links links.c -nostdlib -static && ./links
+	say $? "$cc: a plan without a libc"
+	build "$cc" preloader preloader.c -nostdlib -static -Wl,-Ttext-segment=0x7d400000 &&
+		./preloader --reserve 10000-20000 /bin/echo from a preloader >said 2>"$work/out" &&
+		[ "$(cat said)" = "from a preloader" ]
+	say $? "$cc: a preloader without a libc"
+done
+for cxx in g++ clang++; do
+	command -v "$cxx" >/dev/null || {
+		skip "$cxx" "not installed"
+		continue
+	}
+	build "$cxx" pinned-cxx pinned.c -x c++ && ./pinned-cxx
+	say $? "$cxx"
+done
+
+# It must fail: another layout, another number.
+sed 's/cr_rst_op, 64/cr_rst_op, 72/' pinned.c >other.c
+! build "${CC:-cc}" other other.c
+say $? "must fail: another size"
+sed 's/== 2 && cr_rst_abi/== 3 \&\& cr_rst_abi/' pinned.c >other.c
+build "${CC:-cc}" other other.c && ! ./other
+say $? "must fail: another ABI number"
+
+echo "1..$count"
+exit $failed
