@@ -188,6 +188,11 @@ static void plan_manners(struct memory *mem, const Mapping *m, bool protect)
 	if (has(m, VMF_lo))
 		plan_call_or(p, -ENOMEM, SYS_mlock2, at, size,
 			     arg_num(has(m, VMF_lf) ? MLOCK_ONFAULT : 0));
+	/* The last of all: nothing of the above is allowed after it. */
+	if (has(m, VMF_sl)) {
+		plan_note(p, "sealed memory (mseal needs Linux 6.10 or newer)");
+		plan_call_is(p, 0, SYS_mseal, at, size, arg_num(0));
+	}
 }
 
 static bool is_mapped_by_us(const Mapping *m)

@@ -147,7 +147,7 @@ static bool is_private(const Mapping *m)
 /* What is set when all have been forked. */
 #define LATER                                                                                      \
 	(VMF(rd) | VMF(wr) | VMF(ex) | VMF(dc) | VMF(wf) | VMF(dd) | VMF(hg) | VMF(mg) | VMF(sr) | \
-	 VMF(rr) | VMF(lo) | VMF(lf) | VMF(sd) | VMF(mr) | VMF(mw) | VMF(me))
+	 VMF(rr) | VMF(lo) | VMF(lf) | VMF(sd) | VMF(mr) | VMF(mw) | VMF(me) | VMF(sl))
 
 static bool is_alike(const Mm *a, const Mapping *m, const Mm *b, const Mapping *n)
 {
