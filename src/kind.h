@@ -74,6 +74,9 @@ struct fd_ops {
 	bool is_terminal;
 	/* Status flags that open has not set and F_SETFL is to set after it (O_APPEND, O_NONBLOCK ...). */
 	uint32_t late_flags;
+	/* The task whose descriptor numbers the record speaks of: that one's plan gets what `emit` gives.
+	 * NULL: the first that has the description, as the restore counts. */
+	uint32_t (*speaks_of)(const void *record);
 	/* Operations in the plan of a task that has the description as `fd`, after all its descriptors are
 	 * in place; called once per description. pid: as the dump's view has it. May be NULL. */
 	int (*emit)(struct restore *r, struct plan *p, const void *record, uint32_t pid, int fd,

@@ -187,6 +187,11 @@ static int open_epoll(struct restore *r, const void *record, uint32_t flags, str
 	return fd < 0 ? fail(e, errno, "epoll_create1") : fd;
 }
 
+static uint32_t speaks_of(const void *record)
+{
+	return ((const Epoll *)record)->process;
+}
+
 /*
  * The kernel adds EPOLLERR and EPOLLHUP whenever a member is added. So one with EPOLLONESHOT that has
  * fired, and waits for the program to set it anew, can tell of an error or a hangup once before that;
@@ -221,6 +226,7 @@ static const struct fd_ops ops = {
 	.link = link_record,
 	.open = open_epoll,
 	.late_flags = O_APPEND | O_ASYNC | O_NOATIME | O_NONBLOCK,
+	.speaks_of = speaks_of,
 	.emit = emit,
 };
 

@@ -243,16 +243,27 @@ static int find_makers(struct rprocess *p, struct error *e)
 	return rc;
 }
 
-/* Descriptions belong to the first table that has them. */
+static bool speaks_of(struct restore *r, uint32_t description, uint32_t task)
+{
+	const Description *d = restore_record(r, record_description.tag, description);
+	const struct kind *k = d ? kind_by_tag(d->kind) : NULL;
+	const void *rec = k && k->fd && k->fd->speaks_of
+				  ? restore_record(r, k->record.tag, description)
+				  : NULL;
+
+	return rec && k->fd->speaks_of(rec) == task;
+}
+
+/* Descriptions belong to the first table that has them, or to the one that their record speaks of. */
 static void find_owners(struct restore *r, const struct rtable *t)
 {
 	uint32_t number = (uint32_t)(t - r->tables[TABLE_FILES]) + 1;
 
 	for (size_t i = 0; i < t->files->n_fds; i++) {
-		struct known *k =
-			tree_known(r, record_description.tag, t->files->fds[i]->description);
+		uint32_t description = t->files->fds[i]->description;
+		struct known *k = tree_known(r, record_description.tag, description);
 
-		if (k && !k->owner)
+		if (k && (!k->owner || speaks_of(r, description, t->id)))
 			k->owner = number;
 	}
 }
