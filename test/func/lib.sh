@@ -34,12 +34,23 @@ needs() {
 needs "$cr"
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/cr-func.XXXXXX") || exit 99
+# Whoever a test starts has this in its environment, and still has it when it has been restored. The number
+# of one that has ended may be that of somebody else by now.
+CR_TEST_WORK=$work
+export CR_TEST_WORK
+is_ours() { # [PID]
+	grep -qz "^CR_TEST_WORK=$work\$" "/proc/${1:-$pid}/environ" 2>/dev/null
+}
+end_ours() { # PID...
+	for p; do
+		! is_ours "$p" || kill -9 "$p" 2>/dev/null
+	done
+}
 pid=     # the subject
 started= # what the shell waits for
 end_of_test() {
-	for p in $pid $started; do
-		kill -9 "$p" 2>/dev/null
-	done
+	# shellcheck disable=SC2086 # numbers
+	end_ours $pid $started
 	end_all_rich
 	rm -rf "$work"
 }

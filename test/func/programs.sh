@@ -55,7 +55,7 @@ restore()
 }
 
 cat >"$work/count.py" <<'END'
-import sys, threading, time
+import os, sys, threading, time
 lines = 40
 table, log, lock = {}, open(sys.argv[1], "w+"), threading.Lock()
 def worker(me):
@@ -68,6 +68,7 @@ def worker(me):
 threads = [threading.Thread(target=worker, args=(i,)) for i in range(4)]
 for t in threads: t.start()
 for i in range(lines):
+    while i == 20 and not os.path.exists(sys.argv[2]): time.sleep(0.05)
     print(i, sum(range(i)), flush=True)
     time.sleep(0.05)
 for t in threads: t.join()
@@ -79,6 +80,7 @@ cat >"$work/count.pl" <<'END'
 $| = 1;
 my %seen;
 for my $i (0 .. 39) {
+	select(undef, undef, undef, 0.05) while $i == 20 && !-e $ARGV[0];
 	$seen{$_ % 1009} += $_ * $i for 0 .. 2000;
 	print "$i ", scalar(keys %seen), "\n";
 	select(undef, undef, undef, 0.05);
@@ -88,15 +90,19 @@ $sum += $seen{$_} for keys %seen;
 print "end $sum\n";
 END
 
-# whole WHAT PROGRAM ARGUMENT...: its output with a dump and a restore, and a second pair, in the middle
+# whole WHAT PROGRAM ARGUMENT...: its output with a dump and a restore, and a second pair, in the middle, where
+# it waits for the file `rest`
 whole()
 {
 	what=$1
 	shift
+	: >"$work/rest"
 	"$@" >"$work/want" 2>&1 </dev/null
+	rm "$work/rest"
 	start "$@"
 	until_lines "$work/out" 8 && dump && restore && until_lines "$work/out" 16 && dump && restore
 	rc=$?
+	: >"$work/rest"
 	# cr ends as the program does
 	[ $rc -ne 0 ] || wait "$parent" || rc=1
 	parent=
@@ -108,12 +114,12 @@ whole()
 
 python=$(readlink -f "$(command -v /usr/bin/python3 || command -v python3)")
 if [ -x "$python" ]; then
-	whole "python3 with threads, an open file and a growing table" "$python" "$work/count.py" "$work/log"
+	whole "python3 with threads, an open file and a growing table" "$python" "$work/count.py" "$work/log" "$work/rest"
 else
 	missing "python3"
 fi
 if command -v perl >/dev/null; then
-	whole "perl" "$(command -v perl)" "$work/count.pl"
+	whole "perl" "$(command -v perl)" "$work/count.pl" "$work/rest"
 else
 	missing "perl"
 fi

@@ -68,7 +68,7 @@ refused() {
 	sentence "$regex"
 	[ ! -s "$work/text" ] || echo "prints something"
 	cmp -s "$work/before" "$work/after" || diff "$work/before" "$work/after"
-	if [ "${taken:-}" != "$pid" ] && ! is_gone; then
+	if [ "${taken:-}" != "$pid" ] && is_ours; then
 		echo "process $pid is there"
 		kill -9 "$pid"
 		until_true is_gone
