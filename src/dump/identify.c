@@ -2,7 +2,8 @@
 /*
  * Which descriptors are the same open file description. Only what no process outside the tree can
  * change meanwhile makes the key that they are sorted by (a position can move at any time); kcmp's
- * order decides among equal keys.
+ * order decides among equal keys. What a child has under the number of its parent's is nearly always
+ * inherited: one call finds that out, and the sorting is of the rest.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +16,7 @@
 #include "dump/internal.h"
 
 struct sorting {
-	struct dump_fd **fds;
+	struct dump_fd **fds; /* that are not inherited from another table */
 	size_t n;
 	int rc; /* of the first kcmp that failed */
 };
@@ -61,6 +62,44 @@ static int compare(const void *pa, const void *pb, void *arg)
 	return c == 0 ? 0 : c == 1 ? -1 : 1;
 }
 
+/* From where a task has got its table, as a copy; NULL: from outside. A thread may have it from another than the
+ * speaker of its process, which only costs time. */
+static const struct dump_thread *table_before(const struct dump_thread *t)
+{
+	const struct dump_process *from =
+		t == speaker_of(t->process) ? t->process->parent : t->process;
+
+	return from ? speaker_of(from)->table[TABLE_FILES] : NULL;
+}
+
+/* Those of the table before come first in the order of the tree, and have their place already. */
+static void find_inherited(const struct dump_thread *t, struct sorting *s)
+{
+	const struct dump_thread *before = table_before(t);
+	size_t k = 0;
+
+	vec_each(f, &t->fds) {
+		struct dump_fd *of_parent;
+
+		f->like = NULL;
+		while (before && k < before->fds.n && before->fds.v[k].view.fd < f->view.fd)
+			k++;
+		if (!before || before == t || k == before->fds.n)
+			continue;
+		of_parent = &before->fds.v[k];
+		if (of_parent->view.fd == f->view.fd && compare(&of_parent, &f, s) == 0)
+			f->like = of_parent;
+	}
+}
+
+static void add_table(struct sorting *s, struct dump_thread *t)
+{
+	find_inherited(t, s);
+	vec_each(f, &t->fds)
+		if (!f->like)
+			s->fds[s->n++] = f;
+}
+
 static int sort_fds(struct dump *d, struct sorting *s, struct error *e)
 {
 	size_t n = 0;
@@ -72,8 +111,7 @@ static int sort_fds(struct dump *d, struct sorting *s, struct error *e)
 	vec_each(p, &d->processes)
 		vec_each(t, &(*p)->threads)
 			if (stands_for(*t, TABLE_FILES))
-				vec_each(f, &(*t)->fds)
-					s->fds[s->n++] = f;
+				add_table(s, *t);
 	qsort_r(s->fds, s->n, sizeof(*s->fds), compare, s);
 	if (s->rc < 0)
 		return fail(e, -s->rc, "compare descriptors (kcmp)");
@@ -81,6 +119,14 @@ static int sort_fds(struct dump *d, struct sorting *s, struct error *e)
 }
 
 /* --- descriptions -------------------------------------------------------------------------------- */
+
+/* The table before has come first. */
+static void follow(struct dump_thread *t)
+{
+	vec_each(f, &t->fds)
+		if (f->like)
+			f->description = f->like->description;
+}
 
 /* A mark for all descriptors of a description; it becomes one when its number is known. */
 static void group(struct dump *d, struct sorting *s)
@@ -91,6 +137,10 @@ static void group(struct dump *d, struct sorting *s)
 		else
 			s->fds[i]->description = arena_alloc(&d->arena, sizeof(struct description));
 	}
+	vec_each(p, &d->processes)
+		vec_each(t, &(*p)->threads)
+			if (stands_for(*t, TABLE_FILES))
+				follow(*t);
 }
 
 static void number_table(struct dump *d, struct dump_thread *t)

@@ -33,7 +33,10 @@ struct dump_fd {
 	const struct kind *kind;
 	struct dump_thread *thread; /* one that has it */
 	struct description *description;
+	const struct dump_fd *like; /* of this number, whence it is inherited; NULL: it is none's */
 };
+
+#define SHARE_PARTS (TABLES + 2) /* memory and signal actions as well */
 
 struct dump_thread {
 	struct dump_process *process;
@@ -51,6 +54,9 @@ struct dump_thread {
 	struct dump_thread *table[TABLES];
 	vec(struct dump_fd) fds; /* ascending, of one that stands for a descriptor table */
 	int pidfd;               /* of such a one that is no speaker; -1: none */
+	/* Where the last look has put it among those that were compared with it (share.c), for each sort of
+	 * what is shared; 0: nowhere. */
+	size_t rank[SHARE_PARTS];
 };
 
 /* Which pages of a process were saved, and where they lie in the page store. */

@@ -19,8 +19,8 @@ enum part {
 	PART_FILES = TABLE_FILES,
 	PART_FS = TABLE_FS,
 	PART_VM,
-	PART_SIGHAND,
-	PARTS
+	PART_SIGHAND, /* the last: who shares them shares memory */
+	PARTS = SHARE_PARTS
 };
 
 static const struct {
@@ -60,12 +60,14 @@ int share_look(struct dump_thread *t, struct error *e)
 struct head {
 	struct dump_thread *thread;
 	size_t place; /* in the order of the tree */
+	bool follows; /* the one before it has the same */
 };
 
 struct heads {
 	vec(struct head) list;
 	enum part which;
-	int rc; /* of the first kcmp that failed */
+	bool any_equal; /* somebody was equal to somebody */
+	int rc;         /* of the first kcmp that failed */
 };
 
 /* 1 less and 2 greater, by the kernel's own order. */
@@ -78,6 +80,7 @@ static int compare(const struct head *a, const struct head *b, struct heads *h)
 		rc = 1;
 	if (rc < 0 || rc > 2)
 		h->rc = h->rc < 0 ? h->rc : rc < 0 ? rc : -EINVAL;
+	h->any_equal = h->any_equal || !rc;
 	return rc == 1 ? -1 : rc == 2;
 }
 
@@ -182,15 +185,64 @@ static bool is_head(const struct dump_thread *t, enum part which)
 	return which < PART_VM ? stands_for(t, (enum table)which) : is_speaker(t);
 }
 
+static int by_rank(const void *pa, const void *pb, void *heads)
+{
+	const struct head *a = pa, *b = pb;
+	enum part which = ((struct heads *)heads)->which;
+	size_t x = a->thread->rank[which], y = b->thread->rank[which];
+
+	if (x != y)
+		return x < y ? -1 : 1;
+	return a->place < b->place ? -1 : a->place > b->place;
+}
+
+/* Who has the same, one comparison each; and whether they are in order. */
+static bool find_equal(struct heads *h)
+{
+	bool is_ordered = true;
+
+	for (size_t i = 1; i < h->list.n; i++) {
+		struct head *a = &h->list.v[i - 1], *b = &h->list.v[i];
+		int order = compare(a, b, h);
+
+		if (order > 0 || (!order && a->place > b->place))
+			is_ordered = false;
+		b->follows = !order;
+	}
+	return is_ordered;
+}
+
+/*
+ * Where the last look has found them they still are, mostly. A sort compares all that are neighbours in the end:
+ * when no two were equal, nothing is shared.
+ */
+static void sort_heads(struct heads *h)
+{
+	struct head *v = h->list.v;
+
+	qsort_r(v, h->list.n, sizeof(*v), by_rank, h);
+	if (!v[0].thread->rank[h->which] || !find_equal(h)) {
+		h->any_equal = false;
+		qsort_r(v, h->list.n, sizeof(*v), by_object, h);
+		for (size_t i = 0; i < h->list.n; i++)
+			v[i].follows = false;
+		if (h->any_equal)
+			(void)!find_equal(h);
+	}
+	for (size_t i = 0; i < h->list.n; i++)
+		v[i].thread->rank[h->which] = i + 1;
+}
+
 /* Sorted. */
 static int find_heads(struct dump *d, struct heads *h, struct error *e)
 {
 	vec_each(p, &d->processes)
 		vec_each(t, &(*p)->threads)
 			if (is_head(*t, h->which))
-				*vec_add(&h->list) = (struct head){ *t, h->list.n };
+				*vec_add(&h->list) =
+					(struct head){ .thread = *t, .place = h->list.n };
 	if (h->list.n > 1)
-		qsort_r(h->list.v, h->list.n, sizeof(*h->list.v), by_object, h);
+		sort_heads(h);
 	return h->rc < 0 ? fail(e, -h->rc, "compare processes (kcmp)") : 0;
 }
 
@@ -199,11 +251,11 @@ static int join_all(struct dump *d, struct heads *h, struct error *e)
 	int rc = 0;
 
 	for (size_t i = 0, end; i < h->list.n && rc >= 0; i = end) {
-		for (end = i + 1; end < h->list.n && !compare(&h->list.v[i], &h->list.v[end], h);)
+		for (end = i + 1; end < h->list.n && h->list.v[end].follows;)
 			end++;
 		rc = join(d, h, i, end, e);
 	}
-	return h->rc < 0 ? fail(e, -h->rc, "compare processes (kcmp)") : rc;
+	return rc;
 }
 
 /* --- outside the tree ------------------------------------------------------------------------------ */
@@ -337,12 +389,14 @@ static int find_part(struct dump *d, enum part which, const struct pids *others,
 
 int share_find(struct dump *d, struct error *e)
 {
+	/* CLONE_SIGHAND needs CLONE_VM, and execve(2) gives both anew: only a report asks for both. */
+	enum part end = d->report ? PARTS : PART_SIGHAND;
 	struct pids others = { 0 };
 	int rc = 0;
 
 	if (!d->frozen)
 		find_relatives(d, &others);
-	for (enum part i = 0; i < PARTS && rc >= 0; i++)
+	for (enum part i = 0; i < end && rc >= 0; i++)
 		rc = find_part(d, i, &others, e);
 	vec_free(&others.list);
 	vec_each(p, &d->processes) {
