@@ -62,6 +62,9 @@ struct fd_ops {
 	/* Refuses by name what cannot be saved; before the freeze, by what v holds and v->proc, and
 	 * once more after it. Reads only. May be NULL. */
 	int (*probe)(const struct fd_view *v, struct error *e);
+	/* The verdict of probe depends on link, st and the flags alone: of several descriptors that are
+	 * alike in these only the first is asked about. */
+	bool probes_name;
 	/* Fills the record (its id is set already); after the freeze; v->dup may be asked. */
 	int (*dump)(struct dump *d, const struct fd_view *v, void *record, struct error *e);
 	/* Restore, pure: checks references, ranges. May be NULL. */
@@ -141,6 +144,8 @@ struct task_ops {
 	bool of_exited;
 	/* Refuses by name, before the freeze and once more after it. Reads only. May be NULL. */
 	int (*probe)(const struct task_view *v, struct error *e);
+	/* dump looks at all that probe does, so that after the freeze there is no need of probe. */
+	bool dump_probes;
 	/* Emits calls that the thread itself is to make (in the leader only, unless SCOPE_THREAD). May be NULL. */
 	void (*ask)(struct plan *batch, const struct task_view *v);
 	/* The questions depend on what there is: ask is called when the thread is held, not before. */

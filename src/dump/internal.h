@@ -129,7 +129,19 @@ struct mapped_file {
 	const char *path;
 	uint64_t dev, inode; /* as maps tells them */
 	struct stat st;
+	uint32_t n_build_id; /* 0: not read yet, or there is none */
+	uint8_t build_id[32];
 };
+
+/* A name that has been found to lead to an object, in the look that is under way. */
+struct known_name {
+	const struct kind *kind; /* of the descriptor that has it; NULL: an executable */
+	const char *text;
+	dev_t dev;
+	ino_t inode;
+	uint32_t flags;
+};
+#define N_NAMES 32u /* processes of a tree have the same, and few */
 
 #define N_NAMESPACES 10
 
@@ -145,7 +157,9 @@ struct dump {
 	vec(struct description *) descriptions; /* [i]: id i + 1 */
 	vec(struct shared_object) shared;
 	vec(struct mapped_file) files;
-	size_t last_file;           /* the one found last */
+	size_t last_file; /* the one found last */
+	struct known_name names[N_NAMES];
+	size_t n_names;             /* that have been noted, those forgotten since included */
 	vec(struct shmem *) shmems; /* [i]: id i + 1 */
 	vec(struct outsider) outsiders;
 	dev_t shmem_dev, tmpfs_dev; /* 0: not known yet */
@@ -229,6 +243,9 @@ int probe_read_ahead(struct dump *d, struct error *e) must_check;
 /* Of one that stands for its table. */
 int probe_fds(struct dump *d, struct dump_thread *t, struct error *e) must_check;
 void probe_read_own(struct dump *d);
+/* Whether such a name was found to be good in this look already; and that it was. The text must live on. */
+bool probe_knows(const struct dump *d, const struct known_name *name);
+void probe_note(struct dump *d, struct known_name name);
 /* Process groups and sessions (relations.c). */
 int probe_relations(struct dump *d, struct error *e) must_check;
 
@@ -260,7 +277,7 @@ int ask_finish(struct dump *d, struct error *e) must_check;
 /* MMSP with its pages. */
 int memory_save(struct dump *d, struct dump_process *p, struct error *e) must_check;
 /* The file of a mapping that has passed the probe. */
-const struct mapped_file *find_mapped_file(struct dump *d, const struct vma *v);
+struct mapped_file *find_mapped_file(struct dump *d, const struct vma *v);
 enum mapping_sort {
 	MAPPING_ANON,
 	MAPPING_FILE,

@@ -28,20 +28,21 @@ static FileIdentity *identify(struct dump *d, const char *path, const struct sta
 	return f;
 }
 
-/* Where the beginning of the file is mapped as it is, its first page is in memory. */
+/* Where the beginning of the file is mapped as it is, its first page is in memory. One process tells for all
+ * that have the file. */
 static void read_build_id(struct dump *d, const struct dump_process *p, const struct vma *v,
-			  FileIdentity *f)
+			  struct mapped_file *file, FileIdentity *f)
 {
-	uint8_t page[4096], id[32];
-	uint32_t n = 0;
+	uint8_t page[4096];
 
 	if (v->offset || v->shared || !(v->flags & VMF(rd)) || v->flags & VMF(wr))
 		return;
-	if (memory_read(speaker_id(p), v->start, page, sizeof(page)) >= 0)
-		n = arch_elf_build_id(page, sizeof(page), id);
-	f->has_build_id = n != 0;
-	f->build_id.len = n;
-	f->build_id.data = n ? arena_copy(&d->arena, id, n) : NULL;
+	if (!file->n_build_id && memory_read(speaker_id(p), v->start, page, sizeof(page)) >= 0)
+		file->n_build_id = arch_elf_build_id(page, sizeof(page), file->build_id);
+	f->has_build_id = file->n_build_id != 0;
+	f->build_id.len = file->n_build_id;
+	f->build_id.data =
+		f->has_build_id ? arena_copy(&d->arena, file->build_id, file->n_build_id) : NULL;
 }
 
 /* --- mappings ---------------------------------------------------------------------------------- */
@@ -50,7 +51,7 @@ static void read_build_id(struct dump *d, const struct dump_process *p, const st
 static int find_file(struct dump *d, const struct dump_process *p, Mm *mm, const struct vma *v,
 		     uint32_t *index, struct error *e)
 {
-	const struct mapped_file *file;
+	struct mapped_file *file;
 
 	for (size_t i = mm->n_files; i-- > 0;) {
 		if (!strcmp(mm->files[i]->path, v->name)) {
@@ -63,7 +64,7 @@ static int find_file(struct dump *d, const struct dump_process *p, Mm *mm, const
 		return fail(e, 0, "the file %s was not looked at, an error in cr", v->name);
 	*index = (uint32_t)mm->n_files;
 	mm->files[mm->n_files++] = identify(d, v->name, &file->st);
-	read_build_id(d, p, v, mm->files[*index]);
+	read_build_id(d, p, v, file, mm->files[*index]);
 	return 0;
 }
 

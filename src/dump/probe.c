@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/compat.h"
 #include "dump/internal.h"
@@ -30,6 +31,28 @@ int verdict(struct dump *d, struct object o, int rc, struct error *e, const char
 		d->report->n_refused++;
 	}
 	return 0;
+}
+
+/* --- names ----------------------------------------------------------------------------------------- */
+
+bool probe_knows(const struct dump *d, const struct known_name *name)
+{
+	size_t n = d->n_names < N_NAMES ? d->n_names : N_NAMES;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct known_name *k = &d->names[i];
+
+		if (k->inode == name->inode && k->dev == name->dev && k->kind == name->kind &&
+		    k->flags == name->flags && !strcmp(k->text, name->text))
+			return true;
+	}
+	return false;
+}
+
+/* In the place of the oldest. */
+void probe_note(struct dump *d, struct known_name name)
+{
+	d->names[d->n_names++ % N_NAMES] = name;
 }
 
 /* --- kinds of task state ------------------------------------------------------------------------- */
@@ -88,7 +111,7 @@ static int probe_kinds(struct dump *d, struct dump_thread *t, struct error *e)
 		if (!kind_is_of_thread(k, t))
 			continue;
 		view_of_thread(t, k, &v);
-		if (k->task->probe)
+		if (k->task->probe && !(d->frozen && k->task->dump_probes))
 			rc = k->task->probe(&v, e);
 		if (rc == -ESRCH)
 			return rc;
@@ -193,8 +216,10 @@ static int probe_each(struct dump *d, unsigned int parts, struct error *e)
 
 int probe_tree(struct dump *d, unsigned int parts, struct error *e)
 {
-	int rc = probe_each(d, parts & ~(unsigned int)PROBE_FDS, e);
+	int rc;
 
+	d->n_names = 0;
+	rc = probe_each(d, parts & ~(unsigned int)PROBE_FDS, e);
 	if (rc >= 0 && parts & PROBE_TASKS)
 		rc = share_find(d, e);
 	if (rc >= 0 && parts & PROBE_FDS)

@@ -81,14 +81,28 @@ static int check_locks(const struct fd_view *v, struct error *e)
 	return 0;
 }
 
-static int probe_fd(const struct fd_view *v, const struct kind **k, struct error *e)
+static int ask_kind(struct dump *d, const struct fd_view *v, const struct kind *k, struct error *e)
+{
+	struct known_name name = { k, v->link, v->st.st_dev, v->st.st_ino,
+				   v->info.flags & ~(uint32_t)O_CLOEXEC };
+	int rc;
+
+	if (k->fd->probes_name && probe_knows(d, &name))
+		return 0;
+	rc = k->fd->probe(v, e);
+	if (rc >= 0 && k->fd->probes_name)
+		probe_note(d, name);
+	return rc;
+}
+
+static int probe_fd(struct dump *d, const struct fd_view *v, const struct kind **k, struct error *e)
 {
 	int rc = find_kind(v, k, e);
 
 	if (rc >= 0)
 		rc = check_locks(v, e);
 	if (rc >= 0 && (*k)->fd->probe)
-		rc = (*k)->fd->probe(v, e);
+		rc = ask_kind(d, v, *k, e);
 	return rc;
 }
 
@@ -102,7 +116,7 @@ static int add_fd(struct dump *d, struct dump_thread *t, int fd, struct error *e
 	if (rc == -ESRCH || rc == 0)
 		return rc;
 	if (rc >= 0)
-		rc = probe_fd(&f.view, &f.kind, e);
+		rc = probe_fd(d, &f.view, &f.kind, e);
 	if (rc >= 0 && f.kind->fd->is_shmem)
 		rc = shmem_add_fd(d, t->process, &f.view, e);
 	if (rc >= 0)

@@ -86,13 +86,13 @@ static int stat_mapped(const struct dump_process *p, const struct vma *v, struct
 }
 
 /* Most often the one found last, or the next. */
-const struct mapped_file *find_mapped_file(struct dump *d, const struct vma *v)
+struct mapped_file *find_mapped_file(struct dump *d, const struct vma *v)
 {
 	size_t n = d->files.n;
 
 	for (size_t i = 0; i < n; i++) {
 		size_t k = (d->last_file + i) % n;
-		const struct mapped_file *f = &d->files.v[k];
+		struct mapped_file *f = &d->files.v[k];
 
 		if (f->dev != v->dev || f->inode != v->inode || strcmp(f->path, v->name))
 			continue;
@@ -124,7 +124,9 @@ static int check_file(struct dump *d, const struct dump_process *p, const struct
 		return fail(e, 0,
 			    "a mapping of something that is not a regular file cannot be saved");
 	if (rc >= 0)
-		*vec_add(&d->files) = (struct mapped_file){ v->name, v->dev, v->inode, st };
+		*vec_add(&d->files) = (struct mapped_file){
+			.path = v->name, .dev = v->dev, .inode = v->inode, .st = st
+		};
 	return rc;
 }
 
@@ -172,6 +174,7 @@ static int check_class(const struct dump_process *p, const char *exe, struct err
 
 static int check_exe(struct dump *d, struct dump_process *p, struct error *e)
 {
+	struct known_name name = { 0 };
 	int rc;
 
 	p->exe = fd_readlink(&d->arena, p->dir, "exe");
@@ -183,8 +186,17 @@ static int check_exe(struct dump *d, struct dump_process *p, struct error *e)
 				      "it was looked at; try again",
 				      p->pid)
 			       : fail(e, errno, "read the link exe");
+	name.text = p->exe;
+	name.dev = p->exe_stat.st_dev;
+	name.inode = p->exe_stat.st_ino;
+	if (probe_knows(d, &name))
+		return 0;
 	rc = link_check(p->exe, &p->exe_stat, true, e);
-	return rc < 0 ? rc : check_class(p, p->exe, e);
+	if (rc >= 0)
+		rc = check_class(p, p->exe, e);
+	if (rc >= 0)
+		probe_note(d, name);
+	return rc;
 }
 
 static bool is_same_group(const struct vma *a, const struct vma *b)

@@ -68,6 +68,7 @@ static int open_folder(struct restore *r, const void *record, uint32_t flags, st
 static const struct fd_ops ops = {
 	.match = { .type = S_IFDIR },
 	.probe = probe,
+	.probes_name = true,
 	.dump = dump,
 	.link = link_record,
 	.open = open_folder,

@@ -86,6 +86,7 @@ static const struct task_ops ops = {
 	.scope = SCOPE_FS,
 	.stage = STAGE_FS,
 	.probe = probe,
+	.dump_probes = true,
 	.dump = dump,
 	.emit = emit,
 };

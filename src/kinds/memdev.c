@@ -73,6 +73,7 @@ static int open_device(struct restore *r, const void *record, uint32_t flags, st
 static const struct fd_ops ops = {
 	.match = { .type = S_IFCHR, .dev_major = MEM_MAJOR, .dev_minors = MINORS },
 	.probe = probe,
+	.probes_name = true,
 	.dump = dump,
 	.link = link_record,
 	.open = open_device,

@@ -59,6 +59,7 @@ static int open_place(struct restore *r, const void *record, uint32_t flags, str
 static const struct fd_ops ops = {
 	.match = { .o_path = true },
 	.probe = probe,
+	.probes_name = true,
 	.dump = dump,
 	.link = link_record,
 	.open = open_place,

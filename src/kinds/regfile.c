@@ -134,6 +134,7 @@ static const struct fd_ops ops = {
 	.match = { .type = S_IFREG },
 	.mine = mine,
 	.probe = probe,
+	.probes_name = true,
 	.dump = dump,
 	.link = link_record,
 	.open = open_file,
