@@ -12,7 +12,7 @@
  *                      sends included, that process kills itself by SIGKILL; CR_FAULT_DELAY: after so many
  *                      microseconds, in which the subject does what it has been told
  *
- * Each fails once. To the end of the file CR_FAULT_LOG one line is added when that happens, what it was,
+ * There is one worker only then (base/work.h). Each fails once. To the end of the file CR_FAULT_LOG one line is added when that happens, what it was,
  * and one when cr ends: how many calls of each sort there have been, and where the holder was that was killed from
  * outside.
  */
@@ -241,6 +241,14 @@ long __wrap_ptrace(ulong what, ulong tid, ulong c, ulong d)
 
 	snprintf(name, sizeof(name), "ptrace %#lx %lu", what, tid);
 	return fails(name, EIO) ? -1 : __real_ptrace(what, tid, c, d);
+}
+
+/* With several workers the N-th call would be another each time. */
+uint __real_work_width(void);
+uint __wrap_work_width(void);
+uint __wrap_work_width(void)
+{
+	return fault ? 1 : __real_work_width();
 }
 
 /* Nothing is to be learned from their failure. */

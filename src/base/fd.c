@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -31,6 +32,15 @@ int fd_open(int dir, const char *path, int flags)
 		fd = openat(dir, path, flags | O_CLOEXEC);
 	while (fd < 0 && errno == EINTR);
 	return fd < 0 ? -errno : fd;
+}
+
+void fd_make_room(size_t n)
+{
+	auto_fd any = open("/", O_PATH | O_CLOEXEC);
+	auto_fd far = -1;
+
+	if (any >= 0 && n <= INT_MAX / 2)
+		far = fcntl(any, F_DUPFD_CLOEXEC, any + (int)n);
 }
 
 static int read_all(int fd, struct buf *b)

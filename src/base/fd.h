@@ -25,6 +25,12 @@ int fd_open(int dir, const char *path, int flags) must_check;
 /* The soft limit of open descriptors becomes the hard one. */
 void fd_raise_limit(void);
 
+/*
+ * Has the kernel make its table of descriptors large enough for n more. With several threads it would wait, at
+ * each time that the table grows, until all processors have passed through a quiet moment: milliseconds.
+ */
+void fd_make_room(size_t n);
+
 /* Reads a whole (proc) file relative to dir into b (emptied first, NUL-terminated, the NUL not
  * counted in len). `what` is the path. 0 or -errno; no error text, so that callers can tell ENOENT
  * and ESRCH. */

@@ -138,6 +138,16 @@ void arena_free(struct arena *a)
 	a->blocks = NULL;
 }
 
+void arena_take(struct arena *a, struct arena *from)
+{
+	struct arena_block **end = &a->blocks;
+
+	while (*end)
+		end = &(*end)->next;
+	*end = from->blocks;
+	from->blocks = NULL;
+}
+
 static struct arena_block *block_new(size_t size)
 {
 	struct arena_block *b = mem_realloc(NULL, add(sizeof(*b), size));

@@ -44,6 +44,8 @@ void *arena_alloc(struct arena *a, size_t n); /* zeroed, 16-byte aligned */
 void *arena_copy(struct arena *a, const void *p, size_t n);
 char *arena_strdup(struct arena *a, const char *s);
 char *arena_strndup(struct arena *a, const char *s, size_t n);
+/* All that lies in `from` lives on in `a`; pointers hold. */
+void arena_take(struct arena *a, struct arena *from);
 char *arena_printf(struct arena *a, const char *fmt, ...) format_printf(2, 3);
 
 /* A growing run of bytes. Zero-initialised is empty. */
