@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/compat.h"
@@ -11,6 +12,7 @@
 
 static void thread_close(struct dump_thread *t)
 {
+	vec_free(&t->children.list);
 	fd_cleanup(&t->dir);
 	fd_cleanup(&t->pidfd);
 	plan_free(&t->batch);
@@ -180,98 +182,222 @@ static void zombie_add(struct dump *d, struct dump_process *parent, const struct
 		(struct dump_zombie){ .pid = stat->pid, .parent = parent, .stat = *stat };
 }
 
-/* *out: NULL if it is a zombie. */
-static int process_add(struct dump *d, int pid, struct dump_process *parent,
-		       struct dump_process **out, struct error *e)
+/* All of it that is read one by one. 1: it is a zombie. After a failure it is closed. */
+static int process_open(struct dump *d, struct dump_process *p, struct error *e)
 {
-	struct dump_process *p = arena_alloc(&d->arena, sizeof(*p));
 	struct dump_thread *leader;
-	int rc;
+	int rc = open_process(p, p->pid, e);
 
-	*p = (struct dump_process){ .pid = pid, .parent = parent, .dir = -1, .pidfd = -1 };
-	rc = open_process(p, pid, e);
 	if (rc < 0)
 		return rc;
-	rc = thread_add(d, p, pid, &leader, e);
+	rc = thread_add(d, p, p->pid, &leader, e);
 	if (rc == -ESRCH) /* /proc/TID/task has the threads, under their own numbers */
-		rc = fail(e, ESRCH, "process %d", pid);
+		rc = fail(e, ESRCH, "process %d", p->pid);
 	if (rc >= 0)
 		rc = thread_read(d, leader, e);
 	if (rc >= 0)
 		rc = check_is_process(p, e);
-	if (rc >= 0 && parent && is_zombie(leader)) {
-		zombie_add(d, parent, &leader->stat);
-		process_close(p);
-		*out = NULL;
-		return 0;
-	}
+	if (rc >= 0 && p->parent && is_zombie(leader))
+		return 1;
 	if (rc >= 0 && has_exited(leader))
 		rc = take_exited(d, p, e);
 	if (rc >= 0)
 		rc = open_pidfd(p, e);
-	if (rc < 0) {
+	if (rc < 0)
 		process_close(p);
+	return rc;
+}
+
+static struct dump_process *process_new(struct dump *d, int pid, struct dump_process *parent)
+{
+	struct dump_process *p = arena_alloc(&d->arena, sizeof(*p));
+
+	*p = (struct dump_process){ .pid = pid, .parent = parent, .dir = -1, .pidfd = -1 };
+	return p;
+}
+
+static int process_add(struct dump *d, int pid, struct dump_process **out, struct error *e)
+{
+	struct dump_process *p = process_new(d, pid, NULL);
+	int rc = process_open(d, p, e);
+
+	if (rc < 0)
 		return rc;
-	}
 	*vec_add(&d->processes) = p;
 	*out = p;
 	return 0;
 }
 
-static int add_threads(struct dump *d, struct dump_process *p, struct error *e)
+/* --- level by level ---------------------------------------------------------------------------- */
+
+/* Processes that are as far below the root. */
+struct level {
+	vec(struct dump_process *) processes;
+	vec(struct dump_thread *) threads;
+};
+
+static void level_free(struct level *l)
 {
+	vec_free(&l->processes);
+	vec_free(&l->threads);
+}
+
+/* The other threads, which are not open yet. */
+static int list_threads(struct dump *d, void *level, size_t i, struct error *e)
+{
+	struct dump_process *p = ((struct level *)level)->processes.v[i];
+	int speaker = speaker_id(p), rc;
 	struct pids tids = { 0 };
-	struct dump_thread *t;
-	int rc;
 
 	if (speaker_of(p)->status.threads <= 1)
-		return 0;
+		return finding_note(d, &p->found, 0, e);
 	rc = proc_threads(p->dir, &tids, e);
-	for (size_t i = 0; i < tids.list.n && rc >= 0; i++) {
-		if (tids.list.v[i] == p->pid || tids.list.v[i] == speaker_id(p))
+	for (size_t k = 0; k < tids.list.n && rc >= 0; k++) {
+		struct dump_thread *t;
+
+		if (tids.list.v[k] == p->pid || tids.list.v[k] == speaker)
 			continue;
-		rc = thread_add(d, p, tids.list.v[i], &t, e);
-		if (rc == -ESRCH)
-			rc = 0;
+		t = arena_alloc(&d->arena, sizeof(*t));
+		*t = (struct dump_thread){
+			.process = p, .tid = tids.list.v[k], .dir = -1, .pidfd = -1
+		};
+		*vec_add(&p->threads) = t;
 	}
 	vec_free(&tids.list);
+	return finding_note(d, &p->found, rc, e);
+}
+
+/* -ESRCH: there is no such thread any more. */
+static int list_children(struct dump *d, void *level, size_t i, struct error *e)
+{
+	struct dump_thread *t = ((struct level *)level)->threads.v[i];
+	int rc = 0;
+
+	if (t->dir < 0) {
+		rc = open_thread(t->process, t->tid, e);
+		t->dir = rc < 0 ? -1 : rc;
+	}
+	if (rc >= 0)
+		rc = proc_task_children(t->dir, &t->children, e);
+	return finding_note(d, &t->found, rc, e);
+}
+
+static int open_child(struct dump *d, void *level, size_t i, struct error *e)
+{
+	struct dump_process *p = ((struct level *)level)->processes.v[i];
+
+	return finding_note(d, &p->found, process_open(d, p, e), e);
+}
+
+/* Whether the threads are those that were listed; what has ended meanwhile has no children either. */
+static int take_threads(struct dump *d, struct level *l, struct error *e)
+{
+	int failed = gather_over(d, l->processes.n, GRAIN_THREADS, list_threads, l, e), rc = 0;
+
+	if (failed < 0)
+		return failed;
+	vec_each(p, &l->processes) {
+		rc = finding_take(&(*p)->found, e);
+		if (rc == -ESRCH && *p != d->processes.v[0])
+			continue;
+		if (rc < 0)
+			return rc;
+		vec_each(t, &(*p)->threads)
+			*vec_add(&l->threads) = *t;
+	}
+	return gather_over(d, l->threads.n, GRAIN_THREADS, list_children, l, e);
+}
+
+static int compare_pids(const void *a, const void *b)
+{
+	int x = *(const int *)a, y = *(const int *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Threads that have ended are left out. */
+static int take_children(struct dump *d, struct dump_process *p, struct level *below,
+			 struct error *e)
+{
+	struct pids pids = { 0 };
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->threads.n; i++) {
+		struct dump_thread *t = p->threads.v[i];
+		int rc = t->found.is_there ? finding_take(&t->found, e) : 0;
+
+		if (rc == -ESRCH)
+			continue;
+		if (rc < 0)
+			return rc;
+		p->threads.v[n++] = t;
+		vec_each(pid, &t->children.list)
+			*vec_add(&pids.list) = *pid;
+		vec_free(&t->children.list);
+	}
+	p->threads.n = n;
+	if (n > 1 && pids.list.n > 1)
+		qsort(pids.list.v, pids.list.n, sizeof(*pids.list.v), compare_pids);
+	vec_each(pid, &pids.list)
+		*vec_add(&below->processes) = process_new(d, *pid, p);
+	vec_free(&pids.list);
+	return 0;
+}
+
+/* In the list of all; a failure of one closes those behind it. */
+static int add_processes(struct dump *d, struct level *l, struct error *e)
+{
+	size_t n = 0;
+	int rc = 0;
+
+	vec_each(it, &l->processes) {
+		struct dump_process *p = *it;
+		bool is_open = p->found.is_there && p->found.rc >= 0;
+		int found = rc < 0 ? rc : finding_take(&p->found, e);
+
+		if (found < 0 && found != -ESRCH)
+			rc = found;
+		if (found == 1)
+			zombie_add(d, p->parent, &speaker_of(p)->stat);
+		if (is_open && found)
+			process_close(p);
+		if (found)
+			continue;
+		*vec_add(&d->processes) = p;
+		l->processes.v[n++] = p;
+	}
+	l->processes.n = n;
 	return rc;
 }
 
-static int add_children(struct dump *d, struct dump_process *p, struct error *e)
+/* *l becomes the level below. */
+static int descend(struct dump *d, struct level *l, struct error *e)
 {
-	struct pids children = { 0 };
-	struct dump_process *child;
-	int rc = 0;
+	struct level below = { 0 };
+	int rc = take_threads(d, l, e);
 
-	vec_each(t, &p->threads) {
-		rc = proc_task_children((*t)->dir, &children, e);
-		if (rc < 0)
-			break;
-	}
-	for (size_t i = 0; i < children.list.n && rc >= 0; i++) {
-		rc = process_add(d, children.list.v[i], p, &child, e);
-		if (rc == -ESRCH)
-			rc = 0;
-	}
-	vec_free(&children.list);
-	return rc;
+	for (size_t i = 0; i < l->processes.n && rc >= 0; i++)
+		rc = take_children(d, l->processes.v[i], &below, e);
+	level_free(l);
+	*l = below;
+	if (rc < 0)
+		return rc;
+	/* What has failed in there is found again, in order. */
+	(void)!gather_over(d, l->processes.n, GRAIN_PROCESSES, open_child, l, e);
+	return add_processes(d, l, e);
 }
 
 int discover_tree(struct dump *d, int pid, struct error *e)
 {
+	struct level l = { 0 };
 	struct dump_process *root;
-	int rc = process_add(d, pid, NULL, &root, e);
+	int rc = process_add(d, pid, &root, e);
 
-	for (size_t i = 0; i < d->processes.n && rc >= 0; i++) {
-		struct dump_process *p = d->processes.v[i];
-
-		rc = add_threads(d, p, e);
-		if (rc >= 0)
-			rc = add_children(d, p, e);
-		if (rc == -ESRCH && p != root)
-			rc = 0;
-	}
+	if (rc >= 0)
+		*vec_add(&l.processes) = root;
+	while (rc >= 0 && l.processes.n)
+		rc = descend(d, &l, e);
+	level_free(&l);
 	return rc;
 }
 
@@ -318,7 +444,7 @@ static int take_held(struct dump *d, struct held *h, struct error *e)
 	int rc = 0;
 
 	if (!p)
-		rc = process_add(d, h->pid, NULL, &p, e);
+		rc = process_add(d, h->pid, &p, e);
 	if (rc < 0)
 		return rc;
 	t = find_thread(p, h->thread.tid);
@@ -383,23 +509,29 @@ static void drop_processes(struct dump *d)
 	d->processes.n = n;
 }
 
+static int read_speaker(struct dump *d, void *unused, size_t i, struct error *e)
+{
+	struct dump_process *p = d->processes.v[i];
+	int rc = check_same(p, e);
+
+	(void)unused;
+	return rc < 0 ? rc : thread_read(d, speaker_of(p), e);
+}
+
 /* Orphans have got another parent meanwhile, and a process can be found before its parent. */
 static int set_parents(struct dump *d, struct error *e)
 {
-	for (size_t i = 0; i < d->processes.n; i++) {
-		struct dump_process *p = d->processes.v[i];
-		int rc = check_same(p, e);
+	int rc = gather_over(d, d->processes.n, GRAIN_PROCESSES, read_speaker, NULL, e);
 
-		if (rc >= 0)
-			rc = thread_read(d, speaker_of(p), e);
-		if (rc < 0)
-			return rc;
+	for (size_t i = 0; i < d->processes.n && rc >= 0; i++) {
+		struct dump_process *p = d->processes.v[i];
+
 		if (i)
 			p->parent = find_process(d, speaker_of(p)->stat.ppid);
 		if (i && !p->parent)
 			return fail(e, 0, "process %d has left the tree; try again", p->pid);
 	}
-	return 0;
+	return rc;
 }
 
 /* Nobody can wait for one any more: all parents are held. */

@@ -3,6 +3,7 @@
 #ifndef DUMP_INTERNAL_H
 #define DUMP_INTERNAL_H
 
+#include <sched.h>
 #include <signal.h>
 
 #include "base/clock.h"
@@ -21,6 +22,13 @@ struct description;
 struct shmem; /* dump/shmem.h */
 struct outsider;
 struct same; /* dump/same.h */
+
+/* What a worker has found of a task, to be judged in its turn (gather.c). */
+struct finding {
+	bool is_there;
+	int rc;
+	struct error *error; /* rc < 0 */
+};
 
 /* Where in a thread's batch the questions of one kind stand. */
 struct asked {
@@ -44,7 +52,9 @@ struct dump_thread {
 	int dir; /* /proc/PID/task/TID */
 	struct proc_stat stat;
 	struct proc_status status;
-	bool is_fresh;            /* these two have just been read */
+	bool is_fresh; /* these two have just been read */
+	struct finding found, seen_fds;
+	struct pids children;     /* while the tree is discovered */
 	struct held_thread *held; /* NULL before the freeze */
 	struct plan batch;
 	struct asked *asked; /* one for each kind */
@@ -87,10 +97,11 @@ struct dump_process {
 	struct dump_thread *exited; /* such a leader, of which only /proc tells something; NULL */
 	bool session_is_gone;       /* of the root: its session has no leader any more */
 	size_t next_held;           /* the thread that the holder's list should have next */
-	struct buf smaps;           /* not parsed yet; empty: not read yet */
-	struct maps maps;           /* as smaps tells */
-	struct page_list pages;     /* that have been saved */
-	char *exe;                  /* the path of the executable */
+	struct finding found, seen_memory;
+	struct buf smaps;       /* not parsed yet; empty: not read yet */
+	struct maps maps;       /* as smaps tells */
+	struct page_list pages; /* that have been saved */
+	char *exe;              /* the path of the executable */
 	struct stat exe_stat;
 	int stop_signal;  /* in a job-control stop by this one; 0: not */
 	bool stop_told;   /* and its parent in the tree has waited for that */
@@ -147,6 +158,10 @@ struct known_name {
 
 struct dump {
 	const struct dump_options *opt;
+	struct dump *whole;   /* this is a worker's own (gather.c), a copy of that one; NULL */
+	unsigned int width;   /* workers that there can be; 0: to be found out */
+	cpu_set_t processors; /* before cr has left one to the holder */
+	bool is_aside;
 	struct check_report *report; /* of `cr check`; NULL in a dump */
 	struct arena arena;
 	struct deadline deadline;
@@ -217,6 +232,31 @@ void heirs_free(struct heirs *h);
 int heirs_finish(const struct heirs *h, struct holder *holder, struct image_writer *w,
 		 struct error *e) must_check;
 
+/* --- gather.c: what several workers do at once ------------------------------------------------- */
+
+/*
+ * Calls each(dump, arg, i, e) for all i below n, in several workers if that is worth while: if each of them has
+ * `grain` to do. dump: d itself, or the worker's own copy. Of a copy the worker uses the arena and the names,
+ * whose contents become d's in the end, and reads what does not change meanwhile; it adds to no list of it.
+ * What there is to be said of a task is a finding. Gives what work_over gives.
+ */
+typedef int gather_each(struct dump *d, void *arg, size_t i, struct error *e);
+int gather_over(struct dump *d, size_t n, size_t grain, gather_each *each, void *arg,
+		struct error *e) must_check;
+/* Whether there would be several. */
+bool gather_helps(struct dump *d, size_t n, size_t grain);
+/* Whether some part of the tree is large enough for that. */
+bool gather_is_much(const struct dump *d);
+/* rc with its text is kept; -ESRCH is for the judge alone, so that 0 is given. */
+int finding_note(struct dump *d, struct finding *f, int rc, const struct error *e);
+/* What was kept, once. */
+int finding_take(struct finding *f, struct error *e) must_check;
+/* All threads of the tree, in order; in the arena. */
+struct dump_thread **gather_threads(struct dump *d, size_t *n);
+#define GRAIN_THREADS \
+	24 /* that are looked at in the time that it takes to start a worker, and more */
+#define GRAIN_PROCESSES 8
+
 /* --- probe*.c ---------------------------------------------------------------------------------- */
 
 /* The verdict on one object of a thread (tid 0: of the process), rc: what was found. For `cr check` it
@@ -238,6 +278,9 @@ enum probe_part {
 int probe_tree(struct dump *d, unsigned int parts, struct error *e) must_check;
 int probe_task(struct dump *d, struct dump_thread *t, struct error *e) must_check;
 int probe_mappings(struct dump *d, struct dump_process *p, struct error *e) must_check;
+/* What has nothing to do with other processes; a worker does that. */
+int probe_mappings_alone(struct dump *d, struct dump_process *p, struct error *e) must_check;
+int probe_fds_alone(struct dump *d, struct dump_thread *t, struct error *e) must_check;
 /* Reads what the batch would change, for a probe to come. */
 int probe_read_ahead(struct dump *d, struct error *e) must_check;
 /* Of one that stands for its table. */

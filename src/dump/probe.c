@@ -122,6 +122,13 @@ static int probe_kinds(struct dump *d, struct dump_thread *t, struct error *e)
 
 /* --- the tree ------------------------------------------------------------------------------------ */
 
+static int probe_thread(struct dump *d, struct dump_thread *t, struct error *e)
+{
+	int rc = probe_task(d, t, e);
+
+	return rc < 0 ? rc : probe_kinds(d, t, e);
+}
+
 static int probe_threads(struct dump *d, struct dump_process *p, struct error *e)
 {
 	int rc = 0;
@@ -129,9 +136,7 @@ static int probe_threads(struct dump *d, struct dump_process *p, struct error *e
 	for (size_t i = 0; i < p->threads.n && rc >= 0; i++) {
 		struct dump_thread *t = p->threads.v[i];
 
-		rc = probe_task(d, t, e);
-		if (rc >= 0)
-			rc = probe_kinds(d, t, e);
+		rc = t->found.is_there ? finding_take(&t->found, e) : probe_thread(d, t, e);
 		if (rc == -ESRCH && i && !d->frozen)
 			rc = 0;
 	}
@@ -149,6 +154,11 @@ static int probe_process(struct dump *d, struct dump_process *p, unsigned int pa
 	return parts & PROBE_MEMORY ? probe_mappings(d, p, e) : rc;
 }
 
+static bool has_table(const struct dump_thread *t)
+{
+	return t->stat.state != 'Z' && stands_for(t, TABLE_FILES);
+}
+
 static int probe_tables(struct dump *d, struct dump_process *p, struct error *e)
 {
 	int rc = 0;
@@ -156,7 +166,7 @@ static int probe_tables(struct dump *d, struct dump_process *p, struct error *e)
 	for (size_t i = 0; i < p->threads.n && rc >= 0; i++) {
 		struct dump_thread *t = p->threads.v[i];
 
-		if (t->stat.state != 'Z' && stands_for(t, TABLE_FILES))
+		if (has_table(t))
 			rc = probe_fds(d, t, e);
 		if (rc == -ESRCH && i && !d->frozen)
 			rc = 0;
@@ -181,27 +191,109 @@ static int check_relations(struct dump *d, struct error *e)
 	return rc < 0 ? verdict(d, o, rc, e, "%s", "") : 0;
 }
 
+/* --- in workers ------------------------------------------------------------------------------------ */
+
+static int read_thread_ahead(struct dump *d, void *threads, size_t i, struct error *e)
+{
+	struct dump_thread *t = ((struct dump_thread **)threads)[i];
+	int rc = t->is_fresh ? 0 : thread_read(d, t, e);
+
+	return within(e, rc, "task %d", t->process->pid);
+}
+
+static int read_memory_ahead(struct dump *d, void *unused, size_t i, struct error *e)
+{
+	struct dump_process *p = d->processes.v[i];
+	int rc = smaps_read_text(p->dir, &p->smaps, e);
+
+	(void)unused;
+	return within(e, rc, "task %d", p->pid);
+}
+
 int probe_read_ahead(struct dump *d, struct error *e)
 {
-	int rc = 0;
+	size_t n;
+	struct dump_thread **threads = gather_threads(d, &n);
+	int rc = gather_over(d, n, GRAIN_THREADS, read_thread_ahead, threads, e);
 
-	for (size_t i = 0; i < d->processes.n && rc >= 0; i++) {
-		struct dump_process *p = d->processes.v[i];
+	return rc < 0 ? rc
+		      : gather_over(d, d->processes.n, GRAIN_PROCESSES, read_memory_ahead, NULL, e);
+}
 
-		for (size_t k = 0; k < p->threads.n && rc >= 0; k++)
-			if (!p->threads.v[k]->is_fresh)
-				rc = thread_read(d, p->threads.v[k], e);
-		if (rc >= 0)
-			rc = smaps_read_text(p->dir, &p->smaps, e);
-		rc = within(e, rc, "task %d", p->pid);
+static int gather_thread(struct dump *d, void *threads, size_t i, struct error *e)
+{
+	struct dump_thread *t = ((struct dump_thread **)threads)[i];
+
+	return finding_note(d, &t->found, probe_thread(d, t, e), e);
+}
+
+/* A zombie has nothing else than its task. */
+static bool has_ended_already(const struct dump_process *p)
+{
+	const struct finding *f = &speaker_of(p)->found;
+
+	return (f->is_there && f->rc < 0) || speaker_of(p)->stat.state == 'Z';
+}
+
+static int gather_memory(struct dump *d, void *unused, size_t i, struct error *e)
+{
+	struct dump_process *p = d->processes.v[i];
+
+	(void)unused;
+	if (has_ended_already(p))
+		return 0;
+	return finding_note(d, &p->seen_memory, probe_mappings_alone(d, p, e), e);
+}
+
+static int gather_table(struct dump *d, void *heads, size_t i, struct error *e)
+{
+	struct dump_thread *t = ((struct dump_thread **)heads)[i];
+
+	return finding_note(d, &t->seen_fds, probe_fds_alone(d, t, e), e);
+}
+
+/* What fails in here is judged, and told, when it is its turn; the same, what has not been looked at. */
+static void gather_tasks(struct dump *d, unsigned int parts)
+{
+	struct error ignored;
+	size_t n;
+	struct dump_thread **threads = gather_threads(d, &n);
+
+	for (size_t i = 0; i < n; i++)
+		threads[i]->found.is_there = false;
+	vec_each(p, &d->processes)
+		(*p)->seen_memory.is_there = false;
+	if (parts & PROBE_TASKS && gather_helps(d, n, GRAIN_THREADS))
+		(void)!gather_over(d, n, GRAIN_THREADS, gather_thread, threads, &ignored);
+	if (parts & PROBE_MEMORY && gather_helps(d, d->processes.n, GRAIN_PROCESSES))
+		(void)!gather_over(d, d->processes.n, GRAIN_PROCESSES, gather_memory, NULL,
+				   &ignored);
+}
+
+/* The same, of those that stand for a descriptor table. */
+static void gather_tables(struct dump *d)
+{
+	struct error ignored;
+	size_t n, n_heads = 0;
+	struct dump_thread **heads = gather_threads(d, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		heads[i]->seen_fds.is_there = false;
+		if (has_table(heads[i]))
+			heads[n_heads++] = heads[i];
 	}
-	return rc;
+	if (gather_helps(d, n_heads, GRAIN_PROCESSES))
+		(void)!gather_over(d, n_heads, GRAIN_PROCESSES, gather_table, heads, &ignored);
 }
 
 static int probe_each(struct dump *d, unsigned int parts, struct error *e)
 {
 	int rc = 0;
 
+	if (parts & PROBE_FDS)
+		gather_tables(d);
+	else
+		gather_tasks(d, parts);
 	for (size_t i = 0; i < d->processes.n && rc >= 0; i++) {
 		struct dump_process *p = d->processes.v[i];
 
@@ -216,10 +308,11 @@ static int probe_each(struct dump *d, unsigned int parts, struct error *e)
 
 int probe_tree(struct dump *d, unsigned int parts, struct error *e)
 {
+	unsigned int first = parts & (PROBE_TASKS | PROBE_MEMORY);
 	int rc;
 
 	d->n_names = 0;
-	rc = probe_each(d, parts & ~(unsigned int)PROBE_FDS, e);
+	rc = first ? probe_each(d, first, e) : 0;
 	if (rc >= 0 && parts & PROBE_TASKS)
 		rc = share_find(d, e);
 	if (rc >= 0 && parts & PROBE_FDS)

@@ -23,7 +23,7 @@ static int read_view(struct dump *d, struct dump_thread *t, int fd, struct fd_vi
 			       .proc = dir,
 			       .dup = -1 };
 	v->in_tree = dump_has_process;
-	v->engine = d;
+	v->engine = d->whole ? d->whole : d;
 	v->link = fd_readlink(&d->arena, dir, path);
 	if (!v->link)
 		return errno == ENOENT ? 0 : fail(e, errno, "read the link");
@@ -106,10 +106,14 @@ static int probe_fd(struct dump *d, const struct fd_view *v, const struct kind *
 	return rc;
 }
 
+static struct object object_of(const struct dump_thread *t)
+{
+	return (struct object){ "descriptor", t->process->pid,
+				t == speaker_of(t->process) ? 0 : t->tid };
+}
+
 static int add_fd(struct dump *d, struct dump_thread *t, int fd, struct error *e)
 {
-	struct object o = { "descriptor", t->process->pid,
-			    t == speaker_of(t->process) ? 0 : t->tid };
 	struct dump_fd f = { .thread = t };
 	int rc = read_view(d, t, fd, &f.view, e);
 
@@ -117,14 +121,40 @@ static int add_fd(struct dump *d, struct dump_thread *t, int fd, struct error *e
 		return rc;
 	if (rc >= 0)
 		rc = probe_fd(d, &f.view, &f.kind, e);
-	if (rc >= 0 && f.kind->fd->is_shmem)
+	if (rc >= 0 && f.kind->fd->is_shmem && !d->whole)
 		rc = shmem_add_fd(d, t->process, &f.view, e);
 	if (rc >= 0)
 		*vec_add(&t->fds) = f;
-	return verdict(d, o, rc, e, "fd %d: %s", fd, f.view.link ? f.view.link : "?");
+	return verdict(d, object_of(t), rc, e, "fd %d: %s", fd, f.view.link ? f.view.link : "?");
+}
+
+/* What a worker has left, since objects of shared memory are in a list that all have. */
+static int add_shmems(struct dump *d, struct dump_thread *t, struct error *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < t->fds.n && rc >= 0; i++) {
+		const struct dump_fd *f = &t->fds.v[i];
+
+		if (!f->kind->fd->is_shmem)
+			continue;
+		rc = shmem_add_fd(d, t->process, &f->view, e);
+		rc = verdict(d, object_of(t), rc, e, "fd %d: %s", f->view.fd, f->view.link);
+	}
+	return rc;
 }
 
 int probe_fds(struct dump *d, struct dump_thread *t, struct error *e)
+{
+	int rc;
+
+	if (!t->seen_fds.is_there)
+		return probe_fds_alone(d, t, e);
+	rc = add_shmems(d, t, e);
+	return rc < 0 ? rc : finding_take(&t->seen_fds, e);
+}
+
+int probe_fds_alone(struct dump *d, struct dump_thread *t, struct error *e)
 {
 	struct pids list = { 0 };
 	int rc = proc_fds(t->dir, &list, e);

@@ -240,15 +240,19 @@ static int read_mappings(struct dump *d, struct dump_process *p, struct error *e
 	return rc;
 }
 
+int probe_mappings_alone(struct dump *d, struct dump_process *p, struct error *e)
+{
+	int rc = read_mappings(d, p, e);
+
+	return rc < 0 ? rc : check_exe(d, p, e);
+}
+
 int probe_mappings(struct dump *d, struct dump_process *p, struct error *e)
 {
 	struct object o = { "mapping", p->pid, 0 };
-	int rc = read_mappings(d, p, e);
+	int rc = p->seen_memory.is_there ? finding_take(&p->seen_memory, e)
+					 : probe_mappings_alone(d, p, e);
 
-	if (rc == -ESRCH)
-		return rc;
-	if (rc >= 0)
-		rc = check_exe(d, p, e);
 	if (rc == -ESRCH)
 		return rc;
 	rc = verdict(d, o, rc, e, "executable");

@@ -72,6 +72,7 @@ static int look_at_memory(void *dump, struct error *e)
 	struct dump *d = dump;
 	int rc;
 
+	d->width = 0;
 	mem_warm(HOLDER_HEAP);
 	rc = probe_tree(d, PROBE_MEMORY, e);
 	d->holder.page->has_shmem = d->shmems.n;
@@ -90,16 +91,29 @@ static int look_at_memory(void *dump, struct error *e)
  * Leaves the processor that the subject ran on last to it and the holder, which wait for each other all
  * the time: the kernel wakes a task where it was, and there it would have to wait until cr sleeps.
  */
-static void step_aside(const struct dump *d)
+static void step_aside(struct dump *d)
 {
 	int processor = speaker_of(d->processes.v[0])->stat.processor;
 	cpu_set_t set;
 
-	if (sched_getaffinity(0, sizeof(set), &set))
+	if (d->is_aside || sched_getaffinity(0, sizeof(set), &set))
 		return;
+	d->processors = set;
 	CPU_CLR(processor, &set);
-	if (CPU_COUNT(&set))
-		(void)sched_setaffinity(0, sizeof(set), &set);
+	if (!CPU_COUNT(&set) || sched_setaffinity(0, sizeof(set), &set))
+		return;
+	d->is_aside = true;
+	d->width = 0;
+}
+
+/* While the holder waits for cr, workers are welcome there. */
+static void step_back(struct dump *d)
+{
+	if (!d->is_aside || !gather_is_much(d))
+		return;
+	(void)sched_setaffinity(0, sizeof(d->processors), &d->processors);
+	d->is_aside = false;
+	d->width = 0;
 }
 
 /* The holder takes a share of it, before it has anything else to do; what it finds comes before what
@@ -110,7 +124,8 @@ static int look(struct dump *d, struct error *e)
 	int rc = holder_start(&d->holder, d->writer, look_at_memory, d, e), rc2;
 
 	mem_warm(DUMP_HEAP);
-	step_aside(d);
+	if (!gather_is_much(d))
+		step_aside(d);
 	probe_read_own(d);
 	if (rc >= 0)
 		rc = probe_tree(d, PROBE_TASKS, e);
@@ -162,6 +177,7 @@ static int freeze(struct dump *d, Manifest *m, struct error *e)
 	if (rc < 0)
 		return rc;
 	set_seconds(d);
+	step_aside(d);
 	rc = holder_start_freeze(&d->holder, e);
 	ask_prepare(d);
 	if (rc >= 0)
@@ -223,8 +239,10 @@ static int read_signals(struct dump *d, struct error *e)
  */
 static int look_again(struct dump *d, struct error *e)
 {
-	int rc = discover_held(d, e);
+	int rc;
 
+	step_back(d);
+	rc = discover_held(d, e);
 	if (rc >= 0)
 		rc = check_native(d, e);
 	if (rc >= 0)
@@ -235,6 +253,7 @@ static int look_again(struct dump *d, struct error *e)
 		rc = read_signals(d, e);
 	set_seconds(d);
 	shmem_forget(d);
+	step_aside(d);
 	if (rc >= 0)
 		rc = ask_start(d, e);
 	if (rc >= 0)
@@ -245,7 +264,10 @@ static int look_again(struct dump *d, struct error *e)
 		rc = identify_descriptions(d, e);
 	if (rc >= 0)
 		rc = check_time(d, "wait for answers", e);
-	return rc < 0 ? rc : ask_finish(d, e);
+	if (rc >= 0)
+		rc = ask_finish(d, e);
+	step_back(d);
+	return rc;
 }
 
 static int save(struct dump *d, Manifest *m, struct error *e)
