@@ -152,6 +152,9 @@ struct task_ops {
 	bool asks_late;
 	/* Fills the record. 1: keep it, 0: there is nothing to say (no record), < 0: error. */
 	int (*dump)(struct dump *d, const struct task_view *v, void *record, struct error *e);
+	/* dump calls dump_shared, so it is called for one task after the other, in their order; else for
+	 * several at once. */
+	bool in_order;
 	/* Restore, pure: operations in the plan of the task. May be NULL. */
 	int (*emit)(struct restore *r, struct plan *p, const void *record, uint32_t tid,
 		    struct error *e);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "dump/api.h"
 
+#include <assert.h>
+
 #include "dump/shmem.h"
 
 struct arena *dump_arena(struct dump *d)
@@ -40,6 +42,7 @@ uint32_t dump_shared(struct dump *d, const struct kind *k, uint64_t key, uint32_
 {
 	struct shared_object *new;
 
+	assert(!d->whole); /* no worker */
 	vec_each(s, &d->shared)
 		if (s->kind == k && s->key == key)
 			return s->id;

@@ -11,7 +11,8 @@ struct arena *dump_arena(struct dump *d);
  * descriptor. */
 uint32_t dump_description(struct dump *d, int table, int fd);
 /* The lowest id of all descriptions that are a key's: the first caller with this key and kind sets it
- * to its own id. For objects that have several descriptions, such as pipes (key: inode). */
+ * to its own id. For objects that have several descriptions, such as pipes (key: inode). For kinds of
+ * descriptors, and of tasks whose ops say in_order. */
 uint32_t dump_shared(struct dump *d, const struct kind *k, uint64_t key, uint32_t id);
 /* Calls each(arg, thread) for every thread of process pid that is held; stops at a negative value. */
 int dump_each_thread(struct dump *d, int pid,

@@ -29,6 +29,7 @@ static void process_close(struct dump_process *p)
 	maps_free(&p->maps);
 	vec_free(&p->pages.list);
 	buf_free(&p->smaps);
+	buf_free(&p->auxv);
 	fd_cleanup(&p->dir);
 	fd_cleanup(&p->pidfd);
 }

@@ -59,6 +59,8 @@ struct dump_thread {
 	struct plan batch;
 	struct asked *asked; /* one for each kind */
 	uint64_t plan_at;    /* of its plan in the process' image of plans */
+	void **made; /* records that workers have made, for each kind; NULL: it has nothing to say */
+	size_t n_made;
 	/* Who has its descriptor table and fs too, and stands for them: the first such speaker, or thread that
 	 * does not share them with its speaker (share.c). Before that is known: the speaker, or itself. */
 	struct dump_thread *table[TABLES];
@@ -101,6 +103,7 @@ struct dump_process {
 	struct buf smaps;       /* not parsed yet; empty: not read yet */
 	struct maps maps;       /* as smaps tells */
 	struct page_list pages; /* that have been saved */
+	struct buf auxv;        /* empty: not read yet */
 	char *exe;              /* the path of the executable */
 	struct stat exe_stat;
 	int stop_signal;  /* in a job-control stop by this one; 0: not */
@@ -317,8 +320,10 @@ void ask_prepare(struct dump *d);
 /* All threads are asked between these two, and run meanwhile. */
 int ask_start(struct dump *d, struct error *e) must_check;
 int ask_finish(struct dump *d, struct error *e) must_check;
-/* MMSP with its pages. */
+/* The pages of all, and MMSP of one when that is done. */
+int memory_save_pages(struct dump *d, struct error *e) must_check;
 int memory_save(struct dump *d, struct dump_process *p, struct error *e) must_check;
+int memory_read_auxv(struct dump_process *p, struct error *e) must_check;
 /* The file of a mapping that has passed the probe. */
 struct mapped_file *find_mapped_file(struct dump *d, const struct vma *v);
 enum mapping_sort {
@@ -334,6 +339,8 @@ enum mapping_sort mapping_sort(const struct vma *v);
 int records_put(struct dump *d, const struct record_type *type, const ProtobufCMessage *msg,
 		struct error *e) must_check;
 int records_save(struct dump *d, struct error *e) must_check;
+/* Before that: what there is of one thread is made ready, by a worker. */
+int records_prepare(struct dump *d, struct dump_thread *t, struct error *e) must_check;
 /* What is known before the subject is held, and the rest but for the list of files; strings are in the
  * arena. The subject must still be held. */
 int manifest_begin(struct dump *d, Manifest *m, struct error *e) must_check;

@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "base/str.h"
 #include "dump/pages.h"
+#include "dump/same.h"
 #include "dump/shmem.h"
 #include "mm.pb-c.h"
 #include "remote/memory.h"
@@ -165,14 +166,20 @@ static void fill_extents(struct dump *d, const struct dump_process *p, Mm *mm)
 
 /* --- fields ------------------------------------------------------------------------------------ */
 
-static int fill_fields(struct dump *d, const struct dump_process *p, Mm *mm, struct error *e)
+int memory_read_auxv(struct dump_process *p, struct error *e)
+{
+	int rc = fd_read_record(p->dir, "auxv", &p->auxv);
+
+	return rc < 0 ? fail(e, -rc, "read auxv") : 0;
+}
+
+static int fill_fields(struct dump *d, struct dump_process *p, Mm *mm, struct error *e)
 {
 	const struct proc_stat *s = &speaker_of(p)->stat;
-	auto_buf auxv = { 0 };
-	int rc = fd_read_record(p->dir, "auxv", &auxv);
+	int rc = p->auxv.len ? 0 : memory_read_auxv(p, e);
 
 	if (rc < 0)
-		return fail(e, -rc, "read auxv");
+		return rc;
 	mm->start_code = s->start_code;
 	mm->end_code = s->end_code;
 	mm->start_data = s->start_data;
@@ -184,8 +191,8 @@ static int fill_fields(struct dump *d, const struct dump_process *p, Mm *mm, str
 	mm->arg_end = s->arg_end;
 	mm->env_start = s->env_start;
 	mm->env_end = s->env_end;
-	mm->auxv.len = auxv.len;
-	mm->auxv.data = arena_copy(&d->arena, auxv.p, auxv.len);
+	mm->auxv.len = p->auxv.len;
+	mm->auxv.data = arena_copy(&d->arena, p->auxv.p, p->auxv.len);
 	return 0;
 }
 
@@ -202,6 +209,22 @@ static void fill_locks(const struct dump_process *p, Mm *mm)
 	mm->lock_future = MCL_FUTURE | (any && all_on_fault ? MCL_ONFAULT : 0);
 }
 
+int memory_save_pages(struct dump *d, struct error *e)
+{
+	int rc = 0;
+
+	d->same = same_new(d);
+	for (size_t i = 0; i < d->processes.n && rc >= 0; i++) {
+		struct dump_process *p = d->processes.v[i];
+
+		rc = pages_save(d, p, e);
+		rc = within(e, rc, "task %d", p->pid);
+	}
+	same_free(d->same);
+	d->same = NULL;
+	return rc;
+}
+
 int memory_save(struct dump *d, struct dump_process *p, struct error *e)
 {
 	Mm mm = MM__INIT;
@@ -210,11 +233,8 @@ int memory_save(struct dump *d, struct dump_process *p, struct error *e)
 	mm.id = (uint32_t)p->pid;
 	mm.exe = identify(d, p->exe, &p->exe_stat);
 	fill_locks(p, &mm);
-	rc = pages_save(d, p, e);
-	if (rc >= 0)
-		fill_extents(d, p, &mm);
-	if (rc >= 0)
-		rc = fill_fields(d, p, &mm, e);
+	fill_extents(d, p, &mm);
+	rc = fill_fields(d, p, &mm, e);
 	if (rc >= 0)
 		rc = fill_mappings(d, p, &mm, e);
 	for (size_t i = 0; i < mm.n_files && rc >= 0; i++) {

@@ -100,29 +100,59 @@ static int put_zombie(struct dump *d, const struct dump_zombie *z, struct error 
 
 /* --- state of tasks -------------------------------------------------------------------------------- */
 
-static int put_state(struct dump *d, const struct dump_thread *t, const struct kind *k,
-		     struct error *e)
+/* *record: NULL, there is nothing to say. */
+static int make_state(struct dump *d, const struct dump_thread *t, const struct kind *k,
+		      void **record, struct error *e)
 {
 	struct task_view v;
-	void *record;
 	int rc;
 
 	view_of_thread(t, k, &v);
-	record = new_record(d, &k->record, v.id);
-	rc = k->task->dump(d, &v, record, e);
-	if (rc > 0)
-		rc = records_put(d, &k->record, record, e);
+	*record = new_record(d, &k->record, v.id);
+	rc = k->task->dump(d, &v, *record, e);
+	if (rc <= 0)
+		*record = NULL;
 	return within(e, rc, "task %d: %s", t->tid, k->name);
 }
 
-static int put_task(struct dump *d, const struct dump_thread *t, struct error *e)
+static bool has_state(const struct dump_thread *t, const struct kind *k)
+{
+	return t == t->process->exited ? k->task && k->task->of_exited : kind_is_of_thread(k, t);
+}
+
+int records_prepare(struct dump *d, struct dump_thread *t, struct error *e)
+{
+	int rc = 0;
+
+	t->made = arena_alloc(&d->arena, n_kinds * sizeof(*t->made));
+	for (size_t i = 0; i < n_kinds && rc >= 0; i++) {
+		if (has_state(t, kinds[i]) && !kinds[i]->task->in_order)
+			rc = make_state(d, t, kinds[i], &t->made[i], e);
+		if (rc >= 0)
+			t->n_made = i + 1;
+	}
+	return rc;
+}
+
+static int put_task(struct dump *d, struct dump_thread *t, struct error *e)
 {
 	int rc = put_thread(d, t, e);
 
-	for (size_t i = 0; i < n_kinds && rc >= 0; i++)
-		if (t == t->process->exited ? kinds[i]->task && kinds[i]->task->of_exited
-					    : kind_is_of_thread(kinds[i], t))
-			rc = put_state(d, t, kinds[i], e);
+	for (size_t i = 0; i < n_kinds && rc >= 0; i++) {
+		const struct kind *k = kinds[i];
+		void *record;
+
+		if (!has_state(t, k))
+			continue;
+		if (!t->made || k->task->in_order)
+			rc = make_state(d, t, k, &record, e);
+		else if (i >= t->n_made)
+			return finding_take(&t->found, e);
+		else
+			record = t->made[i];
+		if (rc >= 0 && record)
+			rc = records_put(d, &k->record, record, e);
+	}
 	return rc;
 }
 

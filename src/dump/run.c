@@ -270,17 +270,51 @@ static int look_again(struct dump *d, struct error *e)
 	return rc;
 }
 
+struct saving {
+	struct dump_thread **threads;
+	struct finding pages;
+};
+
+/* One worker saves the pages of all, the others look at the threads meanwhile. */
+static int save_part(struct dump *d, void *saving, size_t i, struct error *e)
+{
+	struct saving *s = saving;
+	struct dump_thread *t;
+	int rc;
+
+	if (!i)
+		return finding_note(d, &s->pages, memory_save_pages(d->whole, e), e);
+	t = s->threads[i - 1];
+	rc = records_prepare(d, t, e);
+	if (rc >= 0 && t == speaker_of(t->process))
+		rc = memory_read_auxv(t->process, e);
+	return finding_note(d, &t->found, rc, e);
+}
+
+/* What has failed is told when it is its turn. */
+static void save_ahead(struct dump *d, struct saving *s)
+{
+	struct error ignored;
+	size_t n;
+
+	s->threads = gather_threads(d, &n);
+	if (gather_helps(d, n, GRAIN_THREADS))
+		(void)!gather_over(d, n + 1, GRAIN_THREADS, save_part, s, &ignored);
+}
+
 static int save(struct dump *d, Manifest *m, struct error *e)
 {
-	int rc = records_save(d, e);
+	struct saving s = { 0 };
+	int rc;
 
+	save_ahead(d, &s);
+	rc = records_save(d, e);
+	if (rc >= 0)
+		rc = s.pages.is_there ? finding_take(&s.pages, e) : memory_save_pages(d, e);
 	if (rc >= 0)
 		rc = shmem_save(d, e);
-	d->same = same_new(d);
 	for (size_t i = 0; i < d->processes.n && rc >= 0; i++)
 		rc = memory_save(d, d->processes.v[i], e);
-	same_free(d->same);
-	d->same = NULL;
 	if (rc >= 0)
 		rc = manifest_fill(d, m, e);
 	identify_close(d);

@@ -504,6 +504,7 @@ static const struct task_ops ops = {
 	.stage = STAGE_FILTERS,
 	.probe = probe,
 	.dump = dump,
+	.in_order = true,
 	.emit = emit,
 	.emit_keeper = emit_keeper,
 	.outside = outside,

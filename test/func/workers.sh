@@ -1,0 +1,112 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# However many workers look at a tree, the image is the same, and so is the sentence that refuses it.
+# shellcheck source=test/func/lib.sh
+. "${srcdir:-$(dirname "$0")/../..}/test/func/lib.sh"
+needs perl python3 taskset nproc
+[ "$(nproc)" -gt 1 ] || skip_all "there is one processor only"
+one=$(taskset -cp $$ | sed 's/.*: *//; s/[-,].*//')
+
+# A parent with 80 threads, 60 children, and nine below these, with descriptors, shared memory and memory of their own.
+# All wait at the end of a pipe that nobody writes to.
+cat >"$work/tree.py" <<'END'
+import fcntl, mmap, os, sys, threading
+
+memory = mmap.mmap(-1, 65536)
+memfd = os.memfd_create("shared")
+os.ftruncate(memfd, 1 << 20)
+block, never = os.pipe()
+ready, tell = os.pipe()
+for i in range(60):
+    if os.fork():
+        continue
+    mine = bytearray(os.urandom(4096) * (i + 1))
+    files = [open(sys.argv[0]), open("/dev/null"), os.eventfd(i), os.memfd_create(f"own {i}")]
+    if i % 7 == 0 and os.fork() == 0:
+        files.append(os.dup(memfd))
+        mine = mine[: len(mine) // 2]
+    for order in sys.argv[1:]:
+        number, what = order.split("=")
+        if int(number) == i and what == "lock":
+            lock = open(sys.argv[0])
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        elif int(number) == i:
+            gone = os.open(f"{sys.argv[0]}.{i}", os.O_RDWR | os.O_CREAT)
+            os.unlink(f"{sys.argv[0]}.{i}")
+    os.close(never)
+    memory[i] = 1
+    os.write(tell, b"r")
+    os.read(block, 1)
+    os._exit(0)
+threading.stack_size(65536)
+for i in range(80):
+    threading.Thread(target=os.read, args=(block, 1), daemon=True).start()
+for i in range(69):
+    os.read(ready, 1)
+os.write(1, b"ready\n")
+os.read(block, 1)
+END
+start() { # ARGUMENT...
+	: >"$work/out"
+	# The kernel writes the processor that a thread is on into its memory (rseq).
+	GLIBC_TUNABLES=glibc.pthread.rseq=0
+	export GLIBC_TUNABLES
+	bare setsid python3 "$work/tree.py" "$@" </dev/null >"$work/out" 2>&1 &
+	pid=$!
+	started=$pid
+	until_true has_lines 1 || give_up "the tree does not come up: $(cat "$work/out")"
+	until_true all_sleep || give_up "the threads do not fall asleep"
+}
+all_sleep() {
+	for t in "/proc/$pid/task"/*; do
+		[ "$(state "$pid/task/${t##*/}")" = S ] || return 1
+	done
+}
+stop() {
+	pkill -9 -s "$pid"
+	wait "$started" 2>/dev/null
+	until_true is_gone
+}
+# dump NAME [COMMAND...]: an image of the tree, which runs on
+dump() {
+	name=$1
+	shift
+	"$@" "$cr" dump --no-sync --leave-running "$pid" "$work/$name" 2>"$work/err.$name"
+}
+# What is not of the moment.
+records() {
+	"$cr" show --json "$work/$1" | python3 -c '
+import json, sys
+image = json.load(sys.stdin)
+for record in image["records"]:
+    print(json.dumps(record, sort_keys=True))'
+}
+
+start
+wrong=
+dump narrow taskset -c "$one" || wrong=$(cat "$work/err.narrow")
+dump wide || wrong="$wrong $(cat "$work/err.wide")"
+if [ -z "$wrong" ]; then
+	records narrow >"$work/records.narrow"
+	records wide >"$work/records.wide"
+	[ "$(wc -l <"$work/records.wide")" -gt 1000 ] || wrong="too few records"
+	wrong="$wrong$(diff "$work/records.narrow" "$work/records.wide" | cut -c 1-200 | head -20)"
+	cmp "$work/narrow/pages-0" "$work/wide/pages-0" >"$work/cmp" 2>&1 || wrong="$wrong $(cat "$work/cmp")"
+fi
+report "an image of one worker and one of several are the same" "$wrong"
+stop
+
+# The later one fails for a reason that is found sooner.
+start 20=lock 45=gone
+wrong=
+dump refused-narrow taskset -c "$one" && wrong="not refused"
+sentence=$(cat "$work/err.refused-narrow")
+case $sentence in *lock*) ;; *) wrong="$sentence" ;; esac
+for i in 1 2 3 4 5; do
+	dump refused-wide && wrong="not refused"
+	[ "$(cat "$work/err.refused-wide")" = "$sentence" ] ||
+		wrong="$wrong one: $sentence; several: $(cat "$work/err.refused-wide")"
+done
+report "the first in the order of the tree is told" "$wrong"
+stop
+finish_test
