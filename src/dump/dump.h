@@ -4,7 +4,8 @@
  *
  *   discover -> probe -> freeze -> ask, probe again and identify -> save pages -> let go -> publish
  *
- *   discover.c   the tree, from /proc; once more after the freeze
+ *   discover.c   processes and threads, one by one, and the tree after the freeze; levels.c: before it
+ *   gather.c     what several workers do at once
  *   probe*.c     everything matched to what can be saved, or refused by name; before the freeze and
  *                once more after it; what `cr check` runs alone
  *   relations.c  process groups and sessions that can be made again, or not

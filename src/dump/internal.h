@@ -213,6 +213,16 @@ void discover_free(struct dump *d);
 bool dump_has_process(const struct dump *d, int pid);
 /* Reads stat and status of the thread. */
 int thread_read(struct dump *d, struct dump_thread *t, struct error *e) must_check;
+/* The folder of a thread; -ESRCH: there is no such thread (any more). */
+int thread_open(const struct dump_process *p, int tid, struct error *e) must_check;
+/* Not in the list of all, and nothing of it open yet. */
+struct dump_process *process_new(struct dump *d, int pid, struct dump_process *parent);
+/* All of it that is read one by one. 1: it is a zombie. After a failure it is closed. */
+int process_open(struct dump *d, struct dump_process *p, struct error *e) must_check;
+void process_close(struct dump_process *p);
+/* In the list of all, without a parent. */
+int process_add(struct dump *d, int pid, struct dump_process **out, struct error *e) must_check;
+void zombie_add(struct dump *d, struct dump_process *parent, const struct proc_stat *stat);
 
 /* --- heir.c ------------------------------------------------------------------------------------ */
 
@@ -256,8 +266,8 @@ int finding_note(struct dump *d, struct finding *f, int rc, const struct error *
 int finding_take(struct finding *f, struct error *e) must_check;
 /* All threads of the tree, in order; in the arena. */
 struct dump_thread **gather_threads(struct dump *d, size_t *n);
-#define GRAIN_THREADS \
-	24 /* that are looked at in the time that it takes to start a worker, and more */
+/* What is looked at in the time that it takes to start a worker, and more. */
+#define GRAIN_THREADS 24
 #define GRAIN_PROCESSES 8
 
 /* --- probe*.c ---------------------------------------------------------------------------------- */

@@ -1,6 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # However many workers look at a tree, the image is the same, and so is the sentence that refuses it.
+# Functions are called by name.
+# shellcheck disable=SC2317
 # shellcheck source=test/func/lib.sh
 . "${srcdir:-$(dirname "$0")/../..}/test/func/lib.sh"
 needs perl python3 taskset nproc
@@ -102,10 +104,10 @@ wrong=
 dump refused-narrow taskset -c "$one" && wrong="not refused"
 sentence=$(cat "$work/err.refused-narrow")
 case $sentence in *lock*) ;; *) wrong="$sentence" ;; esac
-for i in 1 2 3 4 5; do
-	dump refused-wide && wrong="not refused"
-	[ "$(cat "$work/err.refused-wide")" = "$sentence" ] ||
-		wrong="$wrong one: $sentence; several: $(cat "$work/err.refused-wide")"
+for i in 1 2 3 4 5; do # the threads of workers take turns as they like
+	dump "refused-wide-$i" && wrong="not refused"
+	[ "$(cat "$work/err.refused-wide-$i")" = "$sentence" ] ||
+		wrong="$wrong one: $sentence; several: $(cat "$work/err.refused-wide-$i")"
 done
 report "the first in the order of the tree is told" "$wrong"
 stop
