@@ -144,8 +144,6 @@ struct task_ops {
 	bool of_exited;
 	/* Refuses by name, before the freeze and once more after it. Reads only. May be NULL. */
 	int (*probe)(const struct task_view *v, struct error *e);
-	/* dump looks at all that probe does, so that after the freeze there is no need of probe. */
-	bool dump_probes;
 	/* Emits calls that the thread itself is to make (in the leader only, unless SCOPE_THREAD). May be NULL. */
 	void (*ask)(struct plan *batch, const struct task_view *v);
 	/* The questions depend on what there is: ask is called when the thread is held, not before. */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define PAGE 4096ul
+#define POPULATE_LEAST (32ul * 1024)
 #define STACK_DEPTH (48ul * 1024) /* the kernel maps 128 KiB of it at the start */
 #define STACK_ABOVE (16ul * 1024) /* of frames; environment and arguments may lie higher */
 
@@ -81,6 +82,15 @@ static void populate(uintptr_t start, uintptr_t end, int how)
 	start &= ~(PAGE - 1);
 	if (end > start)
 		(void)madvise((void *)start, end - start, how);
+}
+
+void mem_populate(void *p, size_t n)
+{
+	uintptr_t start = ((uintptr_t)p + PAGE - 1) & ~(PAGE - 1),
+		  end = ((uintptr_t)p + n) & ~(PAGE - 1);
+
+	if (n >= POPULATE_LEAST && end > start)
+		populate(start, end, MADV_POPULATE_WRITE);
 }
 
 /* A block that comes and goes leaves its pages on the heap, where the next ones find them. */
@@ -174,6 +184,8 @@ static void *take(struct arena *a, size_t size)
 		return own->data;
 	}
 	b = block_new(size > BLOCK_SIZE ? size : BLOCK_SIZE);
+	if (a->blocks && a->blocks->next) /* the first ones lie where mem_warm has been */
+		mem_populate(b, size > BLOCK_SIZE ? size : BLOCK_SIZE);
 	b->used = size;
 	b->next = a->blocks;
 	a->blocks = b;

@@ -33,6 +33,8 @@ void mem_warm(size_t heap);
  * the program that of each page it writes while the child lives.
  */
 void mem_hold_back(bool held);
+/* Makes n bytes at p present in one call, if they are many. */
+void mem_populate(void *p, size_t n);
 #define auto_free __attribute__((cleanup(mem_free_cleanup)))
 
 /* Things that live as long as one operation, freed together. */

@@ -10,6 +10,7 @@
 
 #include "arch/remote.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "dump/internal.h"
 #include "remote/batch.h"
 #include "remote/memory.h"
@@ -171,18 +172,13 @@ static uint64_t find_in_mappings(const struct dump_process *p, bool vdso)
 	return 0;
 }
 
-static int find_call(struct dump *d, struct dump_process *p, uint64_t *call, struct error *e)
+static int find_call(const struct dump_process *p, uint64_t *call, struct error *e)
 {
-	int rc;
-
 	vec_each(t, &p->threads) {
 		*call = arch_call_place((*t)->held->regs);
 		if (is_call_at(p, *call))
 			return 0;
 	}
-	rc = maps_parse(p->smaps.p, true, &d->arena, &p->maps, e);
-	if (rc < 0)
-		return rc;
 	*call = find_in_mappings(p, true);
 	if (!*call)
 		*call = find_in_mappings(p, false);
@@ -264,6 +260,8 @@ static uint8_t *take_room(struct dump *d, struct error *e)
 	room = holder_scratch(&d->holder, size + page->n_batches * sizeof(struct batch));
 	if (!room)
 		(void)!fail(e, 0, "too many threads to ask");
+	else
+		mem_populate(room, size);
 	page->batches = (struct batch *)(void *)(room + size);
 	return room;
 }
@@ -332,7 +330,7 @@ int ask_start(struct dump *d, struct error *e)
 
 		write_plans(p, b, room);
 		room += lay_out(p);
-		rc = choose_signals(p, b) ? find_call(d, p, &b->call, e)
+		rc = choose_signals(p, b) ? find_call(p, &b->call, e)
 					  : fail(e, 0, "has too many different signals pending");
 		rc = within(e, rc, "task %d", p->pid);
 	}

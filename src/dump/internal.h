@@ -100,8 +100,8 @@ struct dump_process {
 	bool session_is_gone;       /* of the root: its session has no leader any more */
 	size_t next_held;           /* the thread that the holder's list should have next */
 	struct finding found, seen_memory;
-	struct buf smaps;       /* not parsed yet; empty: not read yet */
 	struct maps maps;       /* as smaps tells */
+	bool has_fresh_maps;    /* they have just been read */
 	struct page_list pages; /* that have been saved */
 	struct buf auxv;        /* empty: not read yet */
 	char *exe;              /* the path of the executable */

@@ -111,7 +111,7 @@ static int probe_kinds(struct dump *d, struct dump_thread *t, struct error *e)
 		if (!kind_is_of_thread(k, t))
 			continue;
 		view_of_thread(t, k, &v);
-		if (k->task->probe && !(d->frozen && k->task->dump_probes))
+		if (k->task->probe)
 			rc = k->task->probe(&v, e);
 		if (rc == -ESRCH)
 			return rc;
@@ -204,9 +204,10 @@ static int read_thread_ahead(struct dump *d, void *threads, size_t i, struct err
 static int read_memory_ahead(struct dump *d, void *unused, size_t i, struct error *e)
 {
 	struct dump_process *p = d->processes.v[i];
-	int rc = smaps_read_text(p->dir, &p->smaps, e);
+	int rc = smaps_read(p->dir, &d->arena, &p->maps, e);
 
 	(void)unused;
+	p->has_fresh_maps = rc >= 0;
 	return within(e, rc, "task %d", p->pid);
 }
 

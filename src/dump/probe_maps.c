@@ -230,14 +230,12 @@ static int probe_group(struct dump *d, struct dump_process *p, size_t *at, struc
 
 static int read_mappings(struct dump *d, struct dump_process *p, struct error *e)
 {
-	int rc;
-
+	if (p->has_fresh_maps) {
+		p->has_fresh_maps = false;
+		return 0;
+	}
 	maps_free(&p->maps);
-	if (!p->smaps.len)
-		return smaps_read(p->dir, &d->arena, &p->maps, e);
-	rc = maps_parse(p->smaps.p, true, &d->arena, &p->maps, e);
-	buf_free(&p->smaps);
-	return rc;
+	return smaps_read(p->dir, &d->arena, &p->maps, e);
 }
 
 int probe_mappings_alone(struct dump *d, struct dump_process *p, struct error *e)

@@ -241,11 +241,6 @@ int smaps_read(int proc, struct arena *a, struct maps *out, struct error *e)
 	return read_list(proc, true, a, out, e);
 }
 
-int smaps_read_text(int proc, struct buf *text, struct error *e)
-{
-	return read_text(proc, "smaps", text, e);
-}
-
 void maps_free(struct maps *m)
 {
 	vec_free(&m->list);

@@ -79,8 +79,6 @@ struct maps {
 /* -ESRCH with text when the task has no memory (exited, kernel thread). */
 int maps_read(int proc, struct arena *a, struct maps *out, struct error *e) must_check;
 int smaps_read(int proc, struct arena *a, struct maps *out, struct error *e) must_check;
-/* What smaps_read parses, for maps_parse. */
-int smaps_read_text(int proc, struct buf *text, struct error *e) must_check;
 void maps_free(struct maps *m);
 /* The parsers alone, for tests and fuzzing: text is NUL-terminated. */
 int maps_parse(const char *text, bool smaps, struct arena *a, struct maps *out,
