@@ -243,7 +243,14 @@ long __wrap_ptrace(ulong what, ulong tid, ulong c, ulong d)
 	return fails(name, EIO) ? -1 : __real_ptrace(what, tid, c, d);
 }
 
-/* With several workers the N-th call would be another each time. */
+/* With several workers the N-th call would be another each time, and with pages that are saved as soon as they can be. */
+uint __real_holder_answered(const struct holder *h, uint known);
+uint __wrap_holder_answered(const struct holder *h, uint known);
+uint __wrap_holder_answered(const struct holder *h, uint known)
+{
+	return fault ? known : __real_holder_answered(h, known);
+}
+
 uint __real_work_width(void);
 uint __wrap_work_width(void);
 uint __wrap_work_width(void)

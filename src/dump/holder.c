@@ -19,6 +19,7 @@
 #include "proc/task.h"
 
 #define WAIT_SECONDS 10.0
+#define MOMENT_MS 4
 #define STOPPED_SECONDS 2.0
 
 enum order {
@@ -184,7 +185,7 @@ static int run_batches(struct holder_page *page, struct trace_watch *w)
 	int rc = 0;
 
 	for (uint32_t i = 0; i < page->n_batches && rc >= 0; i++) {
-		page->batch_at = i;
+		__atomic_store_n(&page->batch_at, i, __ATOMIC_RELEASE);
 		if (i && !page->seconds)
 			w->deadline = deadline_in(WAIT_SECONDS);
 		rc = batch_run(&page->batches[i], w, &page->error);
@@ -372,6 +373,17 @@ int holder_await(struct holder *h, struct error *e)
 		return 0;
 	*e = h->page->error;
 	return e->code ? -e->code : -EINVAL;
+}
+
+uint32_t holder_answered(const struct holder *h, uint32_t known)
+{
+	struct pollfd fds[2] = { { h->socket, POLLIN, 0 }, { h->ends, POLLIN, 0 } };
+	uint32_t n = __atomic_load_n(&h->page->batch_at, __ATOMIC_ACQUIRE);
+
+	/* Until there is a reply, or cr is to end, or a few have answered. */
+	while (n <= known && poll(fds, 2, MOMENT_MS) == 0)
+		n = __atomic_load_n(&h->page->batch_at, __ATOMIC_ACQUIRE);
+	return n;
 }
 
 int holder_start_freeze(struct holder *h, struct error *e)

@@ -60,7 +60,7 @@ struct holder_page {
 	uint32_t n_held;
 	struct batch *batches; /* one for each process; all in the shared memory */
 	uint32_t n_batches;
-	uint32_t batch_at; /* the one that is run */
+	uint32_t batch_at; /* the one that is run; cr reads it meanwhile */
 	enum holder_end end;
 	bool published;     /* the image has its name */
 	bool knows_filters; /* whoever has some has been looked at */
@@ -106,6 +106,9 @@ int holder_start_batches(struct holder *h, struct error *e) must_check;
 int holder_start_publish(struct holder *h, enum holder_end end, struct error *e) must_check;
 /* Ends with a failure when a signal ends cr, unless the last order has been given. */
 int holder_await(struct holder *h, struct error *e) must_check;
+/* How many processes have answered their batch and are as they were, in the order of page->batches; of the last ones
+ * holder_await alone tells. Waits a moment for more than `known`. */
+uint32_t holder_answered(const struct holder *h, uint32_t known);
 /* Before the last order: whatever has failed, that the holder was killed is why. Gives rc, or that. */
 int holder_blame(struct holder *h, int rc, struct error *e) must_check;
 /* Lets the subject go; HOLDER_RUN or HOLDER_STOP. The holder ends. */

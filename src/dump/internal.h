@@ -188,6 +188,8 @@ struct dump {
 	struct holder holder;                  /* pid 0: there is none (any more) */
 	uint64_t stored;                       /* bytes in page store 0 */
 	struct same *same;                     /* NULL: there is one process only */
+	size_t n_paged;                        /* processes whose pages are saved */
+	struct finding paged;                  /* what came of that, when it is at an end */
 	bool frozen;
 };
 
@@ -330,8 +332,8 @@ void ask_prepare(struct dump *d);
 /* All threads are asked between these two, and run meanwhile. */
 int ask_start(struct dump *d, struct error *e) must_check;
 int ask_finish(struct dump *d, struct error *e) must_check;
-/* The pages of all, and MMSP of one when that is done. */
-int memory_save_pages(struct dump *d, struct error *e) must_check;
+/* The pages of processes[d->n_paged] and those behind it, up to `end`; and MMSP of one when those of all are saved. */
+int memory_save_pages(struct dump *d, size_t end, struct error *e) must_check;
 int memory_save(struct dump *d, struct dump_process *p, struct error *e) must_check;
 int memory_read_auxv(struct dump_process *p, struct error *e) must_check;
 /* The file of a mapping that has passed the probe. */

@@ -209,19 +209,18 @@ static void fill_locks(const struct dump_process *p, Mm *mm)
 	mm->lock_future = MCL_FUTURE | (any && all_on_fault ? MCL_ONFAULT : 0);
 }
 
-int memory_save_pages(struct dump *d, struct error *e)
+int memory_save_pages(struct dump *d, size_t end, struct error *e)
 {
 	int rc = 0;
 
-	d->same = same_new(d);
-	for (size_t i = 0; i < d->processes.n && rc >= 0; i++) {
-		struct dump_process *p = d->processes.v[i];
+	if (!d->n_paged && !d->same)
+		d->same = same_new(d);
+	while (d->n_paged < end && rc >= 0) {
+		struct dump_process *p = d->processes.v[d->n_paged++];
 
 		rc = pages_save(d, p, e);
 		rc = within(e, rc, "task %d", p->pid);
 	}
-	same_free(d->same);
-	d->same = NULL;
 	return rc;
 }
 

@@ -233,6 +233,24 @@ static int read_signals(struct dump *d, struct error *e)
 	return rc < 0 ? rc : holder_await(&d->holder, e);
 }
 
+/* The pages of those that are as they were, while the others of a large tree answer. What fails is told later. */
+static void save_answered(struct dump *d)
+{
+	struct error e;
+	int rc = 0;
+
+	if (d->processes.n < 2 * GRAIN_PROCESSES)
+		return;
+	while (rc >= 0) {
+		uint32_t n = holder_answered(&d->holder, (uint32_t)d->n_paged);
+
+		if (n <= d->n_paged)
+			return;
+		rc = memory_save_pages(d, n, &e);
+	}
+	(void)!finding_note(d, &d->paged, rc, &e);
+}
+
 /*
  * Everything is looked at once more, while the threads answer. What they have of the batch, signals and
  * mappings, is read before that.
@@ -265,26 +283,28 @@ static int look_again(struct dump *d, struct error *e)
 	if (rc >= 0)
 		rc = check_time(d, "wait for answers", e);
 	if (rc >= 0)
+		save_answered(d);
+	if (rc >= 0)
 		rc = ask_finish(d, e);
 	step_back(d);
 	return rc;
 }
 
-struct saving {
-	struct dump_thread **threads;
-	struct finding pages;
-};
-
-/* One worker saves the pages of all, the others look at the threads meanwhile. */
-static int save_part(struct dump *d, void *saving, size_t i, struct error *e)
+static int save_pages(struct dump *d, struct error *e)
 {
-	struct saving *s = saving;
+	return d->paged.is_there ? finding_take(&d->paged, e)
+				 : memory_save_pages(d, d->processes.n, e);
+}
+
+/* One worker saves the pages, the others look at the threads meanwhile. */
+static int save_part(struct dump *d, void *threads, size_t i, struct error *e)
+{
 	struct dump_thread *t;
 	int rc;
 
 	if (!i)
-		return finding_note(d, &s->pages, memory_save_pages(d->whole, e), e);
-	t = s->threads[i - 1];
+		return finding_note(d, &d->whole->paged, save_pages(d->whole, e), e);
+	t = ((struct dump_thread **)threads)[i - 1];
 	rc = records_prepare(d, t, e);
 	if (rc >= 0 && t == speaker_of(t->process))
 		rc = memory_read_auxv(t->process, e);
@@ -292,25 +312,24 @@ static int save_part(struct dump *d, void *saving, size_t i, struct error *e)
 }
 
 /* What has failed is told when it is its turn. */
-static void save_ahead(struct dump *d, struct saving *s)
+static void save_ahead(struct dump *d)
 {
 	struct error ignored;
 	size_t n;
+	struct dump_thread **threads = gather_threads(d, &n);
 
-	s->threads = gather_threads(d, &n);
 	if (gather_helps(d, n, GRAIN_THREADS))
-		(void)!gather_over(d, n + 1, GRAIN_THREADS, save_part, s, &ignored);
+		(void)!gather_over(d, n + 1, GRAIN_THREADS, save_part, threads, &ignored);
 }
 
 static int save(struct dump *d, Manifest *m, struct error *e)
 {
-	struct saving s = { 0 };
 	int rc;
 
-	save_ahead(d, &s);
+	save_ahead(d);
 	rc = records_save(d, e);
 	if (rc >= 0)
-		rc = s.pages.is_there ? finding_take(&s.pages, e) : memory_save_pages(d, e);
+		rc = save_pages(d, e);
 	if (rc >= 0)
 		rc = shmem_save(d, e);
 	for (size_t i = 0; i < d->processes.n && rc >= 0; i++)
@@ -346,6 +365,8 @@ static int read_all(struct dump *d, Manifest *m, struct error *e)
 
 static void close_all(struct dump *d)
 {
+	same_free(d->same);
+	d->same = NULL;
 	identify_close(d);
 	discover_free(d);
 	arena_free(&d->arena);
