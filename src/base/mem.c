@@ -184,7 +184,7 @@ static void *take(struct arena *a, size_t size)
 		return own->data;
 	}
 	b = block_new(size > BLOCK_SIZE ? size : BLOCK_SIZE);
-	if (a->blocks && a->blocks->next) /* the first ones lie where mem_warm has been */
+	if (a->is_cold || (a->blocks && a->blocks->next)) /* the first two lie where it is warm */
 		mem_populate(b, size > BLOCK_SIZE ? size : BLOCK_SIZE);
 	b->used = size;
 	b->next = a->blocks;

@@ -10,6 +10,7 @@
 
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,6 +41,7 @@ void mem_populate(void *p, size_t n);
 /* Things that live as long as one operation, freed together. */
 struct arena {
 	struct arena_block *blocks;
+	bool is_cold; /* mem_warm has not been where its blocks will lie: each is made present at once */
 };
 void arena_free(struct arena *a);
 void *arena_alloc(struct arena *a, size_t n); /* zeroed, 16-byte aligned */

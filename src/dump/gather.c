@@ -37,7 +37,7 @@ static int work(struct dump *d, struct gathering *g, size_t n, size_t grain, str
 		g->of[i] = mem_alloc(sizeof(*d));
 		*g->of[i] = *d;
 		g->of[i]->whole = d;
-		g->of[i]->arena = (struct arena){ 0 };
+		g->of[i]->arena = (struct arena){ .is_cold = true };
 	}
 	rc = work_over(&w, d->width, e);
 	for (unsigned int i = 0; i < d->width; i++) {
