@@ -12,6 +12,7 @@
 #include "arch/arch.h"
 #include "arch/remote.h"
 #include "base/fd.h"
+#include "base/mem.h"
 #include "base/str.h"
 #include "dump/holder.h"
 #include "proc/task.h"
@@ -19,6 +20,7 @@
 #include "remote/memory.h"
 
 #define SPARE_SECONDS 2.0
+#define XSTATE_USUAL 2432u /* with AVX-512: what is made present for each beforehand */
 #define ASLEEP_LOOKS 1000
 
 struct freezer {
@@ -454,6 +456,8 @@ int freeze_tree(struct holder_page *page, const struct trace_watch *w, struct er
 	struct freezer f = { page, w };
 	int rc;
 
+	mem_populate(page->held, page->n_held * sizeof(*page->held));
+	mem_populate((char *)page + page->used, (size_t)page->n_held * XSTATE_USUAL);
 	for (uint32_t i = 0; i < page->n_held; i++)
 		set_known(&f, page->held[i].thread.tid, true);
 

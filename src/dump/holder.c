@@ -182,8 +182,11 @@ static int publish(struct holding *h, struct error *e)
 
 static int run_batches(struct holder_page *page, struct trace_watch *w)
 {
+	char *first = (char *)page->batches[0].image,
+	     *end = (char *)(page->batches + page->n_batches);
 	int rc = 0;
 
+	mem_populate(first, (size_t)(end - first)); /* cr has written it: to the holder it is new */
 	for (uint32_t i = 0; i < page->n_batches && rc >= 0; i++) {
 		__atomic_store_n(&page->batch_at, i, __ATOMIC_RELEASE);
 		if (i && !page->seconds)
