@@ -56,13 +56,17 @@ start() { # ARGUMENT...
 	bare setsid python3 "$work/tree.py" "$@" </dev/null >"$work/out" 2>&1 &
 	pid=$!
 	started=$pid
-	until_true has_lines 1 || give_up "the tree does not come up: $(cat "$work/out")"
-	until_true all_sleep || give_up "the threads do not fall asleep"
+	until_true is_ready || give_up "the tree does not come up: $(cat "$work/out")"
+	until_true all_sleep || give_up "the threads do not fall asleep: $(states)"
+}
+is_ready() {
+	grep -qx ready "$work/out"
+}
+states() { # of the threads, each once
+	cat "/proc/$pid/task"/*/stat | sed 's/.*) //; s/ .*//' | sort -u
 }
 all_sleep() {
-	for t in "/proc/$pid/task"/*; do
-		[ "$(state "$pid/task/${t##*/}")" = S ] || return 1
-	done
+	[ "$(states)" = S ]
 }
 stop() {
 	pkill -9 -s "$pid"
