@@ -10,9 +10,31 @@ needs perl python3 taskset nproc
 one=$(taskset -cp $$ | sed 's/.*: *//; s/[-,].*//')
 
 # A parent with 80 threads, 60 children, and nine below these, with descriptors, shared memory and memory of their own.
+# Some children have the descriptor table of the parent, or its fs; some threads have one of their own.
 # All wait at the end of a pipe that nobody writes to.
 cat >"$work/tree.py" <<'END'
-import fcntl, mmap, os, sys, threading
+import ctypes, fcntl, mmap, os, platform, signal, sys, threading
+
+CLONE_FS, CLONE_FILES = 0x200, 0x400
+libc = ctypes.PyDLL(None)
+
+def fork(i):
+    flags = {3: CLONE_FILES, 6: CLONE_FS, 9: CLONE_FILES | CLONE_FS}.get(i % 10)
+    if not flags:
+        return os.fork(), 0
+    number = {"x86_64": 56}.get(platform.machine(), 220)
+    return libc.syscall(number, flags | signal.SIGCHLD, 0, 0, 0, 0), flags
+
+def wait(i):
+    if i % 20 == 5:
+        libc.unshare(CLONE_FS)
+    if i % 20 == 9:
+        try:
+            os.close(os.pidfd_open(threading.get_native_id(), os.O_EXCL)) # PIDFD_THREAD, since 6.9
+            libc.unshare(CLONE_FILES)
+        except OSError:
+            pass
+    os.read(block, 1)
 
 memory = mmap.mmap(-1, 65536)
 memfd = os.memfd_create("shared")
@@ -20,7 +42,8 @@ os.ftruncate(memfd, 1 << 20)
 block, never = os.pipe()
 ready, tell = os.pipe()
 for i in range(60):
-    if os.fork():
+    child, shared = fork(i)
+    if child:
         continue
     mine = bytearray(os.urandom(4096) * (i + 1))
     files = [open(sys.argv[0]), open("/dev/null"), os.eventfd(i), os.memfd_create(f"own {i}")]
@@ -35,14 +58,15 @@ for i in range(60):
         elif int(number) == i:
             gone = os.open(f"{sys.argv[0]}.{i}", os.O_RDWR | os.O_CREAT)
             os.unlink(f"{sys.argv[0]}.{i}")
-    os.close(never)
+    if not shared & CLONE_FILES:
+        os.close(never)
     memory[i] = 1
     os.write(tell, b"r")
     os.read(block, 1)
     os._exit(0)
 threading.stack_size(65536)
 for i in range(80):
-    threading.Thread(target=os.read, args=(block, 1), daemon=True).start()
+    threading.Thread(target=wait, args=(i,), daemon=True).start()
 for i in range(69):
     os.read(ready, 1)
 os.write(1, b"ready\n")
