@@ -6,7 +6,7 @@ set -u
 LC_ALL=C
 export LC_ALL
 
-top=${srcdir:-$(dirname "$0")/..}
+top=$(cd "${srcdir:-$(dirname "$0")/..}" && pwd) || exit 99
 make=${MAKE:-make}
 work=$(mktemp -d "${TMPDIR:-/tmp}/cr-installed.XXXXXX") || exit 99
 trap 'rm -rf "$work"' EXIT
@@ -35,12 +35,13 @@ skip() { # skip TEXT REASON
 }
 
 command -v pkg-config >/dev/null || {
-	echo "1..0 # SKIP pkg-config is not there"
-	exit 0
+	skip "the installed library" "pkg-config is not there"
+	echo "1..$count"
+	exit $failed
 }
 [ -e "${builddir:-.}/Makefile" ] || {
-	echo "1..0 # SKIP there is no build folder"
-	exit 0
+	echo "Bail out! there is no build folder"
+	exit 99
 }
 
 # Only what belongs to the library; nothing of the make that runs this.
