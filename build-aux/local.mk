@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-EXTRA_DIST += build-aux/lint.sh build-aux/setup.sh build-aux/demo.sh build-aux/check.sh
+EXTRA_DIST += build-aux/lint.sh build-aux/setup.sh build-aux/demo.sh build-aux/check.sh build-aux/run-test.pl
 
 .PHONY: lint
 lint:

@@ -49,7 +49,8 @@ is_settled() {
 	esac
 }
 
-# await_cr PID: until the process that is to become cr is cr
+# await_cr PID: until the process that is to become cr is cr. Before that it ignores SIGINT, as anything in the
+# background of a script does: one that comes then is lost, and what was to end by it goes on.
 await_cr() {
 	name=
 	while [ "$name" != cr ] && read -r name 2>/dev/null <"/proc/$1/comm"; do :; done
@@ -61,10 +62,8 @@ kill_at() {
 	# In the background of a script SIGINT is ignored otherwise.
 	CR_KILL_RESTORE=$$ env --default-signal=INT "$cr" restore --detach --pidfile "$work/pid.file" "$work/image" 2>"$work/err" &
 	restore=$!
-	case $2 in
-	once) await_cr $restore ;;
-	*) sleep "$(printf '%d.%06d' $(($2 / 1000000)) $(($2 % 1000000)))" ;;
-	esac
+	await_cr $restore
+	[ "$2" = once ] || sleep "$(printf '%d.%06d' $(($2 / 1000000)) $(($2 % 1000000)))"
 	kill -"$1" $restore 2>/dev/null
 	wait $restore 2>/dev/null
 	status=$?
@@ -140,6 +139,7 @@ done
 in_front() {
 	CR_KILL_RESTORE=$$ env --default-signal=INT "$cr" restore "$work/image" 2>"$work/err" &
 	restore=$!
+	await_cr $restore
 	sleep "$(printf '%d.%06d' $(($2 / 1000000)) $(($2 % 1000000)))"
 	kill -"$1" $restore 2>/dev/null
 	wait $restore 2>/dev/null
