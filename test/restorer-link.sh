@@ -3,7 +3,8 @@
 # Is the restorer still freestanding? Looks at the library as it was built, builds it with hostile
 # flags under each compiler that is there, and has a case for each check in which it must fail.
 #
-# By hand: test/restorer-link.sh, with builddir=FOLDER if there is a built library to look at.
+# By hand: test/restorer-link.sh, with builddir=FOLDER if there is a built library to look at, and
+# RST_COMPILERS="A B" in place of both.
 # The checks are called by name, which shellcheck does not see; flags hold no blanks.
 # shellcheck disable=SC2317,SC2013
 set -u
@@ -17,7 +18,7 @@ OBJCOPY=${OBJCOPY:-objcopy}
 NM=${NM:-nm}
 READELF=${READELF:-readelf}
 OBJDUMP=${OBJDUMP:-objdump}
-compilers="gcc clang"
+compilers=${RST_COMPILERS:-gcc clang}
 hostile="-fstack-protector-all -D_FORTIFY_SOURCE=3 -fsanitize=undefined -flto -fPIC --coverage"
 
 work=$(mktemp -d) || exit 99
@@ -111,18 +112,23 @@ flags_for() {
 	done
 }
 
-# object NAME SECTION COMPILER FLAGS SOURCE...: one of the two objects of $out
+# object NAME SECTION COMPILER FLAGS SOURCE...: one of the two objects of $out. What the library's own sources
+# give with the same flags is kept for the next.
 object() {
 	name=$1
 	section=$2
 	compiler=$3
 	flags=$4
 	shift 4
+	kept=$work/kept-$(echo "$compiler $flags" | cksum | tr ' ' -)
+	mkdir -p "$kept"
 	objects=
 	for source; do
-		object=$out/$name-$(basename "${source%.*}").rst
+		object=${source##*/}
+		object=$kept/$name-${object%.*}.rst
+		case $source in "$work"/*) rm -f "$object" ;; esac
 		# shellcheck disable=SC2086
-		$compiler $flags -I"$top/restorer" -c -o "$object" "$source" || return 1
+		[ -e "$object" ] || $compiler $flags -I"$top/restorer" -c -o "$object" "$source" || return 1
 		objects="$objects $object"
 	done
 	# shellcheck disable=SC2086

@@ -20,7 +20,7 @@ groups=
 end_groups() {
 	end_of_test
 	for g in $groups; do
-		until_true rmdir "$g" 2>/dev/null
+		[ ! -d "$g" ] || until_true rmdir "$g" 2>/dev/null
 	done
 }
 trap end_groups EXIT

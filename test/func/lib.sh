@@ -150,8 +150,12 @@ no_cr_is_left() {
 one_sentence() {
 	file=$1
 	shift
-	[ "$(wc -l <"$file")" -eq 1 ] || echo "not one line but $(wc -l <"$file"):"
-	grep -q -E '^cr( [a-z]+)?: ' "$file" || echo "does not begin with cr:"
+	lines=0
+	while IFS= read -r line; do
+		lines=$((lines + 1))
+		case $line in 'cr: '*) ;; 'cr '*': '*) ;; *) [ $lines -gt 1 ] || echo "does not begin with cr:" ;; esac
+	done <"$file"
+	[ $lines -eq 1 ] || echo "not one line but $lines:"
 	for regex; do
 		grep -q -E -e "$regex" "$file" || echo "does not match '$regex':"
 	done

@@ -785,9 +785,23 @@ gcc -O1 -w -o "$work/no-ptrace" "$work/no-ptrace.c" || give_up "the filter does 
 "$work/no-ptrace" true || skip_all "no seccomp filters"
 
 # --- helpers ---------------------------------------------------------------------------------------
+# What the subject has said: sets pid, or why.
 # shellcheck disable=SC2317 # called by until_true
 has_said() {
-	grep -a -q -e '^ready' -e '^skip' "$work/out"
+	while read -r word rest; do
+		case $word in
+		ready)
+			pid=$rest
+			while [ "$pid" != "${pid#0}" ]; do pid=${pid#0}; done
+			return
+			;;
+		skip)
+			why=$rest
+			return
+			;;
+		esac
+	done <"$work/out"
+	return 1
 }
 
 # start PROGRAM ARGUMENT...: sets pid, or why it cannot be had
@@ -799,8 +813,6 @@ start() {
 	setsid "$@" </dev/null >>"$work/out" 2>&1 &
 	started=$!
 	until_true has_said || why="does not start: $(cat "$work/out")"
-	pid=$(sed -n 's/^ready 0*//p' "$work/out")
-	[ -n "$pid" ] || why=${why:-$(sed -n 's/^skip //p' "$work/out")}
 	[ -z "$why" ]
 }
 finish() {
