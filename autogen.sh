@@ -98,8 +98,8 @@ program() {
 	find_files test/func 'f-*.c' | sed 's|\.c$||' | variable func_tests
 	program func test/func/f-*.c
 	find_files test/func '*.[ch]' | grep -v '/f-[^/]*$' | variable subject_files
-	find_files test '*.sh' | grep -E '^test/(func/|preloader/)?[^/]*$' | grep -v -e '/lib\.sh$' -e '/faults\.sh$' | variable test_scripts
-	find_files test 'lib.sh' | variable test_libraries
+	find_files test '*.sh' | grep -E '^test/(func/|preloader/)?[^/]*$' | grep -v -e '/lib\.sh$' -e '/tap\.sh$' -e '/faults\.sh$' | variable test_scripts
+	find_files test lib.sh tap.sh | variable test_libraries
 	find_files test/data '*' | variable test_data_files
 } | put build-aux/tests.am
 

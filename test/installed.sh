@@ -2,42 +2,15 @@
 # SPDX-License-Identifier: MIT
 # The restorer library as somebody has it who does not know this tree: installed to a folder, found by pkg-config
 # alone, compiled by each compiler that is there, as C and as C++, with a libc and without one.
-set -u
-LC_ALL=C
-export LC_ALL
+# shellcheck source=test/tap.sh
+. "${srcdir:-$(dirname "$0")/..}/test/tap.sh"
 
 top=$(cd "${srcdir:-$(dirname "$0")/..}" && pwd) || exit 99
 make=${MAKE:-make}
-work=$(mktemp -d "${TMPDIR:-/tmp}/cr-installed.XXXXXX") || exit 99
-trap 'rm -rf "$work"' EXIT
-trap 'exit 99' HUP INT TERM
-
-count=0
-failed=0
-say() { # say RESULT(0 = ok) TEXT; what stands in $work/out is told with a failure
-	count=$((count + 1))
-	if [ "$1" -eq 0 ]; then
-		echo "ok $count - $2"
-	else
-		echo "not ok $count - $2"
-		sed 's/^/# /' "$work/out"
-		failed=1
-	fi
-}
-skip() { # skip TEXT REASON
-	if [ -n "${CR_MUST_WORK:-}" ]; then
-		echo "$2" >"$work/out"
-		say 1 "$1"
-	else
-		count=$((count + 1))
-		echo "ok $count - $1 # SKIP $2"
-	fi
-}
 
 command -v pkg-config >/dev/null || {
 	skip "the installed library" "pkg-config is not there"
-	echo "1..$count"
-	exit $failed
+	finish_test
 }
 [ -e "${builddir:-.}/Makefile" ] || {
 	echo "Bail out! there is no build folder"
@@ -163,5 +136,4 @@ sed 's/== 2 && cr_rst_abi/== 3 \&\& cr_rst_abi/' pinned.c >other.c
 build "${CC:-cc}" other other.c && ! ./other
 say $? "must fail: another ABI number"
 
-echo "1..$count"
-exit $failed
+finish_test

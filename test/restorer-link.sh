@@ -7,9 +7,8 @@
 # RST_COMPILERS="A B" in place of both.
 # The checks are called by name, which shellcheck does not see; flags hold no blanks.
 # shellcheck disable=SC2317,SC2013
-set -u
-LC_ALL=C
-export LC_ALL
+# shellcheck source=test/tap.sh
+. "${srcdir:-$(dirname "$0")/..}/test/tap.sh"
 
 top=${srcdir:-$(dirname "$0")/..}
 lib=${builddir:-.}/restorer/libcr-restorer.a
@@ -20,32 +19,6 @@ READELF=${READELF:-readelf}
 OBJDUMP=${OBJDUMP:-objdump}
 compilers=${RST_COMPILERS:-gcc clang}
 hostile="-fstack-protector-all -D_FORTIFY_SOURCE=3 -fsanitize=undefined -flto -fPIC --coverage"
-
-work=$(mktemp -d) || exit 99
-trap 'rm -rf "$work"' EXIT
-trap 'exit 99' HUP INT TERM
-
-count=0
-failed=0
-
-say() { # say RESULT(0 = ok) TEXT
-	count=$((count + 1))
-	if [ "$1" -eq 0 ]; then
-		echo "ok $count - $2"
-	else
-		echo "not ok $count - $2"
-		failed=1
-	fi
-}
-
-skip() { # skip TEXT REASON
-	if [ -n "${CR_MUST_WORK:-}" ]; then
-		say 1 "$1 ($2)"
-	else
-		count=$((count + 1))
-		echo "ok $count - $1 # SKIP $2"
-	fi
-}
 
 # --- the checks: check_NAME ARCHIVE prints what is wrong, and nothing if all is well --------------
 
@@ -331,5 +304,4 @@ example cr-restorer.3 1 "^way [14]: $other\$"
 example cr-preload.3 1 "^way [14]: $other\$"
 example cr-preload.3 2 "^started by /.*ld-"
 
-echo "1..$count"
-exit $failed
+finish_test

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/fd.h"
 #include "dump/internal.h"
 
 /* Processes that are as far below the root. */
@@ -101,8 +102,10 @@ static int take_children(struct dump *d, struct dump_process *p, struct level *b
 		struct dump_thread *t = p->threads.v[i];
 		int rc = t->found.is_there ? finding_take(&t->found, e) : 0;
 
-		if (rc == -ESRCH)
+		if (rc == -ESRCH) {
+			fd_cleanup(&t->dir);
 			continue;
+		}
 		if (rc < 0)
 			return rc;
 		p->threads.v[n++] = t;

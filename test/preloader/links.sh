@@ -2,30 +2,10 @@
 # SPDX-License-Identifier: MIT
 # The restorer library inside a program without a libc: a plan that fails where it must, and the
 # exe link by each of the three ways, each forced once.
-set -u
+# shellcheck source=test/tap.sh
+. "${srcdir:-$(dirname "$0")/../..}/test/tap.sh"
 
 preloader=${builddir:-.}/test/preloader/links
-count=0
-failed=0
-
-say() { # say RESULT(0 = ok) TEXT
-	count=$((count + 1))
-	if [ "$1" -eq 0 ]; then
-		echo "ok $count - $2"
-	else
-		echo "not ok $count - $2"
-		failed=1
-	fi
-}
-
-skip() { # skip TEXT REASON
-	if [ -n "${CR_MUST_WORK:-}" ]; then
-		say 1 "$1 ($2)"
-	else
-		count=$((count + 1))
-		echo "ok $count - $1 # SKIP $2"
-	fi
-}
 
 # try STATUS OUTPUT TEXT WORD...: what the command must end with and print
 try() {
@@ -89,5 +69,4 @@ else
 	skip "by anonymous copies in a user namespace" "no user namespaces here"
 fi
 
-echo "1..$count"
-exit $failed
+finish_test
