@@ -41,12 +41,21 @@ allowed() {
 	esac
 }
 
-# own_includes FILE, system_includes FILE: the names in its include lines
-own_includes() {
-	sed -n 's/^[[:space:]]*#[[:space:]]*include[[:space:]]*"\([^"]*\)".*/\1/p' "$1"
-}
-system_includes() {
-	sed -n 's/^[[:space:]]*#[[:space:]]*include[[:space:]]*<\([^>]*\)>.*/\1/p' "$1"
+# includes FILE: sets own and system to the names in its include lines
+includes() {
+	own=
+	system=
+	while read -r mark name rest; do
+		case $mark in
+		'#') mark="#$name" name=$rest ;;
+		esac
+		case $mark$name in
+		'#include"'*) name=${name#\"} own="$own ${name%%\"*}" ;;
+		'#include<'*) name=${name#<} system="$system ${name%%>*}" ;;
+		esac
+	done <<-END
+		$(grep '^[[:space:]]*#[[:space:]]*include' "$1")
+	END
 }
 
 # matches NAME PATTERN...
@@ -62,10 +71,10 @@ matches() {
 	return 1
 }
 
-# check_kind_records FILE: a kind's own records. A kind never looks into another's; what all share is named
+# check_kind_records FILE, after includes: a kind's own records. A kind never looks into another's; what all share is named
 # here: the tree's and the memory's records.
 check_kind_records() {
-	for name in $(own_includes "$1"); do
+	for name in $own; do
 		case $name in
 		process.pb-c.h | files.pb-c.h | mm.pb-c.h | "$(basename "$1" .c).pb-c.h") ;;
 		*.pb-c.h) echo "$1 includes $name, which is another kind's" ;;
@@ -76,19 +85,21 @@ check_kind_records() {
 # check_file FILE, relative to the current folder; prints what is wrong
 check_file() {
 	file=$1
+	includes "$file"
+	may=$(allowed "$file")
 	set -f
-	# shellcheck disable=SC2046 # a list of patterns
-	for name in $(own_includes "$file"); do
-		matches "$name" $(allowed "$file") || echo "$file includes $name"
+	for name in $own; do
+		# shellcheck disable=SC2086 # a list of patterns
+		matches "$name" $may || echo "$file includes $name"
 	done
 	set +f
 	case $file in
 	src/kinds/*) check_kind_records "$file" ;;
 	restorer/*)
-		for name in $(own_includes "$file"); do
+		for name in $own; do
 			[ -e "restorer/$name" ] || echo "$file includes $name"
 		done
-		for name in $(system_includes "$file"); do
+		for name in $system; do
 			matches "$name" 'asm/*' 'linux/*' stdint.h stddef.h || echo "$file includes <$name>"
 		done
 		;;
@@ -124,15 +135,17 @@ check_listed() {
 }
 
 check_conditionals() {
-	for file in $(find src -name '*.c' -type f ! -path 'src/arch/*'); do
-		! grep -q '^[[:space:]]*#[[:space:]]*if' "$file" || echo "$file has an #if"
-	done
+	find src -name '*.c' -type f ! -path 'src/arch/*' \
+		-exec grep -l '^[[:space:]]*#[[:space:]]*if' {} + | sed 's/$/ has an #if/'
 }
 
+# In the first three lines.
 check_licence() {
-	for file in $(find src restorer images test man -name '*.[chS]' -o -name '*.proto' -o -name '*.sh' -o -name '*.[1-8]'); do
-		head -n 3 "$file" | grep -q 'SPDX-License-Identifier: MIT' || echo "$file has no SPDX line"
-	done
+	find src restorer images test man -type f \
+		\( -name '*.[chS]' -o -name '*.proto' -o -name '*.sh' -o -name '*.[1-8]' \) -exec awk '
+		FNR == 1 { good[FILENAME] = 0 }
+		FNR <= 3 && /SPDX-License-Identifier: MIT/ { good[FILENAME] = 1 }
+		END { for (file in good) if (!good[file]) print file " has no SPDX line" }' {} +
 }
 
 count=0
