@@ -6,6 +6,7 @@
 #
 #   debs.sh CACHE SUITE kernel FLAVOUR      prints the path of the newest kernel image of the flavour
 #   debs.sh CACHE SUITE tree PACKAGE        prints a folder that holds the package and all it needs
+#   debs.sh CACHE SUITE source PACKAGE      prints the path of the archive in a linux-source-VERSION
 #
 # What has been unpacked once is taken as it is; CR_FETCH=1 looks for a newer one.
 set -eu
@@ -106,11 +107,23 @@ fetch_tree() {
 	mv "$state/tree-$1.new" "$state/tree-$1"
 }
 
-[ $# = 4 ] || die "usage: debs.sh CACHE SUITE kernel|tree NAME"
+fetch_source() {
+	folder=$state/$1
+	rm -rf "$folder"
+	mkdir -p "$folder"
+	(cd "$folder" && apt apt-get download "$1" >&2) || die "cannot download $1"
+	dpkg-deb --fsys-tarfile "$folder"/*.deb |
+		tar -C "$folder" -xf - --wildcards '*/linux-source-*.tar.xz' --transform 's|.*/||'
+	rm "$folder"/*.deb
+	mv "$folder"/linux-source-*.tar.xz "$folder/source.tar.xz"
+	ln -sfn "$1" "$state/source-$1"
+}
+
+[ $# = 4 ] || die "usage: debs.sh CACHE SUITE kernel|tree|source NAME"
 suite=$2
 state=$1/$suite
 case $3 in
-kernel | tree) ;;
+kernel | tree | source) ;;
 *) die "what is '$3'?" ;;
 esac
 mkdir -p "$state"
@@ -123,4 +136,5 @@ case $3 in
 kernel)
 	echo "$state/kernel-$4/image" ;;
 tree) echo "$state/tree-$4" ;;
+source) echo "$state/source-$4/source.tar.xz" ;;
 esac

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# Reads what the guest printed: one line for each test, every failed case in full, a sum at the end.
+# Reads what the guest printed: one line for each test, every failed case in full, a sum at the end. The table of
+# the ways to the exe link is shown as it is.
 # Exits with 1 unless every test began, ended with 0 and gave exactly the cases of its plan.
 
 { sub(/\r$/, "") }
@@ -21,6 +22,7 @@ match($0, /@@ (kernel|begin|end|done)/) {
 test == "" { next }
 
 # Comment lines belong to the case that follows them.
+/^# exe link: / { print "  " substr($0, 3); next }
 /^ok / { passed++; text = ""; if ($0 ~ /# *[Ss][Kk][Ii][Pp]/) { skipped++; passed--; why = why "    " $0 "\n" } next }
 /^not ok / { failed++; why = why text "    " $0 "\n"; text = ""; next }
 /^1\.\.[0-9]+/ { plan = substr($1, 4) + 0; if ($0 ~ /# *[Ss][Kk][Ii][Pp]/) why = why "    " $0 "\n"; next }

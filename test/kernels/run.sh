@@ -4,7 +4,8 @@
 #
 #   run.sh CR TEST...       paths below the build folder (scripts: below srcdir)
 #
-#   KERNELS="SUITE..."      whose kernels; bookworm and bookworm-backports if unset
+#   KERNELS="SUITE..."      whose kernels; bookworm, bookworm-backports and bookworm-open if unset; SUITE-open is
+#                           built from the suite's source, without a restriction (open.sh)
 #   KERNEL_FLAVOUR=NAME     cloud-amd64
 #   KERNEL_ARGUMENTS=TEXT   more of the kernel's command line, as proc_mem.force_override=ptrace
 #   KERNEL_DEADLINE=SEC     for one kernel; 1200
@@ -15,7 +16,7 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 srcdir=${srcdir:-$here/../..}
-kernels=${KERNELS:-bookworm bookworm-backports}
+kernels=${KERNELS:-bookworm bookworm-backports bookworm-open}
 cache=${CR_KERNEL_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/cr-kernels}
 qemu=${QEMU:-qemu-system-x86_64}
 passed="CR_TEST_MODES CR_TEST_KILLS CR_MUST_WORK CR_KEEP"
@@ -35,8 +36,14 @@ done
 [ $# -ge 2 ] || die "usage: run.sh CR TEST..."
 cr=$1
 shift
+image_of() { # SUITE
+	case $1 in
+	*-open) "$here/open.sh" "$cache" "${1%-open}" ;;
+	*) "$here/debs.sh" "$cache" "$1" kernel "${KERNEL_FLAVOUR:-cloud-amd64}" ;;
+	esac
+}
 for kernel in $kernels; do # first of all: it may ask the network
-	"$here/debs.sh" "$cache" "$kernel" kernel "${KERNEL_FLAVOUR:-cloud-amd64}" >/dev/null
+	image_of "$kernel" >/dev/null
 done
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/cr-kernels-XXXXXX")
@@ -66,6 +73,7 @@ for test; do
 	*.sh)
 		mkdir -p "$root/t/$(dirname "$test")"
 		cp "$srcdir/$test" "$root/t/$test"
+		cp "$srcdir/test/tap.sh" "$root/t/test/"
 		[ ! -x "${test%.sh}" ] || put "${test%.sh}" "t/${test%.sh}"
 		;;
 	*) put "$test" "t/$test" ;;
@@ -89,7 +97,7 @@ chmod +x "$root/init"
 
 result=0
 for kernel in $kernels; do
-	image=$("$here/debs.sh" "$cache" "$kernel" kernel "${KERNEL_FLAVOUR:-cloud-amd64}")
+	image=$(image_of "$kernel")
 	echo "== $kernel"
 	status=0
 	timeout --foreground -k 5 "${KERNEL_DEADLINE:-1200}" \
