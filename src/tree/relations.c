@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "tree/space.h"
 #include "tree/tables.h"
 
 /* --- who there is -------------------------------------------------------------------------------- */
@@ -267,6 +268,8 @@ int relations_find(struct relatives *all, struct error *e)
 		rc = find_groups(all, &index, &made, e);
 	if (rc == 0)
 		rc = tables_find(all, e);
+	if (rc == 0)
+		rc = spaces_find(all, e);
 	vec_free(&made.list);
 	vec_free(&index.list);
 	return rc;

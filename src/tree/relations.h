@@ -13,7 +13,7 @@
  * on: then a task with its number makes the group again, and ends when all members are in it.
  *
  * A descriptor table and an fs (folders, umask) can be shared by processes, but only from birth (CLONE_FILES,
- * CLONE_FS): tables.h.
+ * CLONE_FS): tables.h. Memory and signal actions likewise (CLONE_VM, CLONE_SIGHAND): space.h.
  *
  * In: the numbers of all. Out: for each how it comes to its group, or why that cannot be made. The dump
  * asks before it freezes anything, the restore acts on it (restore/relations.h). Pure.
@@ -47,11 +47,12 @@ struct relative {
 	/* Set by the caller. */
 	uint32_t id, group, session;
 	uint32_t exit_signal;
-	struct relative *parent; /* NULL: the root */
-	bool has_ended;          /* a zombie */
-	bool session_is_gone;    /* nobody has the number of its session, in the tree or outside */
-	uint32_t table[TABLES];  /* ids; 0: it has none */
-	const void *record;      /* as the caller likes */
+	struct relative *parent;  /* NULL: the root */
+	bool has_ended;           /* a zombie */
+	bool session_is_gone;     /* nobody has the number of its session, in the tree or outside */
+	uint32_t table[TABLES];   /* ids; 0: it has none */
+	uint32_t memory, actions; /* likewise: address space and signal actions */
+	const void *record;       /* as the caller likes */
 	/* Found out. */
 	bool is_made;             /* no zombie either: it only makes its group, or its session */
 	struct relative *born_of; /* the leader of its session that makes it, as a sibling */
@@ -69,6 +70,8 @@ struct relative {
 		[TABLES]; /* what its parent leaves before it forks it, for one of its own */
 	uint32_t left_at_last[TABLES]; /* what it leaves itself when all children are forked */
 	uint32_t rank;                 /* children of one parent are forked in this order */
+	/* space.h: it is born with those of its parent */
+	bool has_memory, has_actions;
 };
 
 struct relatives {

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Descriptor tables and folders: how processes and threads come to share them, and what cannot be made. */
+/* Descriptor tables, folders, memory and signal actions: how processes and threads come to share them, and what
+ * cannot be made. */
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
 
 #include "tap.h"
+#include "tree/space.h"
 #include "tree/tables.h"
 
 #define MOST 12
@@ -154,6 +156,90 @@ static void what_cannot_be_made(void)
 	SAYS(&t, "task 11: it shares its descriptor table with others and is in the session 9");
 }
 
+/* --- memory and signal actions --------------------------------------------------------------------- */
+
+/* Number, index of the parent, memory, signal actions, session, each as above. */
+static void find_memory(struct tree *t, const struct row *rows, size_t n)
+{
+	*t = (struct tree){ 0 };
+	t->all.v = t->v;
+	for (size_t i = 0; i < n; i++)
+		t->v[t->all.n++] = (struct relative){
+			.id = rows[i].id,
+			.parent = rows[i].parent < 0 ? NULL : &t->v[rows[i].parent],
+			.group = rows[i].session ? rows[i].session : 10,
+			.session = rows[i].session ? rows[i].session : 10,
+			.session_is_gone = rows[i].session && rows[i].session != rows[i].id,
+			.exit_signal = SIGCHLD,
+			.memory = rows[i].files,
+			.actions = rows[i].fs,
+		};
+	t->rc = relations_find(&t->all, &t->e);
+}
+#define FIND_MEMORY(t, ...)                                              \
+	do {                                                             \
+		static const struct row rows_[] = { __VA_ARGS__ };       \
+		find_memory(t, rows_, sizeof(rows_) / sizeof(rows_[0])); \
+	} while (0)
+
+static void memory_of_the_parent(void)
+{
+	struct tree t;
+
+	FIND_MEMORY(&t, { 10, -1, 10, 10, 0 }, { 11, 0, 10, 11, 0 }, { 12, 0, 12, 12, 0 },
+		    { 13, 1, 10, 11, 0 }, { 14, 2, 14, 14, 0 }, { 15, 2, 12, 15, 0 });
+	CU_ASSERT_EQUAL(t.rc, 0);
+	CU_ASSERT(!t.v[0].has_memory && !t.v[0].has_actions);
+	CU_ASSERT(t.v[1].has_memory && !t.v[1].has_actions);
+	CU_ASSERT(!t.v[2].has_memory && !t.v[2].has_actions);
+	CU_ASSERT(t.v[3].has_memory && t.v[3].has_actions);
+	CU_ASSERT(!t.v[4].has_memory && !t.v[4].has_actions);
+	CU_ASSERT(t.v[5].has_memory && !t.v[5].has_actions);
+}
+
+static void memory_of_others(void)
+{
+	struct tree t;
+
+	/* Siblings, whose parent has run another program since. */
+	FIND_MEMORY(&t, { 10, -1, 10, 10, 0 }, { 11, 0, 11, 11, 0 }, { 12, 0, 11, 12, 0 });
+	SAYS(&t, "task 12: it shares its memory with process 11, but not with its own parent");
+	/* Past one in between. */
+	FIND_MEMORY(&t, { 10, -1, 10, 10, 0 }, { 11, 0, 11, 11, 0 }, { 12, 1, 10, 12, 0 });
+	SAYS(&t, "task 12: it shares its memory with process 10, but not with its own parent");
+	FIND_MEMORY(&t, { 10, -1, 10, 10, 0 }, { 11, 0, 10, 11, 0 }, { 12, 1, 10, 10, 0 });
+	SAYS(&t, "task 12: it shares its table of signal actions with process 10, but not");
+	/* Only an image that no cr has written can say so. */
+	FIND_MEMORY(&t, { 10, -1, 10, 10, 0 }, { 11, 0, 11, 10, 0 });
+	SAYS(&t, "task 11: it shares its signal actions with process 10, and not its memory");
+	/* Born of one who has ended. */
+	FIND_MEMORY(&t, { 10, -1, 10, 10, 0 }, { 11, 0, 10, 11, 9 });
+	SAYS(&t, "task 11: it shares its memory with process 10 and is in the session 9");
+}
+
+static void too_many_memories(void)
+{
+	static struct relative v[3 * (3 * SPACES_MOST + 4)];
+
+	for (uint32_t n = SPACES_MOST; n <= SPACES_MOST + 1; n++) {
+		struct relatives all = { .v = v, .n = 3 * n + 1 };
+		struct error e = { 0 };
+
+		/* Families of three: a child of the first, its child and grandchild. */
+		for (uint32_t i = 0; i <= 3 * n; i++)
+			v[i] = (struct relative){ .id = i + 1,
+						  .group = 1,
+						  .session = 1,
+						  .parent = !i           ? NULL
+							    : i % 3 == 1 ? v
+									 : &v[i - 1],
+						  .memory = i ? (i + 2) / 3 + 1000 : 1,
+						  .actions = i + 1 };
+		CU_ASSERT_EQUAL(relations_find(&all, &e), n > SPACES_MOST ? -EINVAL : 0);
+		CU_ASSERT(n == SPACES_MOST || strstr(e.text, "more than 100 different memories"));
+	}
+}
+
 /* --- threads --------------------------------------------------------------------------------------- */
 
 static struct kin kin(uint32_t id, uint32_t files, uint32_t fs)
@@ -200,6 +286,12 @@ static CU_TestInfo processes[] = {
 	{ "what cannot be made", what_cannot_be_made },
 	CU_TEST_INFO_NULL,
 };
+static CU_TestInfo of_memory[] = {
+	{ "that of the parent", memory_of_the_parent },
+	{ "that of others", memory_of_others },
+	{ "too many", too_many_memories },
+	CU_TEST_INFO_NULL,
+};
 static CU_TestInfo of_threads[] = {
 	{ "who clones whom", threads },
 	{ "a circle", threads_in_a_circle },
@@ -207,6 +299,7 @@ static CU_TestInfo of_threads[] = {
 };
 static CU_SuiteInfo suites[] = {
 	{ "processes", NULL, NULL, NULL, NULL, processes },
+	{ "memory", NULL, NULL, NULL, NULL, of_memory },
 	{ "threads", NULL, NULL, NULL, NULL, of_threads },
 	CU_SUITE_INFO_NULL,
 };
