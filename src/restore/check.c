@@ -169,6 +169,8 @@ static int check_thread(struct check *c, const Thread *t, struct error *e)
 		return rc;
 	if (!find(c, record_process.tag, t->process))
 		return fail(e, 0, "there is no record of its process %u", t->process);
+	if (!t->mm || !t->sighand)
+		return fail(e, 0, "its memory or its signal actions have no number");
 	if (!find(c, record_mm.tag, t->mm))
 		return fail(e, 0, "there is no record of its memory %u", t->mm);
 	if (!find(c, record_fdtable.tag, t->files))
@@ -223,7 +225,10 @@ static int check_same(const struct check *c, struct error *e)
 		const Process *above = find(c, record_process.tag, o->process->parent);
 		const Mm *mm = memory_of_process(c, o->process);
 
-		rc = mm ? check_mm_same(mm, memory_of_process(c, above), e) : 0;
+		/* Who has the memory of his parent: that one's is looked at in its turn. */
+		rc = mm && mm != memory_of_process(c, above)
+			     ? check_mm_same(mm, memory_of_process(c, above), e)
+			     : 0;
 		rc = within(e, rc, "%s %u", record_mm.tag, mm ? mm->id : 0);
 		if (rc < 0)
 			break;

@@ -70,6 +70,10 @@ struct stop_frame {
 struct rprocess {
 	const Process *rec;
 	struct rprocess *parent; /* NULL: the root */
+	/* The first in the tree with the same memory, or signal actions: itself, or one above it. */
+	struct rprocess *memory, *actions;
+	uint32_t n_members; /* of the first: others that have its memory (members.h) */
+	uint64_t words;     /* in the region, where those wait for each other */
 	const Mm *mm;
 	const FdTable *files;
 	struct rthread *threads; /* the leader first */
@@ -84,10 +88,19 @@ struct rprocess {
 	/* Of one that is to be stopped: its frames, from the first on, up to frames_end. */
 	struct stop_frame *frames;
 	uint64_t frames_end;
-	int watch;          /* its userfaultfd, in cr */
-	size_t end;         /* index in the list of all, one past its last descendant */
+	struct task_plan *helper; /* of its memory, and in there: */
+	uint32_t watch_op;        /* the userfaultfd */
+	uint64_t watch_range;     /* and the range, in the data */
+	int watch;                /* its userfaultfd, in cr */
+	size_t end;               /* index in the list of all, one past its last descendant */
 	uint64_t keeper_at; /* in the region, where the end of its keeper is seen; 0: it has none */
 };
+
+/* It has the memory of a process above it. */
+static inline bool is_member(const struct rprocess *p)
+{
+	return p->memory != p;
+}
 
 /* --- slots (slots.c) --------------------------------------------------------------------------- */
 
@@ -140,8 +153,6 @@ struct task_plan {
 	struct memory *memory;   /* of a leader, while its plan is made (plan_memory.c) */
 	uint32_t clone_op;       /* in one that makes a helper or the root: the clone */
 	struct task_plan *maker; /* of a helper */
-	uint32_t watch_op;       /* in a helper's that stops its process: the userfaultfd */
-	uint64_t watch_range;    /* and the range, in its data */
 	uint64_t quiet_at;       /* in a leader's: what was the action of SIGCHLD */
 };
 
@@ -211,6 +222,7 @@ struct restore {
 
 	struct rprocess *processes; /* parents before their children; [0]: the root */
 	size_t n_processes;
+	uint32_t n_memories;           /* processes that are no members */
 	struct rtable *tables[TABLES]; /* by id */
 	size_t n_tables[TABLES];
 	struct relatives *relatives; /* relations.h */
@@ -272,7 +284,7 @@ void cpu_lacks(const char *image, const char *here, struct buf *out);
 int host_fill(struct restore *r, struct error *e) must_check;
 
 /* Compiles the plans of the whole tree for r->hole; pure. Sets region_size to what they need. */
-/* How many say that they are ready: every thread, and a helper for each process. */
+/* How many say that they are ready: every thread, and a helper for each address space. */
 uint32_t restore_how_many(const struct restore *r);
 int planner_run(struct restore *r, struct error *e) must_check;
 /* A leader's memory: first what it has from its parent, then what it leaves to each child, before it forks
@@ -323,10 +335,10 @@ int job_wait(struct restore *r, int *status, struct error *e) must_check;
 /* stop.c: processes that were in a job-control stop. Bytes for their frames of this size. */
 bool process_is_stopped(const struct rprocess *p);
 uint64_t stop_room(const struct restore *r, uint64_t frame);
-void plan_stop_watch(struct task_plan *helper);
-void plan_stop_range(struct task_plan *helper);
+void plan_stop_watch(struct task_plan *helper, struct rprocess *p);
+void plan_stop_range(struct rprocess *p);
 void plan_stop_parent(struct restore *r, struct task_plan *t);
-void plan_stop_await(struct restore *r, struct task_plan *helper);
+void plan_stop_await(struct restore *r, struct task_plan *helper, const struct rprocess *first);
 void plan_stop_wait(struct restore *r, struct task_plan *t);
 int stop_prepare(struct restore *r, struct error *e) must_check;
 int stop_all(struct restore *r, struct error *e) must_check;

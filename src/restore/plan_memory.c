@@ -312,7 +312,7 @@ void plan_inheritance(struct restore *r, struct task_plan *t)
 	mem->fetch_of_store = arena_alloc(&r->arena, (r->img.n_stores + 1) * sizeof(uint32_t));
 	mem->is_present = arena_alloc(&r->arena, mm->n_mappings + 1);
 	t->memory = mem;
-	if (!parent)
+	if (!parent || is_member(t->process) || is_member(parent))
 		return;
 	if (t->process->sharing->is_laid && !t->process->relative->born_with[TABLE_FILES]) {
 		plan_note(&t->plan, "descriptors of the parent's mapped files");

@@ -7,6 +7,7 @@
  * makes the helper that will take the restorer away, fetches its descriptors, starts its threads. Each
  * thread sets what is its own, waits at the commit barrier, and leaves.
  */
+#include "restore/members.h"
 #include "restore/relations.h"
 #include "restore/sharing.h"
 #include "restore/tables.h"
@@ -88,13 +89,13 @@ static void emit_bond(struct plan *p, uint32_t parent)
 	plan_call_is(p, parent, SYS_getppid, arg_num(0));
 }
 
-/* Every thread, and a helper for each process. */
+/* Every thread, and a helper for each address space. */
 uint32_t restore_how_many(const struct restore *r)
 {
-	uint32_t n = 0;
+	uint32_t n = r->n_memories;
 
 	for (size_t i = 0; i < r->n_processes; i++)
-		n += (uint32_t)r->processes[i].n_threads + 1;
+		n += (uint32_t)r->processes[i].n_threads;
 	/* While plans are made some may be missing: then one more is woken in vain. */
 	for (size_t i = 0; i < r->n_processes; i++)
 		n += r->processes[i].keeper_at != 0;
@@ -149,7 +150,8 @@ static void plan_birth(struct restore *r, struct task_plan *t, const struct rela
 	if (b->maker)
 		emit_clone(&t->plan, CLONE_PARENT, 0, x->id, child);
 	else
-		emit_clone(&t->plan, tables_clone_flags(x), x->exit_signal, x->id, child);
+		emit_clone(&t->plan, tables_clone_flags(x) | members_clone_flags(x), x->exit_signal,
+			   x->id, child);
 }
 
 static struct task_plan *plan_ended(struct restore *r, struct rprocess *parent,
@@ -223,7 +225,7 @@ static void plan_maker(struct restore *r, struct task_plan *leader, struct task_
 	plan_op(p, CR_RST_CALL, SYS_wait4,
 		PLAN_ARGS(arg_result(op), arg_num(0), arg_num(__WALL), arg_num(0)), CR_RST_WANT_OK,
 		0);
-	emit_post(p, WORD_AT(reaped), (uint32_t)r->n_processes - 1);
+	emit_post(p, WORD_AT(reaped), r->n_memories - 1);
 }
 
 /*
@@ -242,28 +244,35 @@ static void emit_left(struct plan *p, const Thread *t)
 		0);
 }
 
-static struct task_plan *plan_helper(struct restore *r, struct task_plan *leader)
+static void plan_helper(struct restore *r, struct task_plan *leader)
 {
 	struct rprocess *pr = leader->process;
 	struct task_plan *t = new_plan(r, PLAN_HELPER, pr, 0);
 	struct plan *h = &t->plan;
+	const struct rprocess *stopped = NULL; /* the first of those */
 	struct cr_rst_range *own;
 	size_t n;
 
 	plan_maker(r, leader, t);
 	tables_plan_helper(r, t);
 	if (pr->parent)
-		emit_wait(h, WORD_AT(reaped), (uint32_t)r->n_processes - 1);
-	if (process_is_stopped(pr))
-		plan_stop_watch(t);
+		emit_wait(h, WORD_AT(reaped), r->n_memories - 1);
+	for (struct rprocess *q = pr; q; q = members_next(r, q)) {
+		if (!process_is_stopped(q))
+			continue;
+		plan_stop_watch(t, q);
+		stopped = stopped ? stopped : q;
+	}
 	emit_post(h, WORD_AT(ready), restore_how_many(r));
 	emit_wait(h, WORD_AT(go), 1);
-	if (process_is_stopped(pr))
-		plan_stop_await(r, t);
-	for (size_t i = 0; i < pr->n_threads; i++)
-		emit_left(h, pr->threads[i].rec);
-	if (pr->keeper_at)
-		keeper_plan_gone(h, pr->keeper_at);
+	if (stopped)
+		plan_stop_await(r, t, stopped);
+	for (struct rprocess *q = pr; q; q = members_next(r, q)) {
+		for (size_t i = 0; i < q->n_threads; i++)
+			emit_left(h, q->threads[i].rec);
+		if (q->keeper_at)
+			keeper_plan_gone(h, q->keeper_at);
+	}
 	own = plan_own_left(r, pr->mm, &n);
 	plan_note(h, "what is left of cr's executable");
 	for (size_t i = 0; i < n; i++)
@@ -272,7 +281,6 @@ static struct task_plan *plan_helper(struct restore *r, struct task_plan *leader
 	plan_note(h, "the restorer itself");
 	plan_op(h, CR_RST_VANISH, 0, PLAN_ARGS(arg_num(r->hole.start), arg_num(r->region_size)),
 		CR_RST_WANT_ANY, 0);
-	return t;
 }
 
 /* --- what every thread does at the end --------------------------------------------------------- */
@@ -286,6 +294,19 @@ static uint32_t record_of(const struct rthread *th, enum stage stage, enum scope
 	return kind_record_id(th->rec, s);
 }
 
+/* Whether this thread is the one that sets what others have as well. */
+static bool is_first(const struct task_plan *t, const struct rthread *th, enum scope s)
+{
+	const struct rprocess *p = t->process;
+
+	if (s == SCOPE_FS)
+		return th->table[TABLE_FS]->owner == th;
+	if (s == SCOPE_THREAD)
+		return true;
+	return t->sort != PLAN_THREAD && (s != SCOPE_MM || p->memory == p) &&
+	       (s != SCOPE_SIGHAND || p->actions == p);
+}
+
 /* The operations of one kind. */
 static int plan_kind(struct restore *r, struct task_plan *t, const struct rthread *th,
 		     const struct kind *k,
@@ -296,8 +317,7 @@ static int plan_kind(struct restore *r, struct task_plan *t, const struct rthrea
 	const void *rec;
 	int rc;
 
-	if (k->task->scope == SCOPE_FS ? th->table[TABLE_FS]->owner != th
-				       : t->sort == PLAN_THREAD && k->task->scope != SCOPE_THREAD)
+	if (!is_first(t, th, k->task->scope))
 		return 0;
 	rec = restore_record(r, k->record.tag, record_of(th, k->task->stage, k->task->scope));
 	if (!rec)
@@ -373,7 +393,7 @@ static int plan_tail(struct restore *r, struct task_plan *t, const struct rthrea
 	/* It may become a subreaper, and must not get the helpers of those below it, which are cr's. */
 	if (leader && t->process->n_children) {
 		plan_note(p, "until the helpers are cr's");
-		emit_wait(p, WORD_AT(reaped), (uint32_t)r->n_processes - 1);
+		emit_wait(p, WORD_AT(reaped), r->n_memories - 1);
 	}
 	for (enum stage s = STAGE_FS; s < STAGE_COMMITTED; s++) {
 		size_t before;
@@ -389,7 +409,8 @@ static int plan_tail(struct restore *r, struct task_plan *t, const struct rthrea
 			plan_note(p, "the terminal, until the commit");
 			terminal = terminal_plan_fetch(r, p);
 		}
-		if (s == STAGE_FS && leader && t->process->mm->has_lock_future) {
+		if (s == STAGE_FS && leader && !is_member(t->process) &&
+		    t->process->mm->has_lock_future) {
 			/* Nothing is mapped any more, and the limits are those of cr still. */
 			plan_note(
 				p,
@@ -501,10 +522,28 @@ static void set_presence(struct task_plan *t)
 	op->arg[1] = page_up(t->at + plan_size(&t->plan, TASK_STACK)) - start;
 }
 
+/* A leader's memory and its helper, or it waits for those of its first. */
+static int plan_space(struct restore *r, struct task_plan *t, struct error *e)
+{
+	struct rprocess *pr = t->process;
+	int rc = 0;
+
+	members_plan_before(t);
+	if (is_member(pr))
+		return 0;
+	rc = plan_memory(r, t, e);
+	members_plan_behind(t);
+	/* The helper waits for the keepers of all. */
+	for (struct rprocess *q = pr; q && rc >= 0; q = members_next(r, q))
+		rc = keeper_find(r, q, e);
+	if (rc >= 0)
+		plan_helper(r, t);
+	return rc;
+}
+
 static int plan_leader(struct restore *r, struct task_plan *t, struct error *e)
 {
 	struct plan *p = &t->plan;
-	struct task_plan *helper;
 	int rc;
 
 	plan_presence(p);
@@ -512,18 +551,17 @@ static int plan_leader(struct restore *r, struct task_plan *t, struct error *e)
 	emit_bond(p, parent_of(r, t->process));
 	if (!t->process->parent)
 		plan_inherited(r, t);
+	else
+		members_plan_birth(r, t);
 	plan_inheritance(r, t);
 	plan_relations(r, t);
 	rc = check_death_signals(r, t->process, e);
 	if (rc >= 0)
 		rc = tables_find_begun(r, t->process, e);
 	if (rc >= 0)
-		rc = plan_memory(r, t, e);
-	if (rc >= 0)
-		rc = keeper_find(r, t->process, e);
+		rc = plan_space(r, t, e);
 	if (rc < 0)
 		return rc;
-	helper = plan_helper(r, t);
 	rc = tables_plan_files(r, t, e);
 	if (rc < 0)
 		return rc;
@@ -536,7 +574,7 @@ static int plan_leader(struct restore *r, struct task_plan *t, struct error *e)
 		return rc;
 	rc = plan_tail(r, t, &t->process->threads[0], e);
 	if (rc >= 0 && process_is_stopped(t->process))
-		plan_stop_range(helper);
+		plan_stop_range(t->process);
 	return rc;
 }
 
@@ -617,7 +655,7 @@ static int compile(struct restore *r, struct error *e)
 		r->known[i].slot = 0;
 	r->notes.n = 0;
 	r->n_words = 0;
-	if (tables_find_words(r, e) < 0)
+	if (tables_find_words(r, e) < 0 || members_find_words(r, e) < 0)
 		return -EINVAL;
 	for (size_t i = 0; i < r->n_processes; i++)
 		new_plan(r, PLAN_LEADER, &r->processes[i], r->processes[i].rec->id);

@@ -54,6 +54,8 @@ int relations_build(struct restore *r, struct error *e)
 							  p->parent || p->rec->session_is_gone };
 		for (enum table t = 0; t < TABLES; t++)
 			p->relative->table[t] = p->threads[0].table[t]->id;
+		p->relative->memory = p->threads[0].rec->mm;
+		p->relative->actions = p->threads[0].rec->sighand;
 	}
 	vec_each(rec, &r->img.records) {
 		const Zombie *z = (const Zombie *)rec->msg;

@@ -18,7 +18,7 @@ static void add_extent(const struct rprocess *p, const Extent *x, struct runs *o
 
 	if (x->sort == EXTENT__SORT__SAME) {
 		if (p->parent)
-			runs_clip(&p->parent->sharing->own, run.start, run.end, own);
+			runs_clip(&p->parent->memory->sharing->own, run.start, run.end, own);
 		return;
 	}
 	run.store = x->sort == EXTENT__SORT__DATA ? x->store : RUN_ZERO;
@@ -48,7 +48,8 @@ int sharing_link(struct restore *r, struct error *e)
 
 	for (size_t i = 0; i < r->n_processes && rc == 0; i++) {
 		r->processes[i].sharing = arena_alloc(&r->arena, sizeof(struct sharing));
-		rc = link_one(&r->processes[i], &total, e);
+		if (!is_member(&r->processes[i]))
+			rc = link_one(&r->processes[i], &total, e);
 	}
 	return rc;
 }
@@ -87,6 +88,12 @@ enum turn {
 static enum turn turn_of(const struct rprocess *c)
 {
 	return c->relative->is_early ? EARLY : c->relative->born_of ? BORN_OF_SIBLING : ORDINARY;
+}
+
+/* Where the parent is a member nobody knows what its memory holds when it forks. */
+static bool gets_nothing(const struct rprocess *c)
+{
+	return is_member(c) || is_member(c->parent) || turn_of(c) == BORN_OF_SIBLING;
 }
 
 struct rprocess *sharing_next(const struct rprocess *p, const struct rprocess *c)
@@ -214,7 +221,7 @@ static void leave_all(const struct restore *r, struct rprocess *p, struct rproce
 	bool ok = false;
 
 	vec_each(x, &c->sharing->wish.list) {
-		if (turn_of(c) == BORN_OF_SIBLING)
+		if (gets_nothing(c))
 			break;
 		for (uint64_t start = x->start, end; start < x->end; start = end) {
 			size_t at = mapping_at(c, start);
@@ -332,6 +339,8 @@ static void find_fills(struct rprocess *p)
 
 		laid = laid || t->is_heir;
 		t->is_laid = laid;
+		if (is_member(c))
+			continue;
 		runs_missing(&t->wish, &state, &t->before);
 		runs_overlay(&state, &t->before);
 		give(c, &state);
@@ -353,10 +362,12 @@ void sharing_decide(struct restore *r)
 		find_common(r, &common);
 	for (size_t i = r->n_processes; i-- > 0;) {
 		free_decided(r->processes[i].sharing);
-		init_maps(r, &r->processes[i]);
+		if (!is_member(&r->processes[i]))
+			init_maps(r, &r->processes[i]);
 		find_wishes(r, &r->processes[i], &common);
 	}
 	for (size_t i = 0; i < r->n_processes; i++)
-		find_fills(&r->processes[i]);
+		if (!is_member(&r->processes[i]))
+			find_fills(&r->processes[i]);
 	runs_free(&common);
 }

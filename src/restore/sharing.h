@@ -9,6 +9,8 @@
  * mappings to a child lays them out before, and fills in what the child, or anybody in its family, has from
  * it; the next child may get other pages, which it had written in between; what it has itself comes last.
  * A child keeps the mappings that it has too, drops the pages it has not, and writes its own.
+ *
+ * A member (members.h) has nothing of its own here: what it has is its first's.
  */
 #ifndef RESTORE_SHARING_H
 #define RESTORE_SHARING_H

@@ -88,25 +88,25 @@ static uint64_t frames_start(const struct rprocess *p)
 }
 
 /* In the plan of the helper; the range is known when all threads have their plans. */
-void plan_stop_watch(struct task_plan *helper)
+void plan_stop_watch(struct task_plan *helper, struct rprocess *pr)
 {
 	const struct uffdio_api api = { .api = UFFD_API };
 	const struct uffdio_register range = { .mode = UFFDIO_REGISTER_MODE_MISSING };
 	struct plan *p = &helper->plan;
 
 	plan_note(p, "stops the process again, before its first instruction");
-	helper->watch_op = plan_call(p, SYS_userfaultfd, arg_num(O_CLOEXEC | O_NONBLOCK));
-	plan_call_is(p, 0, SYS_ioctl, arg_result(helper->watch_op), arg_num(UFFDIO_API),
+	pr->helper = helper;
+	pr->watch_op = plan_call(p, SYS_userfaultfd, arg_num(O_CLOEXEC | O_NONBLOCK));
+	plan_call_is(p, 0, SYS_ioctl, arg_result(pr->watch_op), arg_num(UFFDIO_API),
 		     arg_data(plan_data(p, &api, sizeof(api))));
-	helper->watch_range = plan_data(p, &range, sizeof(range));
-	plan_call_is(p, 0, SYS_ioctl, arg_result(helper->watch_op), arg_num(UFFDIO_REGISTER),
-		     arg_data(helper->watch_range));
+	pr->watch_range = plan_data(p, &range, sizeof(range));
+	plan_call_is(p, 0, SYS_ioctl, arg_result(pr->watch_op), arg_num(UFFDIO_REGISTER),
+		     arg_data(pr->watch_range));
 }
 
-void plan_stop_range(struct task_plan *helper)
+void plan_stop_range(struct rprocess *pr)
 {
-	const struct rprocess *pr = helper->process;
-	struct uffdio_register *range = (void *)(helper->plan.data.p + helper->watch_range);
+	struct uffdio_register *range = (void *)(pr->helper->plan.data.p + pr->watch_range);
 
 	range->range.start = frames_start(pr);
 	range->range.len = pr->frames_end - frames_start(pr);
@@ -121,6 +121,17 @@ static bool has_stopped_child(const struct rprocess *p)
 	return false;
 }
 
+/* Those of one who has the same signal actions count, too. */
+static bool has_stopped_below(const struct restore *r, const struct rprocess *p)
+{
+	bool has = p->actions == p && has_stopped_child(p);
+
+	for (const struct rprocess *q = p;
+	     p->memory->n_members && q < r->processes + p->end && !has; q++)
+		has = q->actions == p && has_stopped_child(q);
+	return has;
+}
+
 /* Before the commit: no signal for what the program has been told of. The handler is never called, the
  * signal being blocked; any will do but SIG_DFL and SIG_IGN, at which a pending one is dropped. */
 void plan_stop_parent(struct restore *r, struct task_plan *t)
@@ -128,7 +139,7 @@ void plan_stop_parent(struct restore *r, struct task_plan *t)
 	const uint64_t quiet[4] = { r->hole.start, SA_NOCLDSTOP };
 	struct plan *p = &t->plan;
 
-	if (t->sort != PLAN_LEADER || !has_stopped_child(t->process))
+	if (t->sort != PLAN_LEADER || !has_stopped_below(r, t->process))
 		return;
 	plan_note(p, "no signal for children that are stopped again");
 	t->quiet_at = plan_data(p, NULL, sizeof(quiet));
@@ -147,12 +158,12 @@ static uint32_t stopped_behind(const struct restore *r, const struct rprocess *p
 	return n;
 }
 
-/* Behind the commit, in the plan of the helper: the frames lie in what it takes away. */
-void plan_stop_await(struct restore *r, struct task_plan *helper)
+/* Behind the commit, in the plan of the helper: the frames lie in what it takes away. first: of those of its
+ * memory that are stopped, the one that is stopped last. */
+void plan_stop_await(struct restore *r, struct task_plan *helper, const struct rprocess *first)
 {
 	plan_op(&helper->plan, CR_RST_WAIT, 0,
-		PLAN_ARGS(arg_region(WORD_AT(stopped)),
-			  arg_num(stopped_behind(r, helper->process) + 1)),
+		PLAN_ARGS(arg_region(WORD_AT(stopped)), arg_num(stopped_behind(r, first) + 1)),
 		CR_RST_WANT_OK, 0);
 }
 
@@ -162,7 +173,7 @@ void plan_stop_wait(struct restore *r, struct task_plan *t)
 	const struct rprocess *pr = t->process;
 	struct plan *p = &t->plan;
 
-	if (!has_stopped_child(pr))
+	if (!has_stopped_child(pr) && !has_stopped_below(r, pr))
 		return;
 	plan_note(p, "children are stopped");
 	plan_op(p, CR_RST_WAIT, 0,
@@ -170,8 +181,9 @@ void plan_stop_wait(struct restore *r, struct task_plan *t)
 		CR_RST_WANT_OK, 0);
 	if (t->sort != PLAN_LEADER)
 		return;
-	plan_call_any(p, SYS_rt_sigaction, arg_num(SIGCHLD), arg_data(t->quiet_at), arg_num(0),
-		      arg_num(8));
+	if (pr->actions == pr)
+		plan_call_any(p, SYS_rt_sigaction, arg_num(SIGCHLD), arg_data(t->quiet_at),
+			      arg_num(0), arg_num(8));
 	for (size_t i = 0; i < pr->n_children; i++) {
 		const Process *c = pr->children[i]->rec;
 
@@ -182,15 +194,6 @@ void plan_stop_wait(struct restore *r, struct task_plan *t)
 }
 
 /* --- running ----------------------------------------------------------------------------------- */
-
-static struct task_plan *helper_of(struct restore *r, const struct rprocess *p)
-{
-	vec_each(t, &r->plans) {
-		if ((*t)->sort == PLAN_HELPER && (*t)->process == p)
-			return *t;
-	}
-	return NULL;
-}
 
 static int64_t result_of(struct restore *r, const struct task_plan *t, uint32_t op)
 {
@@ -209,12 +212,12 @@ int stop_prepare(struct restore *r, struct error *e)
 
 		if (!process_is_stopped(p))
 			continue;
-		h = helper_of(r, p);
+		h = p->helper;
 		pid = (int)result_of(r, h->maker, h->maker->clone_op);
 		auto_fd pidfd = sys_pidfd_open(pid, 0);
 		if (pidfd < 0)
 			return fail(e, -pidfd, "task %u: open a pidfd of its helper", p->rec->id);
-		p->watch = sys_pidfd_getfd(pidfd, (int)result_of(r, h, h->watch_op));
+		p->watch = sys_pidfd_getfd(pidfd, (int)result_of(r, h, p->watch_op));
 		if (p->watch < 0)
 			return fail(e, -p->watch, "task %u: fetch the userfaultfd of its helper",
 				    p->rec->id);

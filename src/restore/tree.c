@@ -76,41 +76,6 @@ static int add_shared(struct restore *r, struct rprocess *p, struct error *e)
 	return 0;
 }
 
-struct sharer {
-	uint32_t id, process;
-};
-
-static int by_id(const void *a, const void *b)
-{
-	const struct sharer *x = a, *y = b;
-
-	if (x->id != y->id)
-		return x->id < y->id ? -1 : 1;
-	return x->process < y->process ? -1 : x->process > y->process;
-}
-
-/* No two processes have the same one. */
-static int check_apart(const struct restore *r, bool memory, struct error *e)
-{
-	size_t n = r->n_processes;
-	auto_free struct sharer *v = mem_alloc(n * sizeof(*v));
-
-	for (size_t i = 0; i < n; i++) {
-		const Thread *t = r->processes[i].threads[0].rec;
-
-		v[i] = (struct sharer){ memory ? t->mm : t->sighand, r->processes[i].rec->id };
-	}
-	qsort(v, n, sizeof(*v), by_id);
-	for (size_t i = 1; i < n; i++) {
-		if (v[i].id == v[i - 1].id)
-			return fail(e, 0,
-				    "task %u: it shares memory or signal actions with process %u, "
-				    "which is not supported",
-				    v[i].process, v[i - 1].process);
-	}
-	return 0;
-}
-
 /* --- descriptor tables and fs ------------------------------------------------------------------ */
 
 static uint32_t table_of(const Thread *t, enum table which)
@@ -319,6 +284,22 @@ static void order_children(struct rprocess *p)
 		p->children[i]->sibling = i;
 }
 
+/* Parents stand before their children. */
+static void find_memories(struct restore *r)
+{
+	r->n_memories = 0;
+	for (size_t i = 0; i < r->n_processes; i++) {
+		struct rprocess *p = &r->processes[i];
+
+		p->memory = p->relative->has_memory ? p->parent->memory : p;
+		p->actions = p->relative->has_actions ? p->parent->actions : p;
+		if (is_member(p))
+			p->memory->n_members++;
+		else
+			r->n_memories++;
+	}
+}
+
 /* How many have each for a while only. */
 static void count_passing(struct restore *r)
 {
@@ -379,8 +360,6 @@ static int check_tree(const struct restore *r, struct error *e)
 {
 	int rc = 0;
 
-	for (unsigned int memory = 0; memory < 2 && rc == 0; memory++)
-		rc = check_apart(r, memory, e);
 	for (size_t i = 0; i < r->n_processes && rc == 0; i++)
 		rc = within(e, check_terminal(&r->processes[i], e), "task %u",
 			    r->processes[i].rec->id);
@@ -413,6 +392,7 @@ int tree_build(struct restore *r, struct error *e)
 	for (size_t i = 0; i < r->n_processes; i++)
 		order_children(&r->processes[i]);
 	count_passing(r);
+	find_memories(r);
 	return sharing_link(r, e);
 }
 

@@ -382,6 +382,8 @@ BROKEN(thread_unlisted, "1 threads are not in the list", f.process->n_threads = 
 BROKEN(thread_other_mm, "other memory or signal actions", f.thread->mm = 2)
 BROKEN(thread_other_sighand, "other memory or signal actions", f.thread->sighand = 2)
 BROKEN(thread_no_process, "no record of its process 111", make_thread(&f, 120, 111, 2))
+BROKEN(mm_zero, "its memory or its signal actions have no number", f.child_leader->mm = 0)
+BROKEN(sighand_zero, "its memory or its signal actions have no number", f.child_leader->sighand = 0)
 BROKEN(mm_missing, "no record of its memory 3", f.child_leader->mm = 3)
 BROKEN(files_missing, "no record of its descriptors 3", f.child_leader->files = 3)
 BROKEN(fs_missing, "no record of its folders 3", f.child_leader->fs = 3)
@@ -532,6 +534,8 @@ static CU_TestInfo tests[] = {
 	ROW(thread_other_mm),
 	ROW(thread_other_sighand),
 	ROW(thread_no_process),
+	ROW(mm_zero),
+	ROW(sighand_zero),
 	ROW(mm_missing),
 	ROW(files_missing),
 	ROW(fs_missing),

@@ -103,6 +103,26 @@ static void golden_shared(void)
 	golden_of("plan-shared.txt", true, share_tables);
 }
 
+/* The child has the memory of its parent; its own child has the signal actions too, another has none of it. */
+static void share_memory(struct restore *r)
+{
+	Thread *t;
+
+	put_process(r, 120, 110, 1);
+	put_process(r, 130, 110, 1);
+	put_index(r);
+	t = (Thread *)(uintptr_t)restore_record(r, "THRD", 110);
+	t->mm = 100;
+	t = (Thread *)(uintptr_t)restore_record(r, "THRD", 120);
+	t->mm = 100;
+	t->sighand = 110;
+}
+
+static void golden_memory(void)
+{
+	golden_of("plan-memory.txt", true, share_memory);
+}
+
 /* The second thread has its own. */
 static void own_tables(struct restore *r)
 {
@@ -386,18 +406,30 @@ static void refuses_odd_numbers(void)
 	}
 }
 
-static void refuses_shared_mm(void)
+static void refuses_odd_memory(void)
 {
-	struct restore r;
-	struct error e = { 0 };
+	for (int i = 0; i < 4; i++) {
+		struct restore r;
+		struct error e = { 0 };
+		Thread *t;
 
-	make(&r, true);
-	vec_each(rec, &r.img.records) {
-		if (rec->type == &record_thread && rec->id == 110)
-			((Thread *)rec->msg)->mm = 100;
+		/* 110 is a child of 100, 120 of 110. */
+		make(&r, true);
+		put_process(&r, 120, 110, 1);
+		put_index(&r);
+		t = (Thread *)(uintptr_t)restore_record(&r, "THRD", i < 3 ? 120 : 110);
+		t->mm = i == 0 ? 100 : t->mm;
+		t->sighand = i == 1 ? 100 : i > 1 ? t->sighand - 10 : t->sighand;
+		CU_ASSERT(tree_build(&r, &e) < 0);
+		if (i == 0)
+			HAS(e.text, "task 120: it shares its memory with process 100, but not");
+		if (i == 1)
+			HAS(e.text,
+			    "task 120: it shares its table of signal actions with process 100");
+		if (i > 1)
+			HAS(e.text, "it shares its signal actions with process 1");
+		unmake(&r);
 	}
-	CU_ASSERT(tree_build(&r, &e) < 0);
-	unmake(&r);
 }
 
 /* --- the frame at the end of a plan in memory ---------------------------------------------------- */
@@ -446,6 +478,7 @@ static CU_TestInfo plan_tests[] = {
 	{ "golden plan of a process with two threads", golden_threads },
 	{ "golden plan of a process with a child", golden_child },
 	{ "golden plan of processes that share tables", golden_shared },
+	{ "golden plan of processes that share memory", golden_memory },
 	{ "golden plan of a thread with tables of its own", golden_own },
 	{ "odd tables are refused", refuses_odd_tables },
 	{ "planning is repeatable", planning_is_repeatable },
@@ -455,7 +488,7 @@ static CU_TestInfo plan_tests[] = {
 	{ "a thread without registers is refused", refuses_no_registers },
 	{ "a frame that would kill is refused", refuses_frames_that_kill },
 	{ "numbers that mean something else are refused", refuses_odd_numbers },
-	{ "a shared address space is refused", refuses_shared_mm },
+	{ "memory that cannot be shared so is refused", refuses_odd_memory },
 	{ "plans do not overlap, slots are filled in", layout_is_sound },
 	CU_TEST_INFO_NULL,
 };
