@@ -118,6 +118,14 @@ static void take_stops(struct dump *d)
 	}
 }
 
+/* Before the freeze nobody knows who will stand for memory and signal actions after it. */
+static bool is_asked(const struct kind *k, const struct dump_thread *t)
+{
+	if (k->task && (k->task->scope == SCOPE_MM || k->task->scope == SCOPE_SIGHAND))
+		return t == speaker_of(t->process);
+	return kind_is_of_thread(k, t);
+}
+
 static void write_questions(struct dump *d, struct dump_thread *t)
 {
 	struct asked *asked = arena_alloc(&d->arena, n_kinds * sizeof(*asked));
@@ -126,8 +134,7 @@ static void write_questions(struct dump *d, struct dump_thread *t)
 	if (t == speaker_of(t->process))
 		ask_engine(&t->batch);
 	for (size_t i = 0; i < n_kinds; i++)
-		if (kind_is_of_thread(kinds[i], t) && kinds[i]->task->ask &&
-		    !kinds[i]->task->asks_late)
+		if (is_asked(kinds[i], t) && kinds[i]->task->ask && !kinds[i]->task->asks_late)
 			ask_kind(t, kinds[i], &asked[i]);
 	t->asked = asked;
 }
@@ -140,7 +147,7 @@ static void ask_late(struct dump *d)
 			continue;
 		vec_each(p, &d->processes)
 			vec_each(t, &(*p)->threads)
-				if (kind_is_of_thread(kinds[i], *t))
+				if (is_asked(kinds[i], *t))
 					ask_kind(*t, kinds[i], &(*t)->asked[i]);
 	}
 }
@@ -290,7 +297,7 @@ static int take_engine(struct dump_process *p, struct error *e)
 	p->locks_future =
 		p->answers[BATCH_PLACE_AT] == BATCH_WOULD_BE_LOCKED ||
 		(p->answers[BATCH_PLACE_AT] == BATCH_MAPPED && results[ASK_LOCKED] == -EBUSY);
-	if (results[ASK_ALONE] == -EINVAL && p->threads.n == 1 && !p->exited)
+	if (results[ASK_ALONE] == -EINVAL && p->threads.n == 1 && !p->exited && !p->has_company)
 		return fail(
 			e, 0,
 			"shares its memory with a process outside the tree (vfork, CLONE_VM); dump that one "

@@ -97,8 +97,12 @@ struct dump_process {
 	 * leader has exited before the others. */
 	vec(struct dump_thread *) threads;
 	struct dump_thread *exited; /* such a leader, of which only /proc tells something; NULL */
-	bool session_is_gone;       /* of the root: its session has no leader any more */
-	size_t next_held;           /* the thread that the holder's list should have next */
+	/* The first in the tree with the same memory, or signal actions: it stands for them; NULL before that is
+	 * known (share.c). */
+	struct dump_process *memory, *actions;
+	bool has_company;     /* others of the tree have its memory */
+	bool session_is_gone; /* of the root: its session has no leader any more */
+	size_t next_held;     /* the thread that the holder's list should have next */
 	struct finding found, seen_memory;
 	struct maps maps;       /* as smaps tells */
 	bool has_fresh_maps;    /* they have just been read */
@@ -203,6 +207,16 @@ static inline struct dump_thread *speaker_of(const struct dump_process *p)
 static inline int speaker_id(const struct dump_process *p)
 {
 	return speaker_of(p)->tid;
+}
+
+/* Whether the record of its memory is its own, and that of its signal actions. */
+static inline bool has_own_memory(const struct dump_process *p)
+{
+	return !p->memory || p->memory == p;
+}
+static inline bool has_own_actions(const struct dump_process *p)
+{
+	return !p->actions || p->actions == p;
 }
 
 /* --- discover.c -------------------------------------------------------------------------------- */

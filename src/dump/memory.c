@@ -159,7 +159,7 @@ static void fill_extents(struct dump *d, const struct dump_process *p, Mm *mm)
 		x->has_store = x->has_offset = from->sort == PAGES_DATA;
 		x->offset = x->has_offset ? from->offset : 0;
 		x->has_mm = from->sort == PAGES_SAME;
-		x->mm = x->has_mm ? (uint32_t)p->parent->pid : 0;
+		x->mm = x->has_mm ? (uint32_t)p->parent->memory->pid : 0;
 		mm->extents[i] = x;
 	}
 }
@@ -218,7 +218,7 @@ int memory_save_pages(struct dump *d, size_t end, struct error *e)
 	while (d->n_paged < end && rc >= 0) {
 		struct dump_process *p = d->processes.v[d->n_paged++];
 
-		rc = pages_save(d, p, e);
+		rc = has_own_memory(p) ? pages_save(d, p, e) : 0;
 		rc = within(e, rc, "task %d", p->pid);
 	}
 	return rc;
@@ -229,6 +229,8 @@ int memory_save(struct dump *d, struct dump_process *p, struct error *e)
 	Mm mm = MM__INIT;
 	int rc;
 
+	if (!has_own_memory(p))
+		return 0;
 	mm.id = (uint32_t)p->pid;
 	mm.exe = identify(d, p->exe, &p->exe_stat);
 	fill_locks(p, &mm);

@@ -59,9 +59,20 @@ void probe_note(struct dump *d, struct known_name name)
 
 bool kind_is_of_thread(const struct kind *k, const struct dump_thread *t)
 {
-	if (k->task && k->task->scope == SCOPE_FS && t->table[TABLE_FS])
-		return stands_for(t, TABLE_FS);
-	return k->task && (k->task->scope == SCOPE_THREAD || t == speaker_of(t->process));
+	if (!k->task)
+		return false;
+	switch (k->task->scope) {
+	case SCOPE_THREAD:
+		return true;
+	case SCOPE_FS:
+		return t->table[TABLE_FS] ? stands_for(t, TABLE_FS) : t == speaker_of(t->process);
+	case SCOPE_MM:
+		return t == speaker_of(t->process) && has_own_memory(t->process);
+	case SCOPE_SIGHAND:
+		return t == speaker_of(t->process) && has_own_actions(t->process);
+	default:
+		return t == speaker_of(t->process);
+	}
 }
 
 static uint32_t id_of(const struct dump_thread *t, enum scope s)

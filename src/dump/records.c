@@ -71,7 +71,9 @@ static int put_thread(struct dump *d, const struct dump_thread *t, struct error 
 	Thread m = THREAD__INIT;
 
 	m.id = (uint32_t)t->tid;
-	m.process = m.mm = m.sighand = (uint32_t)t->process->pid;
+	m.process = (uint32_t)t->process->pid;
+	m.mm = (uint32_t)t->process->memory->pid;
+	m.sighand = (uint32_t)t->process->actions->pid;
 	m.files = table_id(has->table[TABLE_FILES], TABLE_FILES);
 	m.fs = table_id(has->table[TABLE_FS], TABLE_FS);
 	m.has_exit_status = t == exited;

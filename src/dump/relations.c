@@ -80,6 +80,8 @@ static int find(struct dump *d, struct error *e)
 		for (enum table t = 0; t < TABLES; t++)
 			if (speaker_of(*p)->table[t])
 				all.v[all.n - 1].table[t] = table_id(speaker_of(*p)->table[t], t);
+		all.v[all.n - 1].memory = (uint32_t)((*p)->memory ? (*p)->memory : *p)->pid;
+		all.v[all.n - 1].actions = (uint32_t)((*p)->actions ? (*p)->actions : *p)->pid;
 		if ((*p)->exited)
 			all.v[all.n - 1].exit_signal = (uint32_t)(*p)->exited->stat.exit_signal;
 	}
@@ -97,7 +99,8 @@ static int find(struct dump *d, struct error *e)
 	return relations_find(&all, e);
 }
 
-/* A shell puts a child into a group after the fork: looked at in between, the tree is odd for a moment. */
+/* A shell puts a child into a group after the fork, and the children of vfork have their parent's memory, until each
+ * runs another program: looked at in between, the tree is odd for a moment. */
 int probe_relations(struct dump *d, struct error *e)
 {
 	struct error ignored;
@@ -107,5 +110,7 @@ int probe_relations(struct dump *d, struct error *e)
 		return rc;
 	vec_each(p, &d->processes)
 		(void)!thread_read(d, speaker_of(*p), &ignored);
+	if (!d->report)
+		(void)!share_find(d, &ignored);
 	return find(d, e);
 }

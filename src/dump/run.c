@@ -233,20 +233,35 @@ static int read_signals(struct dump *d, struct error *e)
 	return rc < 0 ? rc : holder_await(&d->holder, e);
 }
 
+/* Of the first n, those whose memory nobody has who has not answered yet. */
+static uint32_t count_whole(const struct dump *d, uint32_t n)
+{
+	for (size_t i = n; i < d->processes.n; i++) {
+		const struct dump_process *p = d->processes.v[i];
+
+		for (uint32_t k = (uint32_t)d->n_paged; !has_own_memory(p) && k < n; k++)
+			if (d->processes.v[k] == p->memory)
+				n = k;
+	}
+	return n;
+}
+
 /* The pages of those that are as they were, while the others of a large tree answer. What fails is told later. */
 static void save_answered(struct dump *d)
 {
+	uint32_t known = 0;
 	struct error e;
 	int rc = 0;
 
 	if (d->processes.n < 2 * GRAIN_PROCESSES)
 		return;
 	while (rc >= 0) {
-		uint32_t n = holder_answered(&d->holder, (uint32_t)d->n_paged);
+		uint32_t n = holder_answered(&d->holder, known);
 
-		if (n <= d->n_paged)
+		if (n <= known)
 			return;
-		rc = memory_save_pages(d, n, &e);
+		known = n;
+		rc = memory_save_pages(d, count_whole(d, n), &e);
 	}
 	(void)!finding_note(d, &d->paged, rc, &e);
 }

@@ -344,6 +344,12 @@ static const struct page_extent *extent_at(const struct page_list *l, uint64_t a
 	return low < l->list.n ? &l->list.v[low] : NULL;
 }
 
+/* The process whose memory that of p came from. */
+static const struct dump_process *above_of(const struct dump_process *p)
+{
+	return p->parent ? p->parent->memory : NULL;
+}
+
 /* PAGES_DATA or PAGES_ZERO. */
 static struct same_piece resolve(const struct dump_process *p, uint64_t at, uint64_t length)
 {
@@ -361,7 +367,7 @@ static struct same_piece resolve(const struct dump_process *p, uint64_t at, uint
 			return (struct same_piece){ .length = length,
 						    .sort = x->sort,
 						    .offset = x->offset + at - x->start };
-		p = p->parent;
+		p = above_of(p);
 	}
 }
 
@@ -370,9 +376,9 @@ struct same_piece same_place(const struct same *s, uint32_t holder, uint64_t at,
 	const struct dump_process *p = s->d->processes.v[s->process];
 	struct same_piece piece = resolve(process_of(s, holder), at, length), above;
 
-	if (piece.sort != PAGES_DATA || !p->parent)
+	if (piece.sort != PAGES_DATA || !above_of(p))
 		return piece;
-	above = resolve(p->parent, at, piece.length);
+	above = resolve(above_of(p), at, piece.length);
 	piece.length = above.length;
 	if (above.sort == PAGES_DATA && above.offset == piece.offset)
 		piece.sort = PAGES_SAME;

@@ -5,13 +5,16 @@
  * speaker of its process, and only the speakers, and threads that differ from them, with each other: by the order
  * that the kernel has for such objects.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/compat.h"
 #include "base/fd.h"
+#include "base/str.h"
 #include "dump/internal.h"
 #include "tree/tables.h"
 
@@ -67,6 +70,7 @@ struct heads {
 	vec(struct head) list;
 	enum part which;
 	bool any_equal; /* somebody was equal to somebody */
+	bool is_shared; /* memory or actions of several */
 	int rc;         /* of the first kcmp that failed */
 };
 
@@ -128,31 +132,16 @@ static int check_mixed(struct dump *d, const struct head *first, const struct du
 		e, "%s", d->report ? odd->stat.comm : "");
 }
 
-/* Until the child of a vfork runs another program or exits, it has its parent's memory and the parent
- * cannot be stopped: the freeze waits for that. */
-static bool is_in_vfork(const struct dump *d, const struct dump_process *a,
-			const struct dump_process *b)
+/* Until the child of a vfork runs another program it has its parent's memory, which cannot be stopped as long: the
+ * freeze waits for that. */
+static void join_process(struct dump_process *first, struct dump_process *p, enum part which)
 {
-	if (d->frozen || b->parent != a)
-		return false;
-	vec_each(t, &a->threads)
-		if ((*t)->stat.state == 'D')
-			return true;
-	return false;
-}
-
-/* Memory and signal actions. */
-static int refuse_shared(struct dump *d, const struct dump_process *a, const struct dump_process *b,
-			 enum part which, struct error *e)
-{
-	struct object o = { "task", b->pid, b->pid };
-
-	if (a == b || (which == PART_VM && is_in_vfork(d, a, b)))
-		return 0;
-	return verdict(d, o,
-		       fail(e, 0, "shares its %s with process %d, which cannot be saved yet",
-			    parts[which].name, a->pid),
-		       e, "%s", d->report ? speaker_of(b)->stat.comm : "");
+	if (which == PART_SIGHAND) {
+		p->actions = first;
+		return;
+	}
+	p->memory = first;
+	first->has_company = p->has_company = first->has_company || p != first;
 }
 
 /* Equal ones, of whom the first in the tree stands for all. */
@@ -168,8 +157,8 @@ static int join(struct dump *d, struct heads *h, size_t start, size_t end, struc
 			continue;
 		first = first ? first : x;
 		if (h->which >= PART_VM) {
-			rc = refuse_shared(d, first->thread->process, x->thread->process, h->which,
-					   e);
+			join_process(first->thread->process, x->thread->process, h->which);
+			h->is_shared = h->is_shared || x != first;
 			continue;
 		}
 		rc = check_mixed(d, first, x->thread, h->which, e);
@@ -286,6 +275,20 @@ static void find_relatives(const struct dump *d, struct pids *out)
 	vec_free(&tids.list);
 }
 
+/* For memory that several processes have: a thread more is no answer to the question that finds others, later. */
+static void find_everybody(struct pids *out)
+{
+	DIR *all = opendir("/proc");
+	struct dirent *de;
+	int pid;
+
+	while (all && (de = readdir(all)))
+		if (str_to_pid(de->d_name, &pid) && pid != getpid())
+			*vec_add(&out->list) = pid;
+	if (all)
+		closedir(all);
+}
+
 /* Which of those that are sorted has the same; NULL: none. */
 static const struct head *find_same(const struct heads *h, int pid)
 {
@@ -374,30 +377,43 @@ static bool follow(const struct dump_process *p, enum table which)
 	return any;
 }
 
-static int find_part(struct dump *d, enum part which, const struct pids *others, struct error *e)
+static int find_part(struct dump *d, enum part which, const struct pids *others, bool *is_shared,
+		     struct error *e)
 {
 	struct heads h = { .which = which };
+	struct pids all = { 0 };
 	int rc = find_heads(d, &h, e);
 
 	if (rc >= 0 && which != PART_SIGHAND)
 		rc = compare_outside(d, &h, others, e);
 	if (rc >= 0)
 		rc = join_all(d, &h, e);
+	*is_shared = h.is_shared;
+	if (rc >= 0 && which == PART_VM && h.is_shared && !d->frozen) {
+		find_everybody(&all);
+		rc = compare_outside(d, &h, &all, e);
+	}
+	vec_free(&all.list);
 	vec_free(&h.list);
 	return rc;
 }
 
 int share_find(struct dump *d, struct error *e)
 {
-	/* CLONE_SIGHAND needs CLONE_VM, and execve(2) gives both anew: only a report asks for both. */
-	enum part end = d->report ? PARTS : PART_SIGHAND;
 	struct pids others = { 0 };
+	bool is_shared = false;
 	int rc = 0;
 
 	if (!d->frozen)
 		find_relatives(d, &others);
-	for (enum part i = 0; i < end && rc >= 0; i++)
-		rc = find_part(d, i, &others, e);
+	vec_each(p, &d->processes) {
+		(*p)->memory = (*p)->actions = *p;
+		(*p)->has_company = false;
+	}
+	/* CLONE_SIGHAND needs CLONE_VM, and execve(2) gives both anew: who shares no memory shares no actions. */
+	for (enum part i = 0; i < PARTS && rc >= 0; i++)
+		if (i != PART_SIGHAND || is_shared)
+			rc = find_part(d, i, &others, &is_shared, e);
 	vec_free(&others.list);
 	vec_each(p, &d->processes) {
 		bool any = false;

@@ -137,7 +137,6 @@ int shmem_add_mapping(struct dump *d, const struct dump_process *p, const struct
 		s->end = v->end;
 	}
 	s->noreserve = s->noreserve || v->flags & VMF(nr);
-	s->n_mapped++;
 	return 0;
 }
 
@@ -169,19 +168,34 @@ uint32_t shmem_id(const struct dump *d, const char *text, uint64_t inode)
 	return s ? s->id : 0;
 }
 
+/* In the tree. Where it is not known yet who shares memory some count twice, and nobody is refused for that. */
+static uint64_t count_attached(const struct dump *d, const struct shmem *s)
+{
+	uint64_t n = 0;
+
+	vec_each(p, &d->processes) {
+		if (!has_own_memory(*p))
+			continue;
+		vec_each(v, &(*p)->maps.list)
+			n += v->inode == s->inode && shmem_sort_of(v->name) == SHMEM_SYSV;
+	}
+	return n;
+}
+
 static int check_attached(struct dump *d, const struct shmem *s, struct error *e)
 {
 	struct object o = { "shared memory", s->process->pid, 0 };
+	uint64_t n_mapped = count_attached(d, s);
 	struct shmid_ds ds;
 	int rc = 0;
 
 	if (shmctl((int)s->inode, IPC_STAT, &ds) < 0)
 		rc = fail(e, errno, "look at it (shmctl)");
-	else if (ds.shm_nattch > s->n_mapped)
+	else if (ds.shm_nattch > n_mapped)
 		rc = fail(e, 0,
 			  "processes outside the tree are attached to it as well (%llu of %llu "
 			  "attachments); dump those too",
-			  (unsigned long long)(ds.shm_nattch - s->n_mapped),
+			  (unsigned long long)(ds.shm_nattch - n_mapped),
 			  (unsigned long long)ds.shm_nattch);
 	return verdict(d, o, rc, e, "System V segment %d", (int)s->inode);
 }

@@ -24,7 +24,6 @@ struct shmem {
 	const struct dump_process *process;
 	uint64_t start, end;
 	int fd;
-	uint64_t n_mapped; /* mappings in the tree */
 	bool noreserve;
 };
 
@@ -45,7 +44,7 @@ bool shmem_is_device(const struct dump *d, enum shmem_sort sort, uint64_t dev);
 /* Forgets them, for a probe to come. */
 void shmem_forget(struct dump *d);
 uint32_t shmem_id(const struct dump *d, const char *text, uint64_t inode);
-/* Refuses segments that more are attached to than what was noted. */
+/* Refuses segments that more are attached to than what the tree has mapped. */
 int shmem_check_attached(struct dump *d, struct error *e) must_check;
 /* Once all of the tree are known: refuses what processes outside have too. */
 int shmem_check(struct dump *d, struct error *e) must_check;

@@ -17,6 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define STACK 65536
+
 struct kin {
 	uint32_t asked, answered; /* orders so far */
 	enum kin_order what;
@@ -113,6 +115,8 @@ static long obey(struct kin *k)
 		return make_set((int)k->arg);
 	case KIN_EVENT:
 		return get_event((int)k->arg);
+	case KIN_CALL:
+		return ((kin_call *)k->arg)((long)k->flags);
 	}
 	return -1;
 }
@@ -144,9 +148,25 @@ void kin_end_all(void)
 		continue;
 }
 
+static int serve_kin(void *kin)
+{
+	serve(kin);
+	return 0;
+}
+
+/* On a stack of its own. */
+static pid_t clone_into(struct kin *k, unsigned long flags)
+{
+	char *stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return stack == MAP_FAILED ? -1 : clone(serve_kin, stack + STACK, (int)flags, k);
+}
+
 pid_t kin_clone(unsigned int number, unsigned long flags)
 {
-	pid_t pid = (pid_t)syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, NULL);
+	pid_t pid = flags & CLONE_VM
+			    ? clone_into(&kins[number], flags | SIGCHLD)
+			    : (pid_t)syscall(SYS_clone, flags | SIGCHLD, NULL, NULL, NULL, NULL);
 
 	if (pid == 0)
 		serve(&kins[number]);
@@ -166,6 +186,12 @@ int kin_thread(unsigned int number)
 	pthread_t thread;
 
 	return pthread_create(&thread, NULL, serve_thread, &kins[number]);
+}
+
+pid_t kin_raw_thread(unsigned int number)
+{
+	return clone_into(&kins[number],
+			  CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD);
 }
 
 pid_t kin_pid(unsigned int number)

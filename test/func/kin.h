@@ -22,7 +22,10 @@ enum kin_order {
 	KIN_THREAD, /* kin number `arg` is a thread of this one's process */
 	KIN_EPOLL,  /* makes a set, arg, with an eventfd, arg + 1 */
 	KIN_EVENT,  /* 1: an event of that comes by the set */
+	KIN_CALL,   /* the function arg, a kin_call, with `flags` */
 };
+
+typedef long kin_call(long arg);
 
 #define KIN_MOST 12
 
@@ -30,10 +33,12 @@ enum kin_order {
 int kin_init(void);
 /* And waits for them. */
 void kin_end_all(void);
-/* Started by the caller itself; its number, or -1. */
+/* Started by the caller itself, with CLONE_VM on a stack of its own; its number, or -1. */
 pid_t kin_clone(unsigned int number, unsigned long flags);
 /* A thread of the caller's; 0, or an error. */
 int kin_thread(unsigned int number);
+/* Likewise, where the caller has the memory of another process: libc knows nothing of it. Its number, or -1. */
+pid_t kin_raw_thread(unsigned int number);
 pid_t kin_pid(unsigned int number);
 /* The answer; -1 if it failed. The caller waits for it, which `number` must be alive for. */
 long kin_do(unsigned int number, enum kin_order what, long arg, unsigned long flags);

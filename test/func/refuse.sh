@@ -527,16 +527,36 @@ static int for_ever(void *arg)
 	for (;;)
 		nap();
 }
-static void shares(int flags)
+static void sharing(int (*run)(void *))
 {
 	char *stack = map(65536, RW, ANON, -1);
 
-	MUST(clone(for_ever, stack + 65536, flags | SIGCHLD, NULL));
-	for (int i = 0; i < 10; i++)
-		nap();
+	MUST(clone(run, stack + 65536, CLONE_VM | SIGCHLD, NULL));
 }
-static void shares_vm(void) { shares(CLONE_VM); }
 static int forked(int flags) { return MUST(syscall(SYS_clone, flags | SIGCHLD, 0, 0, 0, 0)); }
+static pid_t first;
+static int as_long_as_first(void *arg)
+{
+	(void)arg;
+	while (!kill(first, 0))
+		nap();
+	_exit(0);
+}
+/* Two have one memory, and their parent is the subject, which has another: whose they are has ended. */
+static void orphans_vm(void)
+{
+	pid_t p;
+
+	first = getpid();
+	MUST(prctl(PR_SET_CHILD_SUBREAPER, 1));
+	p = forked(0);
+	if (!p) {
+		sharing(as_long_as_first);
+		sharing(as_long_as_first);
+		_exit(0);
+	}
+	waitpid(p, NULL, 0);
+}
 /* What the first has comes to a grandchild, and what that one's brother has to its uncle. */
 static void shares_crosswise(void)
 {
@@ -643,6 +663,11 @@ static int far_child(void *arg)
 		write(1, ".", 1);
 	}
 }
+static int far_parent(void *arg)
+{
+	sharing(for_ever);
+	return far_child(arg);
+}
 /* The parent stands still meanwhile. */
 static void parent_vfork(void)
 {
@@ -651,25 +676,24 @@ static void parent_vfork(void)
 	MUST(clone(far_child, stack + 65536, CLONE_VM | CLONE_VFORK | SIGCHLD, NULL));
 	_exit(0);
 }
-static int between(void *arg)
+static int between(void *has_child)
 {
-	char *stack = map(65536, RW, ANON, -1);
-
-	(void)arg;
-	MUST(clone(far_child, stack + 65536, CLONE_VM | SIGCHLD, NULL));
+	sharing(has_child ? far_parent : far_child);
 	_exit(0);
 }
 /* It is init's child by now. */
-static void far_vm(void)
+static void far_with(void *has_child)
 {
 	char *stack = map(65536, RW, ANON, -1);
-	pid_t p = MUST(clone(between, stack + 65536, CLONE_VM | SIGCHLD, NULL));
+	pid_t p = MUST(clone(between, stack + 65536, CLONE_VM | SIGCHLD, has_child));
 
 	waitpid(p, NULL, 0);
 	while (!far || !kill(far, 0))
 		nap();
 	_exit(0);
 }
+static void far_vm(void) { far_with(NULL); }
+static void far_family(void) { far_with(&far_with); }
 static void ns_time_own(void)
 {
 	MUST(unshare(0x80));
@@ -695,8 +719,8 @@ static const struct { const char *name; void (*run)(void); } all[] = {
 	X(deleted_map), X(uffd_map), X(sysv), X(hugetlb), X(guard), X(droppable), X(secret),
 	X(aio), X(deleted_cwd), X(posix_timer), X(timer_orphan), X(traced), X(notify),
 	X(no_sigreturn),
-	X(leaderless_session), X(child_socket), X(shares_vm), X(shares_crosswise),
-	X(parent_files), X(parent_fs), X(parent_vfork), X(sibling_fs), X(far_vm),
+	X(leaderless_session), X(child_socket), X(orphans_vm), X(shares_crosswise),
+	X(parent_files), X(parent_fs), X(parent_vfork), X(sibling_fs), X(far_vm), X(far_family),
 	X(own_files), X(own_fs), X(own_uts), X(ns_mnt), X(ns_net), X(ns_uts), X(ns_ipc), X(ns_cgroup),
 	X(ns_user), X(ns_time), X(ns_time_own), X(ns_pid_children), X(ns_pid), X(segments), X(breakpoints), X(restless),
 	X(ports), X(key_thread), X(key_process), X(key_empty), X(key_named), X(key_session), X(none),
@@ -950,7 +974,7 @@ try late no_sigreturn "a seccomp filter that forbids rt_sigreturn" "forbids rt_s
 try early traced "a traced task" "traced by process [0-9]+ \(the-tracer\); end that first"
 try early leaderless_session "a session whose leader has ended" "task [0-9]+: its session [0-9]+ is neither its own.*would have to be a child of task [0-9]+ too"
 try early child_socket "a socket of a child" "fd [0-9]+: socket:.*close"
-try early shares_vm "a child that shares memory" "shares its memory with process"
+try early orphans_vm "memory shared with one who is not the parent" "task [0-9]+: it shares its memory with process [0-9]+, but not with its own parent"
 try early shares_crosswise "descriptors shared crosswise" "born with two of one sort, the descriptor table of process"
 outside="with .subject. .pid [0-9]+., outside the tree; dump"
 try early parent_files "descriptors shared with the parent outside" "shares its descriptor table $outside"
@@ -958,6 +982,7 @@ try early parent_fs "a working folder shared with the parent outside" "shares it
 try early sibling_fs "a working folder shared with a sibling outside" "shares its working folder $outside"
 try early parent_vfork "memory shared with the parent outside (vfork)" "shares its memory $outside"
 try late far_vm "memory shared with one who is no relative" "shares its memory with a process outside the tree.*dump"
+try early far_family "... and with a child" "shares its memory $outside"
 try early own_files "a child with the descriptors of a thread" "has a descriptor table that is not that of its process but that"
 try late segments "segments of its own" "segments of its own \(modify_ldt\)"
 try late breakpoints "hardware breakpoints" "hardware breakpoints \(0x[0-9a-f]+\).*delete them"
