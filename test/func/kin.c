@@ -199,15 +199,22 @@ pid_t kin_pid(unsigned int number)
 	return kins[number].pid;
 }
 
-long kin_do(unsigned int number, enum kin_order what, long arg, unsigned long flags)
+void kin_order(unsigned int number, enum kin_order what, long arg, unsigned long flags)
 {
 	struct kin *k = &kins[number];
-	uint32_t done = k->answered;
 
 	k->what = what;
 	k->arg = arg;
 	k->flags = flags;
 	count(&k->asked);
+}
+
+long kin_do(unsigned int number, enum kin_order what, long arg, unsigned long flags)
+{
+	struct kin *k = &kins[number];
+	uint32_t done = k->answered;
+
+	kin_order(number, what, arg, flags);
 	wait_while(&k->answered, done);
 	return k->answer;
 }

@@ -27,7 +27,7 @@ enum kin_order {
 
 typedef long kin_call(long arg);
 
-#define KIN_MOST 12
+#define KIN_MOST 16
 
 /* 0: all is ready for kins; the caller inherits those whose parents have ended. */
 int kin_init(void);
@@ -42,6 +42,8 @@ pid_t kin_raw_thread(unsigned int number);
 pid_t kin_pid(unsigned int number);
 /* The answer; -1 if it failed. The caller waits for it, which `number` must be alive for. */
 long kin_do(unsigned int number, enum kin_order what, long arg, unsigned long flags);
+/* Does not wait for an answer, which never comes. */
+void kin_order(unsigned int number, enum kin_order what, long arg, unsigned long flags);
 /* What it says with KIN_CD (in) and KIN_PWD (out). */
 char *kin_text(unsigned int number);
 
