@@ -372,7 +372,10 @@ static void show_process(struct buf *out, const struct image *img, const Process
 	for (size_t i = 1; i < p->n_threads; i++)
 		if (thread_of(img, p->threads[i])->files != leader->files)
 			show_fds(out, img, thread_of(img, p->threads[i]));
-	show_memory(out, mm);
+	if (p->parent && thread_of(img, p->parent)->mm == leader->mm)
+		buf_printf(out, "  memory: that of its parent %" PRIu32 "\n", p->parent);
+	else
+		show_memory(out, mm);
 }
 
 /* --- the command ----------------------------------------------------------------------------- */

@@ -132,8 +132,7 @@ static int check_mixed(struct dump *d, const struct head *first, const struct du
 		e, "%s", d->report ? odd->stat.comm : "");
 }
 
-/* Until the child of a vfork runs another program it has its parent's memory, which cannot be stopped as long: the
- * freeze waits for that. */
+/* The child of a vfork, too, has its parent's memory until it runs another program; the freeze waits for that. */
 static void join_process(struct dump_process *first, struct dump_process *p, enum part which)
 {
 	if (which == PART_SIGHAND) {
@@ -275,7 +274,7 @@ static void find_relatives(const struct dump *d, struct pids *out)
 	vec_free(&tids.list);
 }
 
-/* For memory that several processes have: a thread more is no answer to the question that finds others, later. */
+/* For memory that several of the tree have: the kernel, asked later whether somebody else has it too, says yes. */
 static void find_everybody(struct pids *out)
 {
 	DIR *all = opendir("/proc");
@@ -308,6 +307,27 @@ static const struct head *find_same(const struct heads *h, int pid)
 	return NULL;
 }
 
+static int read_stat(int pid, struct proc_stat *stat)
+{
+	struct error ignored;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	auto_fd dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return dir < 0 ? -errno : proc_stat_read(dir, stat, &ignored);
+}
+
+/* A child that was born since the tree was looked at is not outside, as long as its parent lives. */
+static bool is_below(const struct dump *d, int pid)
+{
+	struct proc_stat stat = { .ppid = pid };
+
+	while (stat.ppid > 1 && !dump_has_process(d, stat.ppid))
+		if (read_stat(stat.ppid, &stat) < 0)
+			return true; /* it has ended by now, or that one has */
+	return stat.ppid > 1;
+}
+
 static int compare_outside(struct dump *d, const struct heads *h, const struct pids *others,
 			   struct error *e)
 {
@@ -317,14 +337,10 @@ static int compare_outside(struct dump *d, const struct heads *h, const struct p
 		int pid = others->list.v[i];
 		const struct head *x = dump_has_process(d, pid) ? NULL : find_same(h, pid);
 		struct proc_stat stat;
-		struct error ignored;
-		char path[32];
 
-		if (!x || has_ended(d, x->thread))
+		if (!x || has_ended(d, x->thread) || is_below(d, pid))
 			continue;
-		snprintf(path, sizeof(path), "/proc/%d", pid);
-		auto_fd dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (dir < 0 || proc_stat_read(dir, &stat, &ignored) < 0 || stat.state == 'Z')
+		if (read_stat(pid, &stat) < 0 || stat.state == 'Z')
 			continue;
 		rc = verdict(d, (struct object){ "task", x->thread->process->pid, x->thread->tid },
 			     fail(e, 0,
@@ -384,15 +400,15 @@ static int find_part(struct dump *d, enum part which, const struct pids *others,
 	struct pids all = { 0 };
 	int rc = find_heads(d, &h, e);
 
-	if (rc >= 0 && which != PART_SIGHAND)
+	if (rc >= 0 && which < PART_VM)
 		rc = compare_outside(d, &h, others, e);
 	if (rc >= 0)
 		rc = join_all(d, &h, e);
 	*is_shared = h.is_shared;
-	if (rc >= 0 && which == PART_VM && h.is_shared && !d->frozen) {
+	if (which == PART_VM && h.is_shared && !d->frozen)
 		find_everybody(&all);
-		rc = compare_outside(d, &h, &all, e);
-	}
+	if (rc >= 0 && which == PART_VM)
+		rc = compare_outside(d, &h, all.list.n ? &all : others, e);
 	vec_free(&all.list);
 	vec_free(&h.list);
 	return rc;
