@@ -96,7 +96,16 @@ static int by_object(const void *pa, const void *pb, void *heads)
 	return order ? order : a->place < b->place ? -1 : a->place > b->place;
 }
 
-/* Of two that have ended kcmp says that they share all: nothing. */
+/* include/linux/sched.h; told by /proc/PID/stat */
+#define PF_EXITING 0x4u
+#define PF_KTHREAD 0x200000u
+
+/* Of two that have nothing kcmp says that they share it: they have ended, or are about to, or are the kernel's own. */
+static bool has_nothing(const struct proc_stat *s)
+{
+	return s->state == 'Z' || s->state == 'X' || s->flags & (PF_EXITING | PF_KTHREAD);
+}
+
 static bool has_ended(const struct dump *d, const struct dump_thread *t)
 {
 	struct proc_stat stat;
@@ -104,8 +113,7 @@ static bool has_ended(const struct dump *d, const struct dump_thread *t)
 
 	if (d->frozen)
 		return false;
-	return proc_stat_read(t->dir, &stat, &ignored) < 0 || stat.state == 'Z' ||
-	       stat.state == 'X';
+	return proc_stat_read(t->dir, &stat, &ignored) < 0 || has_nothing(&stat);
 }
 
 static bool is_speaker(const struct dump_thread *t)
@@ -340,7 +348,7 @@ static int compare_outside(struct dump *d, const struct heads *h, const struct p
 
 		if (!x || has_ended(d, x->thread) || is_below(d, pid))
 			continue;
-		if (read_stat(pid, &stat) < 0 || stat.state == 'Z')
+		if (read_stat(pid, &stat) < 0 || has_nothing(&stat))
 			continue;
 		rc = verdict(d, (struct object){ "task", x->thread->process->pid, x->thread->tid },
 			     fail(e, 0,

@@ -15,11 +15,13 @@ cat >"$work/moving.c" <<'END_OF_C'
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <signal.h>
+#include <sched.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -81,6 +83,33 @@ static void spawn(void)
 	if (posix_spawn(&p, "/bin/true", NULL, NULL, argv, none) || waitpid(p, &status, 0) != p || status)
 		_exit(1);
 }
+/* Several at once; and one that has the memory for good. */
+static void *spawn_for_ever(void *unused)
+{
+	for (;;)
+		spawn();
+	return unused;
+}
+static int sleep_for_ever(void *unused)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	for (;;)
+		syscall(SYS_pause);
+	return unused != 0;
+}
+static void spawn_in_threads(void)
+{
+	static char stack[16384];
+	static int started;
+	pthread_t t;
+
+	if (started++)
+		return spawn();
+	if (clone(sleep_for_ever, stack + sizeof(stack), CLONE_VM | SIGCHLD, NULL) < 0)
+		_exit(1);
+	pthread_create(&t, NULL, spawn_for_ever, NULL);
+	pthread_create(&t, NULL, spawn_for_ever, NULL);
+}
 /* The parent cannot be stopped as long as the child, which has its memory, does not end. */
 static void wait_in_vfork(const char *us)
 {
@@ -123,6 +152,8 @@ int main(int argc, char **argv)
 			child_exec(argv);
 		else if (!strcmp(argv[1], "spawn"))
 			spawn();
+		else if (!strcmp(argv[1], "spawn-threads"))
+			spawn_in_threads();
 		else if (!strcmp(argv[1], "vfork"))
 			wait_in_vfork(argv[2]);
 		else {
@@ -196,6 +227,7 @@ goes_on "threads that come and go" threads
 goes_on "children and orphans that come and go" children
 goes_on "a child that runs itself again and again" child-exec 0
 goes_on "posix_spawn in a loop" spawn
+goes_on "... in threads, beside one who shares the memory" spawn-threads
 goes_on "children by vfork that take their time" vfork 50000
 
 # One that takes longer than the dump may.
