@@ -27,6 +27,7 @@ void process_close(struct dump_process *p)
 	vec_free(&p->threads);
 	maps_free(&p->maps);
 	vec_free(&p->pages.list);
+	vec_free(&p->pages.guards);
 	buf_free(&p->auxv);
 	fd_cleanup(&p->dir);
 	fd_cleanup(&p->pidfd);

@@ -84,8 +84,13 @@ struct page_extent {
 	uint32_t mapping; /* index in the list of maps */
 	enum pages_sort sort;
 };
+/* Within one mapping. */
+struct page_guard {
+	uint64_t start, length;
+};
 struct page_list {
-	vec(struct page_extent) list; /* ascending */
+	vec(struct page_extent) list;  /* ascending */
+	vec(struct page_guard) guards; /* ascending */
 };
 
 struct dump_process {

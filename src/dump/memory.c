@@ -164,6 +164,21 @@ static void fill_extents(struct dump *d, const struct dump_process *p, Mm *mm)
 	}
 }
 
+static void fill_guards(struct dump *d, const struct dump_process *p, Mm *mm)
+{
+	size_t n = p->pages.guards.n;
+	Guard *g = arena_alloc(&d->arena, (n + 1) * sizeof(*g));
+
+	mm->guards = arena_alloc(&d->arena, (n + 1) * sizeof(*mm->guards));
+	mm->n_guards = n;
+	for (size_t i = 0; i < n; i++, g++) {
+		guard__init(g);
+		g->start = p->pages.guards.v[i].start;
+		g->length = p->pages.guards.v[i].length;
+		mm->guards[i] = g;
+	}
+}
+
 /* --- fields ------------------------------------------------------------------------------------ */
 
 int memory_read_auxv(struct dump_process *p, struct error *e)
@@ -235,6 +250,7 @@ int memory_save(struct dump *d, struct dump_process *p, struct error *e)
 	mm.exe = identify(d, p->exe, &p->exe_stat);
 	fill_locks(p, &mm);
 	fill_extents(d, p, &mm);
+	fill_guards(d, p, &mm);
 	rc = fill_fields(d, p, &mm, e);
 	if (rc >= 0)
 		rc = fill_mappings(d, p, &mm, e);

@@ -283,8 +283,14 @@ static int add_pages(struct reader *r, uint64_t start, uint64_t end)
 	return (int)rc;
 }
 
+/* Guards have no contents; they are put up again. */
+static void add_guard(struct reader *r, uint64_t start, uint64_t end)
+{
+	*vec_add(&r->out->guards) = (struct page_guard){ start, end - start };
+}
+
 /* A run can go on from one mapping into the next. */
-static int found(void *arg, uint64_t start, uint64_t end)
+static int found(void *arg, uint64_t start, uint64_t end, bool guard)
 {
 	struct reader *r = arg;
 	const struct vma *v = r->maps->list.v;
@@ -296,20 +302,38 @@ static int found(void *arg, uint64_t start, uint64_t end)
 		while (v[r->mapping].end <= start)
 			r->mapping++;
 		stop = end < v[r->mapping].end ? end : v[r->mapping].end;
-		rc = add_pages(r, start, stop);
+		if (guard)
+			add_guard(r, start, stop);
+		else
+			rc = add_pages(r, start, stop);
 		start = stop;
 	}
 	return rc;
 }
 
-static bool has_pages(const struct vma *v)
+/* What is looked for in a mapping; -1: nothing, it has neither pages of its own nor guards. */
+static int what_of(const struct vma *v)
 {
-	return !v->shared && (mapping_sort(v) == MAPPING_ANON || has_file(v));
+	enum mapping_sort sort = mapping_sort(v);
+
+	if (sort != MAPPING_ANON && !has_file(v))
+		return -1;
+	if (v->shared)
+		return PAGEMAP_GUARDS;
+	return has_file(v) ? PAGEMAP_PRIVATE_FILE : PAGEMAP_PAGES;
 }
 
 static bool is_neighbour(const struct vma *a, const struct vma *b)
 {
-	return has_pages(b) && mapping_sort(a) == mapping_sort(b) && b->start - a->end <= MAX_HOLE;
+	return what_of(a) == what_of(b) && mapping_sort(a) == mapping_sort(b) &&
+	       b->start - a->end <= MAX_HOLE;
+}
+
+static bool has_pages(const struct vma *v)
+{
+	int what = what_of(v);
+
+	return what == PAGEMAP_PAGES || what == PAGEMAP_PRIVATE_FILE;
 }
 
 /* The end of the last mapping with pages that follows so closely that both are read at once. */
@@ -332,15 +356,18 @@ static int walk_all(struct reader *r, struct pagemap *pagemap, struct error *e)
 	int rc = 0;
 
 	for (size_t i = 0; i < n && rc >= 0; i = last + 1) {
+		int what = what_of(&v[i]);
+
 		last = i;
-		if (!has_pages(&v[i]))
+		if (what < 0)
 			continue;
 		while (last + 1 < n && is_neighbour(&v[last], &v[last + 1]))
 			last++;
 		r->mapping = (uint32_t)i;
 		if (v[last].end > r->limit)
 			r->limit = limit_at(r, last);
-		rc = pagemap_walk(pagemap, v[i].start, v[last].end, has_file(&v[i]), found, r, e);
+		rc = pagemap_walk(pagemap, v[i].start, v[last].end, (enum pagemap_what)what, found,
+				  r, e);
 	}
 	return rc < 0 ? rc : flush(r, e);
 }

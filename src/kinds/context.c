@@ -115,6 +115,12 @@ static struct area vma_area(const struct vma *v)
 			      !strcmp(v->name, "[stack]") };
 }
 
+/* A guard region in the stack is seen in no list of mappings, but cannot be read. */
+static bool is_guarded(const struct task_view *v, const struct frame_place *f, const struct vma *a)
+{
+	return a->prot & PROT_READ && f->at >= a->start && !is_readable(v->tid, f->at, f->end - 1);
+}
+
 static int check_maps(struct dump *d, const struct task_view *v, const struct frame_place *f,
 		      unsigned int n, struct error *e)
 {
@@ -131,7 +137,7 @@ static int check_maps(struct dump *d, const struct task_view *v, const struct fr
 		if (a) {
 			struct area area = vma_area(a);
 
-			found = fits(&f[i], &area, &before);
+			found = fits(&f[i], &area, &before) && !is_guarded(v, &f[i], a);
 		}
 	}
 	maps_free(&maps);
@@ -288,10 +294,21 @@ static struct area mapping_area(const Mapping *m)
 			      m->flags & VMF(gd) };
 }
 
+static bool is_guarded_in_image(const Mm *mm, const struct frame_place *f)
+{
+	for (size_t i = 0; i < mm->n_guards; i++)
+		if (mm->guards[i]->start < f->end &&
+		    f->at < mm->guards[i]->start + mm->guards[i]->length)
+			return true;
+	return false;
+}
+
 static bool fits_image(const Mm *mm, const struct frame_place *f)
 {
 	struct area before = { 0 };
 
+	if (is_guarded_in_image(mm, f))
+		return false;
 	for (size_t i = 0; i < mm->n_mappings; i++) {
 		struct area a = mapping_area(mm->mappings[i]);
 

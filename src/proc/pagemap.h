@@ -23,7 +23,7 @@ struct pagemap {
 /* Entries of /proc/PID/pagemap (Documentation/admin-guide/mm/pagemap.rst). */
 #define PM_FRAME ((1ull << 55) - 1) /* all 0 without CAP_SYS_ADMIN */
 #define PM_EXCLUSIVE (1ull << 56)   /* nobody else has the page */
-#define PM_GUARD (1ull << 58)       /* 6.14 */
+#define PM_GUARD (1ull << 58)       /* a guard; 6.15 */
 #define PM_FILE (1ull << 61)
 #define PM_SWAP (1ull << 62)
 #define PM_PRESENT (1ull << 63)
@@ -33,16 +33,21 @@ struct pagemap {
 int pagemap_read(const struct pagemap *p, uint64_t start, size_t n, uint64_t *entries,
 		 struct error *e) must_check;
 
+enum pagemap_what {
+	PAGEMAP_PAGES,        /* in memory or in swap, and guards */
+	PAGEMAP_PRIVATE_FILE, /* the same, but for what is the file's: what was copied on write */
+	PAGEMAP_GUARDS,       /* guards alone */
+};
+typedef int pagemap_found(void *arg, uint64_t start, uint64_t end, bool guard);
+
 /*
- * Calls found(arg, start, end) for each maximal run of pages in [start, end) that are in memory or
- * in swap and, where `private_file` is set, differ from the file (were copied on write). The zero
- * page does not count where the ioctl can tell, guard regions (6.13) where the kernel tells them
- * from swap (from 6.16 on). Kernels up to at least 6.18 give back a wrong
- * walk_end for vec_len > 512, so batches are smaller than that.
+ * Calls found for each maximal run of such pages in [start, end); guard: it is a guard region
+ * (MADV_GUARD_INSTALL), which has no contents. The zero page does not count where the ioctl can tell. On
+ * Linux 6.13 and 6.14 nothing tells guards from pages in swap: they cannot be read. Kernels up to at least
+ * 6.18 give back a wrong walk_end for vec_len > 512, so batches are smaller than that.
  * Stops at the first negative value of found and gives it.
  */
-int pagemap_walk(struct pagemap *p, uint64_t start, uint64_t end, bool private_file,
-		 int (*found)(void *arg, uint64_t start, uint64_t end), void *arg,
-		 struct error *e) must_check;
+int pagemap_walk(struct pagemap *p, uint64_t start, uint64_t end, enum pagemap_what what,
+		 pagemap_found *found, void *arg, struct error *e) must_check;
 
 #endif

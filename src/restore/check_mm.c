@@ -168,6 +168,49 @@ static int check_extents(const struct image *img, const Mm *mm, struct error *e)
 	return 0;
 }
 
+static int check_guard(const Mm *mm, const Guard *g, uint64_t after, size_t *at, size_t *extent,
+		       struct error *e)
+{
+	const Mapping *m;
+	int rc;
+
+	if (g->length > CHECK_MAX_ADDRESS || g->start > CHECK_MAX_ADDRESS)
+		return fail(e, 0, "it is not in user space");
+	rc = check_range(g->start, g->start + g->length, e);
+	if (rc < 0)
+		return rc;
+	if (g->start < after)
+		return fail(e, 0, "it overlaps the one before it, or is out of order");
+	m = mapping_at(mm, g->start, at);
+	if (!m || g->start + g->length > m->end)
+		return fail(e, 0, "it does not lie in one mapping");
+	if (m->sort == MAPPING__SORT__VDSO || m->sort == MAPPING__SORT__VVAR)
+		return fail(e, 0, "it lies in the vDSO");
+	while (*extent < mm->n_extents &&
+	       mm->extents[*extent]->start + mm->extents[*extent]->length <= g->start)
+		++*extent;
+	if (*extent < mm->n_extents && mm->extents[*extent]->start < g->start + g->length)
+		return fail(e, 0, "there are pages with contents in it");
+	return 0;
+}
+
+static int check_guards(const Mm *mm, struct error *e)
+{
+	uint64_t after = 0;
+	size_t at = 0, extent = 0;
+
+	for (size_t i = 0; i < mm->n_guards; i++) {
+		const Guard *g = mm->guards[i];
+		int rc = check_guard(mm, g, after, &at, &extent, e);
+
+		if (rc < 0)
+			return within(e, rc, "guard region %llx+%llx", (ull)g->start,
+				      (ull)g->length);
+		after = g->start + g->length;
+	}
+	return 0;
+}
+
 /* Of the same sort all the way up, so that it leads to pages of the image in the end. */
 static int check_same(const Extent *x, const Mm *above, struct error *e)
 {
@@ -256,5 +299,7 @@ int check_mm(const struct image *img, const Mm *mm, struct error *e)
 		rc = check_mappings(img, mm, e);
 	if (rc == 0)
 		rc = check_extents(img, mm, e);
+	if (rc == 0)
+		rc = check_guards(mm, e);
 	return rc;
 }

@@ -168,6 +168,41 @@ static const struct {
 	{ VMF_sr, MADV_SEQUENTIAL }, { VMF_rr, MADV_RANDOM },
 };
 
+/* The first that ends behind the address. */
+static size_t guard_at(const Mm *mm, uint64_t address)
+{
+	size_t low = 0, high = mm->n_guards;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (mm->guards[mid]->start + mm->guards[mid]->length <= address)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+/* They lie in one mapping each. Before mlock, after which they are not allowed. */
+static void plan_guards(struct memory *mem, const Mapping *m)
+{
+	struct plan *p = &mem->t->plan;
+
+	for (size_t i = guard_at(mem->mm, m->start); i < mem->mm->n_guards; i++) {
+		const Guard *g = mem->mm->guards[i];
+
+		if (g->start >= m->end)
+			break;
+		plan_note(p,
+			  "a guard region (MADV_GUARD_INSTALL needs Linux 6.13 or newer, and 6.15 "
+			  "where it is not private anonymous memory)");
+		plan_call_is(p, 0, SYS_madvise, arg_num(g->start), arg_num(g->length),
+			     arg_num(MADV_GUARD_INSTALL));
+	}
+	plan_note(p, NULL);
+}
+
 static void plan_manners(struct memory *mem, const Mapping *m, bool protect)
 {
 	struct plan *p = &mem->t->plan;
@@ -184,6 +219,7 @@ static void plan_manners(struct memory *mem, const Mapping *m, bool protect)
 			     at, size, arg_data(plan_data(p, m->name, strlen(m->name) + 1)));
 	if (protect)
 		plan_call_is(p, 0, SYS_mprotect, at, size, arg_num(m->prot));
+	plan_guards(mem, m);
 	/* After mprotect: mlock of an unreadable range sets the flag but says ENOMEM. */
 	if (has(m, VMF_lo))
 		plan_call_or(p, -ENOMEM, SYS_mlock2, at, size,

@@ -179,6 +179,19 @@ static Extent *make_same(struct fixture *f, size_t i)
 	return turn_same(f->child_mm->extents[i], f->mm->id);
 }
 
+/* One page. */
+static Guard *make_guard(struct fixture *f, uint64_t start)
+{
+	Guard *g = sub(f, &guard__descriptor);
+
+	if (!f->mm->guards)
+		f->mm->guards = list(f, 2);
+	f->mm->guards[f->mm->n_guards++] = g;
+	g->start = start;
+	g->length = CHECK_PAGE;
+	return g;
+}
+
 #define SHMEM_AT 0x7ffff0010000ull
 
 /* Shared memory of two pages, of which one has contents, mapped as a whole. */
@@ -478,6 +491,16 @@ BROKEN(extent_past_end, "beyond the end of pages-0", f.mm->extents[2]->offset = 
 BROKEN(extent_far_past_end, "beyond the end of pages-0", f.mm->extents[2]->offset = ~0ull << 12)
 BROKEN(extent_zero_store, "no data, but a place", f.mm->extents[0]->has_store = true)
 BROKEN(extent_sort, "its sort 3 is unknown", f.mm->extents[0]->sort = (Extent__Sort)3)
+BROKEN(guard_unaligned, "does not begin and end at a page", make_guard(&f, HEAP + 0x1000)->length = 5)
+BROKEN(guard_empty, "ends at or before its begin", make_guard(&f, HEAP + 0x1000)->length = 0)
+BROKEN(guard_far, "not in user space", make_guard(&f, ~0ull << 12))
+BROKEN(guard_outside, "does not lie in one mapping", make_guard(&f, HEAP + 0x4000))
+BROKEN(guard_beyond, "does not lie in one mapping", make_guard(&f, MID)->length = 0x2000)
+BROKEN(guard_order, "overlaps the one before it", make_guard(&f, MID); make_guard(&f, HEAP + 0x1000))
+BROKEN(guard_twice, "overlaps the one before it", make_guard(&f, MID); make_guard(&f, MID))
+BROKEN(guard_vdso, "it lies in the vDSO", make_guard(&f, 0x7ffff0004000))
+BROKEN(guard_contents, "pages with contents in it", make_guard(&f, HEAP + 0x3000))
+BROKEN(guard_contents_behind, "pages with contents in it", make_guard(&f, HEAP + 0x1000)->length = 0x2000)
 BROKEN(extent_data_mm, "it names other memory", f.mm->extents[1]->has_mm = true)
 BROKEN(same_no_mm, "it names other memory, which its sort cannot do, or none", make_same(&f, 1)->has_mm = false)
 BROKEN(same_place, "no data, but a place", make_same(&f, 1)->has_offset = true)
@@ -621,6 +644,16 @@ static CU_TestInfo tests[] = {
 	ROW(extent_far_past_end),
 	ROW(extent_zero_store),
 	ROW(extent_sort),
+	ROW(guard_unaligned),
+	ROW(guard_empty),
+	ROW(guard_far),
+	ROW(guard_outside),
+	ROW(guard_beyond),
+	ROW(guard_order),
+	ROW(guard_twice),
+	ROW(guard_vdso),
+	ROW(guard_contents),
+	ROW(guard_contents_behind),
 	ROW(extent_data_mm),
 	ROW(same_no_mm),
 	ROW(same_place),

@@ -2,10 +2,12 @@
 /* pagemap: which pages have contents, by PAGEMAP_SCAN and by reading. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/compat.h"
 #include "base/fd.h"
 #include "proc/maps.h"
 #include "proc/pagemap.h"
@@ -17,29 +19,29 @@ struct runs {
 	int stop_after;
 };
 
-static int note_run(void *arg, uint64_t start, uint64_t end)
+static int note_run(void *arg, uint64_t start, uint64_t end, bool guard)
 {
 	struct runs *r = arg;
 
-	buf_printf(&r->text, "%d+%d ", (int)((start - r->base) / 4096),
+	buf_printf(&r->text, "%s%d+%d ", guard ? "guard " : "", (int)((start - r->base) / 4096),
 		   (int)((end - start) / 4096));
 	return r->stop_after-- == 0 ? -ECANCELED : 0;
 }
 
-/* The runs of pages as text; "scan" and "read" must agree. */
-static void check_runs(void *p, size_t pages, bool private_file, const char *want)
+/* The runs of pages as text; "scan", the same without its word for guards, and "read" must agree. */
+static void check_runs(void *p, size_t pages, enum pagemap_what what, const char *want)
 {
 	auto_fd fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	uint64_t start = (uint64_t)(uintptr_t)p;
 
-	for (int force = 0; force < 2; force++) {
-		struct pagemap map = { .fd = fd, .force_read = force };
+	for (int way = 0; way < 3; way++) {
+		struct pagemap map = { .fd = fd, .no_guard = way == 1, .force_read = way == 2 };
 		struct runs r = { .base = start, .stop_after = -1 };
 		struct error e = { 0 };
 
 		buf_grow(&r.text, 0);
-		CU_ASSERT_EQUAL(pagemap_walk(&map, start, start + pages * 4096, private_file,
-					     note_run, &r, &e),
+		CU_ASSERT_EQUAL(pagemap_walk(&map, start, start + pages * 4096, what, note_run, &r,
+					     &e),
 				0);
 		CU_ASSERT_STRING_EQUAL(r.text.p, want);
 		buf_free(&r.text);
@@ -52,13 +54,13 @@ static void pages_with_contents(void)
 
 	CU_ASSERT_FATAL(p != MAP_FAILED);
 	madvise(p, 64 * 4096, MADV_NOHUGEPAGE);
-	check_runs(p, 64, false, "");
+	check_runs(p, 64, PAGEMAP_PAGES, "");
 	p[0] = p[5 * 4096] = p[6 * 4096] = p[63 * 4096] = 1;
-	check_runs(p, 64, false, "0+1 5+2 63+1 ");
-	check_runs(p, 64, true, "0+1 5+2 63+1 ");
-	check_runs(p + 6 * 4096, 2, false, "0+1 ");
+	check_runs(p, 64, PAGEMAP_PAGES, "0+1 5+2 63+1 ");
+	check_runs(p, 64, PAGEMAP_PRIVATE_FILE, "0+1 5+2 63+1 ");
+	check_runs(p + 6 * 4096, 2, PAGEMAP_PAGES, "0+1 ");
 	madvise(p + 5 * 4096, 4096, MADV_DONTNEED);
-	check_runs(p, 64, false, "0+1 6+1 63+1 ");
+	check_runs(p, 64, PAGEMAP_PAGES, "0+1 6+1 63+1 ");
 	munmap(p, 64 * 4096);
 }
 
@@ -77,7 +79,7 @@ static void more_runs_than_a_batch(void)
 	}
 	memset(p + 2100 * 4096, 1, 900 * 4096);
 	buf_printf(&want, "2100+900 ");
-	check_runs(p, 3000, false, want.p);
+	check_runs(p, 3000, PAGEMAP_PAGES, want.p);
 	munmap(p, 3000 * 4096);
 }
 
@@ -92,9 +94,31 @@ static void pages_of_a_private_file(void)
 	CU_ASSERT_FATAL(p != MAP_FAILED);
 	(void)p[0]; /* in memory, and the file's */
 	p[3 * 4096] = 1;
-	check_runs((void *)p, 8, true, "3+1 ");
+	check_runs((void *)p, 8, PAGEMAP_PRIVATE_FILE, "3+1 ");
 	munmap((void *)p, 8 * 4096);
 	close(fd);
+}
+
+static void guards(void)
+{
+	char *p = mmap(NULL, 16 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *s = mmap(NULL, 16 * 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	CU_ASSERT_FATAL(p != MAP_FAILED && s != MAP_FAILED);
+	madvise(p, 16 * 4096, MADV_NOHUGEPAGE);
+	memset(p, 1, 6 * 4096);
+	memset(s, 1, 6 * 4096);
+	if (madvise(p + 4096, 2 * 4096, MADV_GUARD_INSTALL) < 0 ||
+	    madvise(s + 4096, 2 * 4096, MADV_GUARD_INSTALL) < 0) {
+		puts("# this kernel has no guard regions, or in private memory only");
+		return;
+	}
+	CU_ASSERT_EQUAL(madvise(p + 9 * 4096, 4096, MADV_GUARD_INSTALL), 0);
+	check_runs(p, 16, PAGEMAP_PAGES, "0+1 guard 1+2 3+3 guard 9+1 ");
+	check_runs(p, 16, PAGEMAP_GUARDS, "guard 1+2 guard 9+1 ");
+	check_runs(s, 16, PAGEMAP_GUARDS, "guard 1+2 ");
+	munmap(p, 16 * 4096);
+	munmap(s, 16 * 4096);
 }
 
 /* Bytes of the mapping that are in memory, without the zero page. */
@@ -135,7 +159,9 @@ static void the_zero_page_does_not_count(void)
 	(void)p[0];
 	is_zero_page = resident(p) == before;
 	p[4096] = 1;
-	CU_ASSERT_EQUAL(pagemap_walk(&map, r.base, r.base + 4 * 4096, false, note_run, &r, &e), 0);
+	CU_ASSERT_EQUAL(pagemap_walk(&map, r.base, r.base + 4 * 4096, PAGEMAP_PAGES, note_run, &r,
+				     &e),
+			0);
 	CU_ASSERT_STRING_EQUAL(r.text.p, is_zero_page && !map.no_scan ? "1+1 " : "0+2 ");
 	buf_free(&r.text);
 	munmap((void *)p, 4 * 4096);
@@ -154,8 +180,8 @@ static void a_walk_is_stopped_by_found(void)
 		struct runs r = { .base = (uint64_t)(uintptr_t)p, .stop_after = 1 };
 		struct error e = { 0 };
 
-		CU_ASSERT_EQUAL(pagemap_walk(&map, r.base, r.base + 8 * 4096, false, note_run, &r,
-					     &e),
+		CU_ASSERT_EQUAL(pagemap_walk(&map, r.base, r.base + 8 * 4096, PAGEMAP_PAGES,
+					     note_run, &r, &e),
 				-ECANCELED);
 		CU_ASSERT_STRING_EQUAL(r.text.p, "0+1 2+1 ");
 		buf_free(&r.text);
@@ -169,7 +195,8 @@ static void a_bad_pagemap_is_an_error(void)
 		struct pagemap map = { .fd = -1, .force_read = force };
 		struct error e = { 0 };
 
-		CU_ASSERT_EQUAL(pagemap_walk(&map, 4096, 8192, false, note_run, NULL, &e), -EBADF);
+		CU_ASSERT_EQUAL(pagemap_walk(&map, 4096, 8192, PAGEMAP_PAGES, note_run, NULL, &e),
+				-EBADF);
 		CU_ASSERT(e.text[0]);
 	}
 }
@@ -178,6 +205,7 @@ static CU_TestInfo pagemap_tests[] = {
 	{ "pages with contents", pages_with_contents },
 	{ "more runs than a batch", more_runs_than_a_batch },
 	{ "pages of a private file mapping", pages_of_a_private_file },
+	{ "guards", guards },
 	{ "the zero page does not count", the_zero_page_does_not_count },
 	{ "found stops the walk", a_walk_is_stopped_by_found },
 	{ "a bad descriptor is an error", a_bad_pagemap_is_an_error },
