@@ -17,7 +17,7 @@
 #define GOOD_FLAGS                                                                                 \
 	(VMF(rd) | VMF(wr) | VMF(ex) | VMF(sh) | VMF(mr) | VMF(mw) | VMF(me) | VMF(ms) | VMF(gd) | \
 	 VMF(lo) | VMF(lf) | VMF(sr) | VMF(rr) | VMF(dc) | VMF(ac) | VMF(nr) | VMF(wf) | VMF(dd) | \
-	 VMF(sd) | VMF(hg) | VMF(nh) | VMF(mg) | VMF(sl) | VMF(gu))
+	 VMF(sd) | VMF(hg) | VMF(nh) | VMF(mg) | VMF(sl) | VMF(gu) | VMF(dp))
 
 static const struct {
 	uint64_t flag;
@@ -27,7 +27,6 @@ static const struct {
 	{ VMF(um) | VMF(uw) | VMF(ui),
 	  "memory that is registered with a userfaultfd cannot be saved yet" },
 	{ VMF(ss), "a shadow stack cannot be saved yet" },
-	{ VMF(dp), "droppable memory (MAP_DROPPABLE) cannot be saved yet" },
 	{ VMF(io) | VMF(pf) | VMF(mm) | VMF(de),
 	  "a mapping of a device or of a driver's memory cannot be saved" },
 	{ VMF(mt), "memory with tags (PROT_MTE) cannot be saved yet" },

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/compat.h"
 #include "base/escape.h"
 
 /*
@@ -107,8 +108,9 @@ static const struct flag_name prot_names[] = {
 	FLAG(PROT_EXEC),
 };
 static const struct flag_name map_names[] = {
-	FLAG(MAP_SHARED),    FLAG(MAP_PRIVATE),   FLAG(MAP_FIXED), FLAG(MAP_ANONYMOUS),
-	FLAG(MAP_GROWSDOWN), FLAG(MAP_NORESERVE), FLAG(MAP_STACK), FLAG(MAP_FIXED_NOREPLACE),
+	FLAG(MAP_SHARED),    FLAG(MAP_PRIVATE),         FLAG(MAP_FIXED),
+	FLAG(MAP_ANONYMOUS), FLAG(MAP_GROWSDOWN),       FLAG(MAP_NORESERVE),
+	FLAG(MAP_STACK),     FLAG(MAP_FIXED_NOREPLACE), FLAG(MAP_DROPPABLE),
 };
 static const struct flag_name clone_names[] = {
 	FLAG(CLONE_VM),     FLAG(CLONE_FS),

@@ -65,6 +65,8 @@ static int check_mapping(const struct image *img, const Mm *mm, const Mapping *m
 		return fail(e, 0, "flags 0x%llx are unknown", (ull)m->flags);
 	if (m->name && m->sort != MAPPING__SORT__ANON)
 		return fail(e, 0, "it has a name, which its sort cannot have");
+	if (m->flags & VMF(dp) && (m->sort != MAPPING__SORT__ANON || m->flags & VMF(gd)))
+		return fail(e, 0, "it is droppable, which its sort cannot be");
 	rc = check_file(mm, m, e);
 	return rc == 0 && m->has_memory ? check_shmem_mapping(img, m, e) : rc;
 }

@@ -94,7 +94,7 @@ static uint64_t map_flags(const struct memory *mem, const Mapping *m, const stru
 			  bool populate)
 {
 	const struct host *h = &mem->r->host;
-	uint64_t flags = is_shared(m) ? MAP_SHARED : MAP_PRIVATE;
+	uint64_t flags = is_shared(m) ? MAP_SHARED : has(m, VMF_dp) ? MAP_DROPPABLE : MAP_PRIVATE;
 	uint64_t fixed = MAP_FIXED_NOREPLACE;
 
 	if (m->sort == MAPPING__SORT__ANON)
@@ -134,6 +134,8 @@ static void emit_mmap(struct memory *mem, size_t i, const struct span *at, uint6
 	} else {
 		plan_note(p, mem->note ? "%s" : NULL, mem->note);
 	}
+	if (has(m, VMF_dp))
+		plan_note(p, "droppable memory (MAP_DROPPABLE needs Linux 6.11 or newer)");
 	mem->is_present[i] = is_full && !has(m, VMF_nh);
 	plan_call_is(p, at->start, SYS_mmap, arg_num(at->start), arg_num(at->end - at->start),
 		     arg_num(prot), arg_num(map_flags(mem, m, at, mem->is_present[i])), fd,

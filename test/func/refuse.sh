@@ -372,7 +372,6 @@ static void breakpoints(void)
 		nap();
 }
 static void ports(void) { MUST(ioperm(0x80, 1, 1)); }
-static void droppable(void) { map(4096, RW, MAP_ANONYMOUS | 0x08, -1); }
 static void secret(void)
 {
 	int fd = (int)MUST(syscall(447, 0));
@@ -715,7 +714,7 @@ static const struct { const char *name; void (*run)(void); } all[] = {
 	X(linked_file),
 	X(replaced_file), X(tmpfile_fd), X(deleted_folder), X(pipe_out), X(fifo), X(flocked),
 	X(posix_lock), X(ofd_lock), X(lease), X(epoll_gone), X(memfd_map), X(shared_anon),
-	X(deleted_map), X(uffd_map), X(sysv), X(hugetlb), X(droppable), X(secret),
+	X(deleted_map), X(uffd_map), X(sysv), X(hugetlb), X(secret),
 	X(aio), X(deleted_cwd), X(posix_timer), X(timer_orphan), X(traced), X(notify),
 	X(no_sigreturn),
 	X(leaderless_session), X(child_socket), X(orphans_vm), X(shares_crosswise),
@@ -959,7 +958,6 @@ try early deleted_map "a mapping of a deleted file" "$memory/object \(deleted\):
 try early uffd_map "memory with a userfaultfd" "${memory}userfaultfd"
 try early sysv "System V shared memory" "System V segment [0-9]+: .*outside the tree are attached"
 try early hugetlb "huge pages of hugetlbfs" "${memory}.*hugetlbfs"
-try early droppable "droppable memory" "${memory}MAP_DROPPABLE"
 try early secret "memfd_secret" "${memory}secret"
 try early aio "a ring of asynchronous I/O" "${memory}asynchronous"
 

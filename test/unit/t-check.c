@@ -433,6 +433,9 @@ BROKEN(map_order, "out of order", f.mm->mappings[1]->start = EXE + 0x1000)
 BROKEN(map_prot, "protection 0x8", f.mm->mappings[1]->prot = 8)
 BROKEN(map_flags, "are unknown", f.mm->mappings[1]->flags = VMF(UNKNOWN))
 BROKEN(map_name, "it has a name", f.mm->mappings[0]->name = arena_strdup(&f.img.arena, "n"))
+BROKEN(map_droppable_file, "it is droppable, which its sort cannot be", f.mm->mappings[0]->flags |= VMF(dp))
+BROKEN(map_droppable_stack, "it is droppable, which its sort cannot be",
+       f.mm->mappings[1]->flags |= VMF(dp) | VMF(gd))
 BROKEN(map_anon_file, "it has a file", f.mm->mappings[1]->has_file = true)
 BROKEN(map_no_file, "it has a file, which its sort cannot have, or none", f.mm->mappings[0]->has_file = false)
 BROKEN(map_file_index, "its file is not in the list", f.mm->mappings[0]->file = 1)
@@ -593,6 +596,8 @@ static CU_TestInfo tests[] = {
 	ROW(map_prot),
 	ROW(map_flags),
 	ROW(map_name),
+	ROW(map_droppable_file),
+	ROW(map_droppable_stack),
 	ROW(map_anon_file),
 	ROW(map_no_file),
 	ROW(map_file_index),
