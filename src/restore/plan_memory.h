@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* The plan of one address space while it is made, for plan_memory.c and plan_contents.c alone. */
+/*
+ * The plan of one address space while it is made, for these alone:
+ *
+ *   plan_memory.c    mappings, what parents hand on, the fields of the mm
+ *   plan_contents.c  pages
+ *   plan_manners.c   protection, advice and whatever else comes when the pages are there
+ */
 #ifndef RESTORE_PLAN_MEMORY_H
 #define RESTORE_PLAN_MEMORY_H
 
+#include "proc/maps.h"
 #include "restore/sharing.h"
 
 struct memory {
@@ -18,6 +25,13 @@ struct memory {
 	const char *note;         /* of anonymous mappings */
 };
 
+static inline bool has(const Mapping *m, enum vmf f)
+{
+	return m->flags >> f & 1;
+}
+
+/* protect: it is not mapped with its own protection. */
+void plan_manners(struct memory *mem, const Mapping *m, bool protect);
 /* Reads the pages of all runs, in whatever order. */
 void plan_contents(struct memory *mem, const struct runs *runs);
 
