@@ -152,6 +152,39 @@ static void ask_late(struct dump *d)
 	}
 }
 
+/* --- protection keys ------------------------------------------------------------------------------ */
+
+#define KEYS 16u
+/* In the kernel's half, where nothing is changed: ENOMEM for a key that is allocated, EINVAL for others. */
+#define NOWHERE 0xffff800000000000ull
+
+static bool has_keys(const struct dump_process *p)
+{
+	return p->maps.list.n && p->maps.list.v[0].has_key;
+}
+
+static void ask_keys(struct dump *d)
+{
+	vec_each(p, &d->processes) {
+		struct plan *batch = &speaker_of(*p)->batch;
+
+		if (!has_keys(*p))
+			continue;
+		(*p)->keys_op = (uint32_t)batch->ops.n;
+		for (uint64_t key = 1; key < KEYS; key++)
+			plan_call_any(batch, SYS_pkey_mprotect, arg_num(NOWHERE), arg_num(PAGE),
+				      arg_num(PROT_NONE), arg_num(key));
+	}
+}
+
+static void take_keys(struct dump_process *p, const int64_t *results)
+{
+	p->keys = 0;
+	for (uint32_t key = 1; key < KEYS && p->keys_op; key++)
+		if (results[p->keys_op + key - 1] == -ENOMEM)
+			p->keys |= 1u << key;
+}
+
 /* --- where a system call can be made --------------------------------------------------------------- */
 
 static bool is_call_at(const struct dump_process *p, uint64_t place)
@@ -293,6 +326,7 @@ static int take_engine(struct dump_process *p, struct error *e)
 	const int64_t *results =
 		(const void *)(p->answers + plan_results_at(&t->batch, t->plan_at));
 
+	take_keys(p, results);
 	p->brk = (uint64_t)results[ASK_BRK];
 	p->locks_future =
 		p->answers[BATCH_PLACE_AT] == BATCH_WOULD_BE_LOCKED ||
@@ -326,6 +360,7 @@ int ask_start(struct dump *d, struct error *e)
 
 	ask_prepare(d);
 	ask_late(d);
+	ask_keys(d);
 	ask_stops(d);
 	ask_zombies(d);
 	room = take_room(d, e);

@@ -121,6 +121,8 @@ struct dump_process {
 	uint64_t told_at;
 	uint64_t brk;      /* told by the batch */
 	bool locks_future; /* as well: mlockall(MCL_FUTURE) */
+	uint32_t keys_op;  /* the questions about protection keys; 0: there are none */
+	uint32_t keys;     /* those that are allocated, bit = key */
 	uint8_t *answers;  /* image of the plans with their results; shared */
 	size_t answers_size;
 };

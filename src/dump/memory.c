@@ -86,6 +86,8 @@ static int fill_mapping(struct dump *d, const struct dump_process *p, Mm *mm, co
 	m->end = v->end;
 	m->prot = v->prot;
 	m->flags = v->flags;
+	m->has_key = v->key != 0;
+	m->key = v->key;
 	switch (mapping_sort(v)) {
 	case MAPPING_VDSO:
 		m->sort = MAPPING__SORT__VDSO;
@@ -249,6 +251,8 @@ int memory_save(struct dump *d, struct dump_process *p, struct error *e)
 	mm.id = (uint32_t)p->pid;
 	mm.exe = identify(d, p->exe, &p->exe_stat);
 	fill_locks(p, &mm);
+	mm.has_keys = p->keys != 0;
+	mm.keys = p->keys;
 	fill_extents(d, p, &mm);
 	fill_guards(d, p, &mm);
 	rc = fill_fields(d, p, &mm, e);

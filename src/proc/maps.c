@@ -135,11 +135,26 @@ static bool parse_kilobytes(const char *p, const char *end, uint64_t *bytes)
 	return !__builtin_mul_overflow(n, (uint64_t)1024, bytes);
 }
 
+static bool parse_key(const char *p, const char *end, struct vma *v)
+{
+	uint64_t n;
+
+	while (*p == ' ')
+		p++;
+	if (!str_take_u64(&p, 10, &n) || p != end || n > UINT8_MAX)
+		return false;
+	v->key = (uint8_t)n;
+	v->has_key = true;
+	return true;
+}
+
 /* A line "Key: value" of smaps. done: VmFlags, the last line of each mapping, was there. */
 static bool parse_detail(const char *p, const char *end, struct vma *v, bool *done)
 {
 	if (*p == 'R' && str_starts(p, "Rss:"))
 		return parse_kilobytes(p + 4, end, &v->rss);
+	if (*p == 'P' && str_starts(p, "ProtectionKey:"))
+		return parse_key(p + 14, end, v);
 	if (*p == 'V' && str_starts(p, "VmFlags:")) {
 		*done = true;
 		return parse_flags(p + 8, end, v);

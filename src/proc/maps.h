@@ -71,6 +71,8 @@ struct vma {
 	uint64_t flags; /* VMF(..) bits */
 	char unknown[4];
 	uint64_t rss; /* bytes */
+	bool has_key; /* the processor has protection keys */
+	uint8_t key;  /* 0: that of all memory */
 };
 struct maps {
 	vec(struct vma) list; /* by address; names are in the arena */

@@ -8,6 +8,7 @@
 
 typedef unsigned long long ull;
 
+#define KEYS 16u       /* protection keys of x86; elsewhere there are fewer */
 #define MAX_AUXV 1024u /* the kernel's saved_auxv has less than half of it */
 
 static int check_range(uint64_t start, uint64_t end, struct error *e)
@@ -65,6 +66,10 @@ static int check_mapping(const struct image *img, const Mm *mm, const Mapping *m
 		return fail(e, 0, "flags 0x%llx are unknown", (ull)m->flags);
 	if (m->name && m->sort != MAPPING__SORT__ANON)
 		return fail(e, 0, "it has a name, which its sort cannot have");
+	if (m->has_key && (!m->key || m->key >= KEYS))
+		return fail(e, 0, "there is no protection key %u", m->key);
+	if (m->has_key && (m->sort == MAPPING__SORT__VDSO || m->sort == MAPPING__SORT__VVAR))
+		return fail(e, 0, "it has a protection key, which its sort cannot have");
 	if (m->flags & VMF(dp) && (m->sort != MAPPING__SORT__ANON || m->flags & VMF(gd)))
 		return fail(e, 0, "it is droppable, which its sort cannot be");
 	rc = check_file(mm, m, e);
@@ -277,6 +282,8 @@ static int check_fields(const Mm *mm, struct error *e)
 	if (mm->has_lock_future && mm->lock_future != MCL_FUTURE &&
 	    mm->lock_future != (MCL_FUTURE | MCL_ONFAULT))
 		return fail(e, 0, "locks of memory to come: %#x", mm->lock_future);
+	if (mm->has_keys && (mm->keys & 1 || mm->keys >= 1u << KEYS))
+		return fail(e, 0, "protection keys %#x", mm->keys);
 	return 0;
 }
 

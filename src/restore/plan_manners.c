@@ -52,6 +52,92 @@ static void plan_guards(struct memory *mem, const Mapping *m)
 	plan_note(p, NULL);
 }
 
+/* --- protection keys ---------------------------------------------------------------------------- */
+
+/*
+ * Memory that can only be executed gets a key from the kernel, which no call may name. Such a key is not
+ * among those that the program has allocated.
+ */
+static uint32_t find_own_key(const Mm *mm)
+{
+	uint32_t own = 0, other = mm->keys;
+
+	for (size_t i = 0; i < mm->n_mappings; i++) {
+		const Mapping *m = mm->mappings[i];
+
+		if (m->prot == PROT_EXEC)
+			own |= m->has_key ? 1u << m->key : 0;
+		else
+			other |= m->has_key ? 1u << m->key : 0;
+	}
+	own &= ~other;
+	return own ? (uint32_t)__builtin_ctz(own) : 0;
+}
+
+/* All that mappings have, and those that the program has: keys can be freed that mappings still have. */
+static uint32_t all_keys(const Mm *mm)
+{
+	uint32_t keys = mm->keys;
+
+	for (size_t i = 0; i < mm->n_mappings; i++)
+		if (mm->mappings[i]->has_key)
+			keys |= 1u << mm->mappings[i]->key;
+	return keys;
+}
+
+static void protect_to_execute(struct memory *mem, uint32_t key)
+{
+	for (size_t i = 0; i < mem->mm->n_mappings; i++) {
+		const Mapping *m = mem->mm->mappings[i];
+
+		if (m->key != key)
+			continue;
+		plan_call_is(&mem->t->plan, 0, SYS_mprotect, arg_num(m->start),
+			     arg_num(m->end - m->start), arg_num(PROT_EXEC));
+		return;
+	}
+}
+
+/* The kernel gives the lowest that is free: all up to the highest are taken, in their order. */
+void plan_keys_take(struct memory *mem)
+{
+	struct plan *p = &mem->t->plan;
+	uint32_t keys = all_keys(mem->mm);
+
+	mem->own_key = find_own_key(mem->mm);
+	plan_note(p, "protection keys, which this processor or kernel may not have");
+	for (uint32_t key = 1; keys >> key; key++) {
+		if (key == mem->own_key)
+			protect_to_execute(mem, key);
+		else
+			plan_call_is(p, key, SYS_pkey_alloc, arg_num(0), arg_num(0));
+	}
+}
+
+void plan_keys_free(struct memory *mem)
+{
+	struct plan *p = &mem->t->plan;
+	uint32_t keys = all_keys(mem->mm);
+
+	plan_note(p, "protection keys that are not allocated");
+	for (uint32_t key = 1; keys >> key; key++)
+		if (key != mem->own_key && !(mem->mm->keys >> key & 1))
+			plan_call_is(p, 0, SYS_pkey_free, arg_num(key));
+}
+
+static void plan_protection(struct memory *mem, const Mapping *m, bool protect)
+{
+	struct plan *p = &mem->t->plan;
+	struct arg at = arg_num(m->start), size = arg_num(m->end - m->start);
+
+	if (m->has_key && m->key != mem->own_key)
+		plan_call_is(p, 0, SYS_pkey_mprotect, at, size, arg_num(m->prot), arg_num(m->key));
+	else if (protect)
+		plan_call_is(p, 0, SYS_mprotect, at, size, arg_num(m->prot));
+}
+
+/* --- one mapping -------------------------------------------------------------------------------- */
+
 void plan_manners(struct memory *mem, const Mapping *m, bool protect)
 {
 	struct plan *p = &mem->t->plan;
@@ -66,8 +152,7 @@ void plan_manners(struct memory *mem, const Mapping *m, bool protect)
 	if (m->name)
 		plan_call_is(p, 0, SYS_prctl, arg_num(PR_SET_VMA), arg_num(PR_SET_VMA_ANON_NAME),
 			     at, size, arg_data(plan_data(p, m->name, strlen(m->name) + 1)));
-	if (protect)
-		plan_call_is(p, 0, SYS_mprotect, at, size, arg_num(m->prot));
+	plan_protection(mem, m, protect);
 	plan_guards(mem, m);
 	/* After mprotect: mlock of an unreadable range sets the flag but says ENOMEM. */
 	if (has(m, VMF_lo))

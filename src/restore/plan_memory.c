@@ -330,6 +330,7 @@ static void plan_mapping(struct memory *mem, size_t i, bool *opened)
 	const Mapping *m = mem->mm->mappings[i];
 	const struct sharing *s = mem->t->process->sharing;
 	struct span at = { m->start, m->end };
+	uint32_t prot;
 
 	if (is_there(mem, i)) {
 		*opened = m->prot != s->maps[i].prot;
@@ -340,10 +341,14 @@ static void plan_mapping(struct memory *mem, size_t i, bool *opened)
 		return;
 	}
 	*opened = is_opened_up(mem, m);
-	emit_mmap(mem, i, &at, *opened ? m->prot | PROT_WRITE : m->prot,
-		  runs_cover(&s->own, at.start, at.end));
+	prot = *opened ? m->prot | PROT_WRITE : m->prot;
+	/* Of what can only be executed from the begin the kernel would choose the key. */
+	if (m->has_key && prot == PROT_EXEC)
+		prot |= PROT_READ;
+	emit_mmap(mem, i, &at, prot, runs_cover(&s->own, at.start, at.end));
 	if (*opened && m->sort == MAPPING__SORT__ANON && !has_pages(mem, m))
 		emit_touch(mem, m);
+	*opened = prot != m->prot;
 }
 
 static void plan_mappings(struct memory *mem)
@@ -358,10 +363,12 @@ static void plan_mappings(struct memory *mem)
 			plan_mapping(mem, i, &opened[i]);
 	}
 	plan_contents(mem, &mem->t->process->sharing->fill);
+	plan_keys_take(mem);
 	for (size_t i = 0; i < mm->n_mappings; i++) {
 		if (is_mapped_by_us(mm->mappings[i]))
 			plan_manners(mem, mm->mappings[i], opened[i]);
 	}
+	plan_keys_free(mem);
 }
 
 /* --- the fields of the mm and the exe link --------------------------------------------------------- */

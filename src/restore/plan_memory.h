@@ -23,6 +23,8 @@ struct memory {
 	bool is_open;             /* it has waited for cr to open everything */
 	bool is_laid;             /* what it leaves to children is there */
 	const char *note;         /* of anonymous mappings */
+	uint32_t
+		own_key; /* that the kernel chose for mappings that can only be executed; 0: none */
 };
 
 static inline bool has(const Mapping *m, enum vmf f)
@@ -30,6 +32,9 @@ static inline bool has(const Mapping *m, enum vmf f)
 	return m->flags >> f & 1;
 }
 
+/* Before and after the manners of all: protection keys. */
+void plan_keys_take(struct memory *mem);
+void plan_keys_free(struct memory *mem);
 /* protect: it is not mapped with its own protection. */
 void plan_manners(struct memory *mem, const Mapping *m, bool protect);
 /* Reads the pages of all runs, in whatever order. */

@@ -290,6 +290,7 @@ struct area {
 	unsigned long start, end, offset;
 	char rest[PATH_MAX + 64]; /* permissions, device, inode, path */
 	char flags[256];
+	char key[16]; /* protection key, where the processor has them */
 	bool anonymous, set;
 };
 
@@ -297,7 +298,7 @@ struct area {
 static bool area_join(struct area *a, const struct area *b)
 {
 	if (a->end != b->start || strcmp(a->rest, b->rest) != 0 ||
-	    strcmp(a->flags, b->flags) != 0 ||
+	    strcmp(a->flags, b->flags) != 0 || strcmp(a->key, b->key) != 0 ||
 	    (!a->anonymous && a->offset + (a->end - a->start) != b->offset))
 		return false;
 	a->end = b->end;
@@ -310,8 +311,8 @@ static void area_add(struct snapshot *s, const char *proc, const struct area *a)
 
 	if (!a->set)
 		return;
-	snprintf(value, sizeof(value), "%lx offset %lx %s flags %s", a->end, a->offset, a->rest,
-		 a->flags);
+	snprintf(value, sizeof(value), "%lx offset %lx %s flags %skey %s", a->end, a->offset,
+		 a->rest, a->flags, a->key);
 	add(s, value, "%s/maps/%016lx", proc + strlen("/proc/"), a->start);
 }
 
@@ -366,6 +367,7 @@ static void read_maps(struct snapshot *s, const char *proc)
 	text = slurp(path, NULL);
 	for (line = text ? strtok_r(text, "\n", &save) : NULL; line;
 	     line = strtok_r(NULL, "\n", &save)) {
+		sscanf(line, "ProtectionKey: %15s", now.key);
 		if (strncmp(line, "VmFlags:", 8) != 0) {
 			area_parse(s, &now, line);
 			continue;

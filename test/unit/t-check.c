@@ -433,6 +433,13 @@ BROKEN(map_order, "out of order", f.mm->mappings[1]->start = EXE + 0x1000)
 BROKEN(map_prot, "protection 0x8", f.mm->mappings[1]->prot = 8)
 BROKEN(map_flags, "are unknown", f.mm->mappings[1]->flags = VMF(UNKNOWN))
 BROKEN(map_name, "it has a name", f.mm->mappings[0]->name = arena_strdup(&f.img.arena, "n"))
+BROKEN(map_key, "there is no protection key 16", f.mm->mappings[1]->has_key = true;
+       f.mm->mappings[1]->key = 16)
+BROKEN(map_key_zero, "there is no protection key 0", f.mm->mappings[1]->has_key = true)
+BROKEN(map_key_vdso, "it has a protection key", f.mm->mappings[4]->has_key = true;
+       f.mm->mappings[4]->key = 1)
+BROKEN(mm_keys, "protection keys 0x10000", f.mm->has_keys = true; f.mm->keys = 0x10000)
+BROKEN(mm_key_zero, "protection keys 0x1", f.mm->has_keys = true; f.mm->keys = 1)
 BROKEN(map_droppable_file, "it is droppable, which its sort cannot be", f.mm->mappings[0]->flags |= VMF(dp))
 BROKEN(map_droppable_stack, "it is droppable, which its sort cannot be",
        f.mm->mappings[1]->flags |= VMF(dp) | VMF(gd))
@@ -596,6 +603,11 @@ static CU_TestInfo tests[] = {
 	ROW(map_prot),
 	ROW(map_flags),
 	ROW(map_name),
+	ROW(map_key),
+	ROW(map_key_zero),
+	ROW(map_key_vdso),
+	ROW(mm_keys),
+	ROW(mm_key_zero),
 	ROW(map_droppable_file),
 	ROW(map_droppable_stack),
 	ROW(map_anon_file),

@@ -194,6 +194,9 @@ static void smaps_refuse_hostile_text(void)
 		HEAD "Rss: x kB\n" TAIL,
 		HEAD "Rss: 4 MB\n" TAIL,
 		HEAD "Rss: 18446744073709551615 kB\n" TAIL,
+		HEAD "ProtectionKey: x\n" TAIL,
+		HEAD "ProtectionKey: 1 kB\n" TAIL,
+		HEAD "ProtectionKey: 256\n" TAIL,
 		HEAD "VmFlags: r\n",
 		HEAD "VmFlags: rdw wr\n",
 		HEAD "VmFlags: rd w\n",
@@ -206,6 +209,9 @@ static void smaps_refuse_hostile_text(void)
 	CU_ASSERT_EQUAL(parse(HEAD TAIL "2000-3000 rw-p 00000000 00:00 0 \n" TAIL, true, &v), 2);
 	CU_ASSERT_EQUAL(v.flags, VMF(rd) | VMF(wr));
 	CU_ASSERT_EQUAL(v.rss, 4096);
+	CU_ASSERT(!v.has_key && !v.key);
+	CU_ASSERT_EQUAL(parse(HEAD "ProtectionKey:        15\n" TAIL, true, &v), 1);
+	CU_ASSERT(v.has_key && v.key == 15);
 	CU_ASSERT_EQUAL(parse(HEAD "VmFlags: rd zz\n", true, &v), 1);
 	CU_ASSERT_EQUAL(v.flags, VMF(rd) | VMF(UNKNOWN));
 	CU_ASSERT_STRING_EQUAL(v.unknown, "zz");
