@@ -105,6 +105,7 @@ static int fill_mapping(struct dump *d, const struct dump_process *p, Mm *mm, co
 		m->has_memory = m->has_offset = true;
 		m->offset = v->offset;
 		m->memory = shmem_id(d, v->name, v->inode);
+		m->name = v->given ? arena_strdup(&d->arena, v->given) : NULL;
 		return 0;
 	default:
 		m->sort = MAPPING__SORT__ANON;

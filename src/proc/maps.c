@@ -2,6 +2,7 @@
 #include "proc/maps.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -231,6 +232,29 @@ static int read_text(int proc, const char *what, struct buf *text, struct error 
 	return 0;
 }
 
+#define GIVEN "[anon_shmem:"
+
+/* What hides behind a given name; if that cannot be seen, the name stands for itself. */
+static void look_behind_names(int proc, struct arena *a, struct maps *m)
+{
+	char path[64];
+
+	vec_each(v, &m->list) {
+		const char *link;
+
+		if (v->name[0] != '[' || !str_starts(v->name, GIVEN))
+			continue;
+		snprintf(path, sizeof(path), "map_files/%llx-%llx", (unsigned long long)v->start,
+			 (unsigned long long)v->end);
+		link = fd_readlink(a, proc, path);
+		if (!link)
+			continue;
+		v->given = arena_strndup(a, v->name + strlen(GIVEN),
+					 strlen(v->name) - strlen(GIVEN) - 1);
+		v->name = link;
+	}
+}
+
 static int read_list(int proc, bool smaps, struct arena *a, struct maps *out, struct error *e)
 {
 	auto_buf text = { 0 };
@@ -243,6 +267,8 @@ static int read_list(int proc, bool smaps, struct arena *a, struct maps *out, st
 		if (rc == 0)
 			rc = maps_parse(text.p, smaps, a, out, e);
 	}
+	if (rc >= 0)
+		look_behind_names(proc, a, out);
 	return rc;
 }
 

@@ -67,6 +67,9 @@ struct vma {
 	uint64_t dev;        /* makedev(major, minor) as stat(2) gives it */
 	uint64_t inode;      /* 0: no file */
 	const char *name;    /* path, "[heap]", ... or ""; newlines, which come as \012, undone */
+	/* Of shared anonymous memory: the name that it was given by PR_SET_VMA (6.2); `name` is that of
+	 * its file then. Else NULL. */
+	const char *given;
 	/* Only from smaps_read: */
 	uint64_t flags; /* VMF(..) bits */
 	char unknown[4];

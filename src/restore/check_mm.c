@@ -64,7 +64,7 @@ static int check_mapping(const struct image *img, const Mm *mm, const Mapping *m
 		return fail(e, 0, "protection 0x%x is unknown", m->prot);
 	if (m->flags >= VMF(UNKNOWN))
 		return fail(e, 0, "flags 0x%llx are unknown", (ull)m->flags);
-	if (m->name && m->sort != MAPPING__SORT__ANON)
+	if (m->name && m->sort != MAPPING__SORT__ANON && !has_memory(m))
 		return fail(e, 0, "it has a name, which its sort cannot have");
 	if (m->has_key && (!m->key || m->key >= KEYS))
 		return fail(e, 0, "there is no protection key %u", m->key);

@@ -336,7 +336,7 @@ static void area_set_flags(struct area *a, const char *flags)
 /* Memory without a name has another inode number after the restore, a System V segment the same. */
 static bool is_memory(const char *name)
 {
-	return strncmp(name, "/memfd:", 7) == 0 || strcmp(name, "/dev/zero (deleted)") == 0 ||
+	return strncmp(name, "/memfd:", 7) == 0 || strncmp(name, "[anon_shmem:", 12) == 0 || strcmp(name, "/dev/zero (deleted)") == 0 ||
 	       (strncmp(name, "/dev/shm/", 9) == 0 && strstr(name, " (deleted)"));
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -329,9 +330,44 @@ static void a_dead_task_is_esrch(void)
 	arena_free(&a);
 }
 
+/* The second mapping is one that cannot be looked behind. */
+static void a_given_name_hides_another(void)
+{
+	static const char text[] = "1000-2000 rw-s 00000000 00:01 7 [anon_shmem:a name]\n"
+				   "2000-3000 rw-s 00000000 00:01 8 [anon_shmem:other]\n"
+				   "3000-4000 rw-p 00000000 00:00 0 [anon:third]\n";
+	char folder[] = "/tmp/cr-maps-XXXXXX";
+	struct arena a = { 0 };
+	struct maps m = { 0 };
+	struct error e = { 0 };
+	int fd;
+
+	CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(folder));
+	auto_fd proc = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	fd = openat(proc, "maps", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	CU_ASSERT_EQUAL_FATAL(write(fd, text, sizeof(text) - 1), (ssize_t)sizeof(text) - 1);
+	close(fd);
+	CU_ASSERT_EQUAL_FATAL(mkdirat(proc, "map_files", 0700), 0);
+	CU_ASSERT_EQUAL_FATAL(symlinkat("/memfd:x (deleted)", proc, "map_files/1000-2000"), 0);
+	CU_ASSERT_EQUAL_FATAL(maps_read(proc, &a, &m, &e), 0);
+	CU_ASSERT_EQUAL_FATAL(m.list.n, 3);
+	CU_ASSERT_STRING_EQUAL(m.list.v[0].name, "/memfd:x (deleted)");
+	CU_ASSERT_STRING_EQUAL(m.list.v[0].given, "a name");
+	CU_ASSERT_STRING_EQUAL(m.list.v[1].name, "[anon_shmem:other]");
+	CU_ASSERT_PTR_NULL(m.list.v[1].given);
+	CU_ASSERT_STRING_EQUAL(m.list.v[2].name, "[anon:third]");
+	maps_free(&m);
+	arena_free(&a);
+	unlinkat(proc, "map_files/1000-2000", 0);
+	unlinkat(proc, "map_files", AT_REMOVEDIR);
+	unlinkat(proc, "maps", 0);
+	rmdir(folder);
+}
+
 static CU_TestInfo maps_tests[] = {
 	{ "names with blanks, newlines, backslashes, (deleted)", maps_of_odd_names },
 	{ "a name that begins another", a_name_may_begin_another },
+	{ "a given name hides another", a_given_name_hides_another },
 	{ "maps and smaps agree", maps_and_smaps_agree },
 	{ "flags and resident size", smaps_flags_and_rss },
 	{ "hostile maps are refused", maps_refuse_hostile_text },
