@@ -53,7 +53,7 @@ uint32_t dump_shared(struct dump *d, const struct kind *k, uint64_t key, uint32_
 
 uint32_t dump_shmem(struct dump *d, const struct fd_view *v)
 {
-	return shmem_id(d, v->link, v->st.st_ino);
+	return shmem_id(d, v->link, v->st.st_dev, v->st.st_ino);
 }
 
 int dump_each_description(struct dump *d, int (*each)(void *arg, const struct fd_view *v),

@@ -14,6 +14,7 @@
 #include "kind.h"
 #include "plan/plan.h"
 #include "proc/maps.h"
+#include "proc/shmem.h"
 #include "proc/task.h"
 #include "tree/relations.h"
 
@@ -192,6 +193,9 @@ struct dump {
 	vec(struct shmem *) shmems; /* [i]: id i + 1 */
 	vec(struct outsider) outsiders;
 	dev_t shmem_dev, tmpfs_dev; /* 0: not known yet */
+	struct shmem_huge huge[SHMEM_HUGE_MOST];
+	size_t n_huge;
+	bool knows_huge;
 	bool has_looked_outside;
 	struct image_writer *writer;
 	vec(char *) tags;                      /* of records that have been put */

@@ -104,11 +104,13 @@ static int fill_mapping(struct dump *d, const struct dump_process *p, Mm *mm, co
 		m->sort = v->shared ? MAPPING__SORT__SHMEM_SHARED : MAPPING__SORT__SHMEM_PRIVATE;
 		m->has_memory = m->has_offset = true;
 		m->offset = v->offset;
-		m->memory = shmem_id(d, v->name, v->inode);
+		m->memory = shmem_id(d, v->name, v->dev, v->inode);
 		m->name = v->given ? arena_strdup(&d->arena, v->given) : NULL;
 		return 0;
 	default:
 		m->sort = MAPPING__SORT__ANON;
+		m->has_page_size = v->flags & VMF(ht);
+		m->page_size = m->has_page_size ? v->page_size : 0;
 		m->name = anon_name(d, v->name);
 		return 0;
 	}

@@ -25,22 +25,28 @@ struct look {
 	bool is_inside;
 };
 
-static struct outsider *find(struct outsider *v, size_t n, enum shmem_sort sort, uint64_t inode)
+static struct outsider *find(struct outsider *v, size_t n, enum shmem_sort sort, uint64_t page_size,
+			     uint64_t inode)
 {
 	for (size_t i = 0; i < n; i++)
-		if (v[i].inode == inode && v[i].sort == sort)
+		if (v[i].inode == inode && v[i].sort == sort && v[i].page_size == page_size)
 			return &v[i];
 	return NULL;
 }
 
-static void note(struct look *l, enum shmem_sort sort, uint64_t inode)
+/* Where it lies on a device of such memory. */
+static void note(struct look *l, enum shmem_sort sort, uint64_t dev, uint64_t inode)
 {
-	struct outsider o = { sort, inode, l->pid };
+	uint64_t page_size = shmem_page_size(l->d, sort, dev);
+	struct outsider o = { sort, inode, page_size, l->pid };
+
+	if (!page_size)
+		return;
 
 	if (l->is_inside) {
-		if (!find(l->inside.v, l->inside.n, sort, inode))
+		if (!find(l->inside.v, l->inside.n, sort, page_size, inode))
 			*vec_add(&l->inside) = o;
-	} else if (!find(l->d->outsiders.v, l->d->outsiders.n, sort, inode)) {
+	} else if (!find(l->d->outsiders.v, l->d->outsiders.n, sort, page_size, inode)) {
 		*vec_add(&l->d->outsiders) = o;
 	}
 }
@@ -57,9 +63,8 @@ static void look_at_line(struct look *l, char *line)
 		return;
 	sort = shmem_sort_of(line + at);
 	/* System V segments have a count of their own. */
-	if (sort != SHMEM_NONE && sort != SHMEM_SYSV &&
-	    shmem_is_device(l->d, sort, makedev(major, minor)))
-		note(l, sort, inode);
+	if (sort != SHMEM_NONE && sort != SHMEM_SYSV)
+		note(l, sort, makedev(major, minor), inode);
 }
 
 static void look_at_maps(struct look *l, int proc)
@@ -97,8 +102,7 @@ static void look_at_fds(struct look *l, int proc)
 		text[n] = '\0';
 		if (shmem_sort_of(text) == SHMEM_NONE || fstatat(proc, path, &st, 0) < 0)
 			continue;
-		if (shmem_is_device(l->d, shmem_sort_of(text), st.st_dev))
-			note(l, shmem_sort_of(text), st.st_ino);
+		note(l, shmem_sort_of(text), st.st_dev, st.st_ino);
 	}
 	vec_free(&fds.list);
 }
@@ -158,8 +162,8 @@ static int check_seen(struct look *l, struct error *e)
 
 	for (size_t i = 0; i < l->inside.n && rc >= 0; i++) {
 		const struct outsider *in = &l->inside.v[i];
-		const struct outsider *out =
-			find(l->d->outsiders.v, l->d->outsiders.n, in->sort, in->inode);
+		const struct outsider *out = find(l->d->outsiders.v, l->d->outsiders.n, in->sort,
+						  in->page_size, in->inode);
 
 		if (out)
 			rc = refuse(l->d, out, in->pid, text_of(in->sort), e);
@@ -183,7 +187,7 @@ int outside_check(struct dump *d, struct error *e)
 	for (size_t i = 0; is_complete && i < d->shmems.n && rc >= 0; i++) {
 		const struct shmem *s = d->shmems.v[i];
 		const struct outsider *out =
-			find(d->outsiders.v, d->outsiders.n, s->sort, s->inode);
+			find(d->outsiders.v, d->outsiders.n, s->sort, s->page_size, s->inode);
 
 		if (out)
 			rc = refuse(d, out, s->process->pid, text_of(s->sort), e);

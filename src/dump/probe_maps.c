@@ -23,7 +23,6 @@ static const struct {
 	uint64_t flag;
 	const char *why;
 } bad_flags[] = {
-	{ VMF(ht), "huge pages of hugetlbfs (MAP_HUGETLB) cannot be saved yet" },
 	{ VMF(um) | VMF(uw) | VMF(ui),
 	  "memory that is registered with a userfaultfd cannot be saved yet" },
 	{ VMF(ss), "a shadow stack cannot be saved yet" },
@@ -41,21 +40,31 @@ enum mapping_sort mapping_sort(const struct vma *v)
 		return MAPPING_VDSO;
 	if (str_starts(v->name, "[vvar"))
 		return MAPPING_VVAR;
+	/* Huge pages that are private have a file as well, but are the process' own. */
+	if (v->flags & VMF(ht) && !v->shared && shmem_sort_of(v->name) == SHMEM_ANON)
+		return MAPPING_ANON;
 	if (shmem_sort_of(v->name) != SHMEM_NONE)
 		return MAPPING_SHMEM;
 	return v->inode || v->name[0] == '/' ? MAPPING_FILE : MAPPING_ANON;
 }
 
+/* Of files on hugetlbfs nobody tells what differs from the file. */
 static int check_flags(const struct vma *v, struct error *e)
 {
+	uint64_t good = GOOD_FLAGS;
+
+	if (v->flags & VMF(ht) && mapping_sort(v) == MAPPING_FILE)
+		return fail(e, 0, "a file of hugetlbfs cannot be saved yet");
+	if (v->flags & VMF(ht))
+		good |= VMF(ht) | VMF(de);
 	for (size_t i = 0; i < sizeof(bad_flags) / sizeof(bad_flags[0]); i++)
-		if (v->flags & bad_flags[i].flag)
+		if (v->flags & bad_flags[i].flag & ~good)
 			return fail(e, 0, "%s", bad_flags[i].why);
 	if (v->flags & VMF(UNKNOWN))
 		return fail(e, 0, "has the flag '%s', which this cr does not know", v->unknown);
-	if (v->flags & ~GOOD_FLAGS)
+	if (v->flags & ~good)
 		return fail(e, 0, "has a flag that cannot be saved (VmFlags 0x%llx)",
-			    (unsigned long long)(v->flags & ~GOOD_FLAGS));
+			    (unsigned long long)(v->flags & ~good));
 	return 0;
 }
 
@@ -63,8 +72,6 @@ static const char *shared_without_name(const char *name)
 {
 	if (str_starts(name, "/[aio]"))
 		return "a ring of asynchronous I/O (io_setup)";
-	if (str_starts(name, "/anon_hugepage"))
-		return "memory of hugetlbfs (MAP_HUGETLB)";
 	return NULL;
 }
 

@@ -20,19 +20,20 @@
 
 /* --- which there are --------------------------------------------------------------------------- */
 
-static struct shmem *find(const struct dump *d, enum shmem_sort sort, uint64_t inode)
+static struct shmem *find(const struct dump *d, enum shmem_sort sort, uint64_t page_size,
+			  uint64_t inode)
 {
 	for (size_t i = d->shmems.n; i-- > 0;) {
 		struct shmem *s = d->shmems.v[i];
 
-		if (s->inode == inode && s->sort == sort)
+		if (s->inode == inode && s->sort == sort && s->page_size == page_size)
 			return s;
 	}
 	return NULL;
 }
 
 static struct shmem *add(struct dump *d, const struct dump_process *p, const char *text,
-			 uint64_t inode)
+			 uint64_t page_size, uint64_t inode)
 {
 	struct shmem *s = arena_alloc(&d->arena, sizeof(*s));
 
@@ -40,6 +41,7 @@ static struct shmem *add(struct dump *d, const struct dump_process *p, const cha
 	*s = (struct shmem){
 		.sort = shmem_sort_of(text),
 		.inode = inode,
+		.page_size = page_size,
 		.id = (uint32_t)d->shmems.n,
 		.text = text,
 		.process = p,
@@ -47,20 +49,32 @@ static struct shmem *add(struct dump *d, const struct dump_process *p, const cha
 	return s;
 }
 
-bool shmem_is_device(const struct dump *d, enum shmem_sort sort, uint64_t dev)
+uint64_t shmem_page_size(struct dump *d, enum shmem_sort sort, uint64_t dev)
 {
-	return dev == (sort == SHMEM_TMPFS ? d->tmpfs_dev : d->shmem_dev);
+	if (dev == (sort == SHMEM_TMPFS ? d->tmpfs_dev : d->shmem_dev))
+		return PAGE;
+	if (sort != SHMEM_ANON && sort != SHMEM_FILE)
+		return 0;
+	if (!d->knows_huge)
+		d->n_huge = shmem_huge_devices(d->huge);
+	d->knows_huge = true;
+	for (size_t i = 0; i < d->n_huge; i++)
+		if (d->huge[i].dev == dev)
+			return d->huge[i].page_size;
+	return 0;
 }
 
-static int check_device(struct dump *d, enum shmem_sort sort, uint64_t dev, struct error *e)
+static int check_device(struct dump *d, enum shmem_sort sort, uint64_t dev, uint64_t *page_size,
+			struct error *e)
 {
 	int rc = d->shmem_dev ? 0 : shmem_device(&d->shmem_dev, &d->tmpfs_dev, e);
 
-	if (rc < 0 || shmem_is_device(d, sort, dev))
+	*page_size = rc < 0 ? 0 : shmem_page_size(d, sort, dev);
+	if (rc < 0 || *page_size)
 		return rc;
 	return fail(e, 0,
-		    "a deleted file, or memory of hugetlbfs, cannot be saved yet; have the program "
-		    "use ordinary memory");
+		    "a deleted file, or a System V segment of hugetlbfs, cannot be saved yet; have "
+		    "the program use ordinary memory");
 }
 
 static void name_mapping(char path[64], uint64_t start, uint64_t end)
@@ -120,8 +134,9 @@ int shmem_add_mapping(struct dump *d, const struct dump_process *p, const struct
 		      struct error *e)
 {
 	enum shmem_sort sort = shmem_sort_of(v->name);
-	struct shmem *s = find(d, sort, v->inode);
-	int rc = check_device(d, sort, v->dev, e);
+	uint64_t page_size;
+	int rc = check_device(d, sort, v->dev, &page_size, e);
+	struct shmem *s = rc < 0 ? NULL : find(d, sort, page_size, v->inode);
 
 	if (rc >= 0 && sort == SHMEM_SYSV)
 		rc = check_segment(v, e);
@@ -130,7 +145,7 @@ int shmem_add_mapping(struct dump *d, const struct dump_process *p, const struct
 	if (rc < 0)
 		return rc;
 	if (!s)
-		s = add(d, p, v->name, v->inode);
+		s = add(d, p, v->name, page_size, v->inode);
 	if (!s->end) {
 		s->process = p;
 		s->start = v->start;
@@ -143,16 +158,18 @@ int shmem_add_mapping(struct dump *d, const struct dump_process *p, const struct
 int shmem_add_fd(struct dump *d, const struct dump_process *p, const struct fd_view *v,
 		 struct error *e)
 {
-	int rc = check_device(d, shmem_sort_of(v->link), v->st.st_dev, e);
+	enum shmem_sort sort = shmem_sort_of(v->link);
+	uint64_t page_size;
+	int rc = check_device(d, sort, v->st.st_dev, &page_size, e);
 
 	if (rc < 0)
 		return rc;
-	if (shmem_sort_of(v->link) == SHMEM_SYSV)
+	if (sort == SHMEM_SYSV)
 		return fail(e, 0,
 			    "a descriptor of a System V segment cannot be saved; have the program "
 			    "close it");
-	if (!find(d, shmem_sort_of(v->link), v->st.st_ino))
-		add(d, p, v->link, v->st.st_ino)->fd = v->fd;
+	if (!find(d, sort, page_size, v->st.st_ino))
+		add(d, p, v->link, page_size, v->st.st_ino)->fd = v->fd;
 	return 0;
 }
 
@@ -161,9 +178,10 @@ void shmem_forget(struct dump *d)
 	d->shmems.n = 0;
 }
 
-uint32_t shmem_id(const struct dump *d, const char *text, uint64_t inode)
+uint32_t shmem_id(struct dump *d, const char *text, uint64_t dev, uint64_t inode)
 {
-	const struct shmem *s = find(d, shmem_sort_of(text), inode);
+	enum shmem_sort sort = shmem_sort_of(text);
+	const struct shmem *s = find(d, sort, shmem_page_size(d, sort, dev), inode);
 
 	return s ? s->id : 0;
 }
@@ -379,6 +397,8 @@ static int fill(struct dump *d, const struct shmem *s, SharedMemory *m, int fd, 
 	m->gid = st.st_gid;
 	m->mode = st.st_mode & 07777;
 	m->noreserve = s->noreserve;
+	m->has_page_size = s->page_size != PAGE;
+	m->page_size = m->has_page_size ? s->page_size : 0;
 	switch (s->sort) {
 	case SHMEM_FILE:
 		m->sort = SHARED_MEMORY__SORT__FILE;

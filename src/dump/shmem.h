@@ -17,8 +17,9 @@
 
 struct shmem {
 	enum shmem_sort sort;
-	uint64_t inode; /* of a System V segment: its id */
-	uint32_t id;    /* of the record */
+	uint64_t inode;     /* of a System V segment: its id */
+	uint64_t page_size; /* of huge pages; else 4096 */
+	uint32_t id;        /* of the record */
 	const char *text;
 	/* How to get at it: a mapping of this process, or one of its descriptors if end is 0. */
 	const struct dump_process *process;
@@ -30,7 +31,7 @@ struct shmem {
 /* A user of such memory outside the tree. */
 struct outsider {
 	enum shmem_sort sort;
-	uint64_t inode;
+	uint64_t inode, page_size;
 	int pid;
 };
 
@@ -39,11 +40,11 @@ int shmem_add_mapping(struct dump *d, const struct dump_process *p, const struct
 		      struct error *e) must_check;
 int shmem_add_fd(struct dump *d, const struct dump_process *p, const struct fd_view *v,
 		 struct error *e) must_check;
-/* Whether memory of this sort lies on this device; once these are known. */
-bool shmem_is_device(const struct dump *d, enum shmem_sort sort, uint64_t dev);
+/* The size of pages of memory of this sort on this device, 0: it is none; once these are known. */
+uint64_t shmem_page_size(struct dump *d, enum shmem_sort sort, uint64_t dev);
 /* Forgets them, for a probe to come. */
 void shmem_forget(struct dump *d);
-uint32_t shmem_id(const struct dump *d, const char *text, uint64_t inode);
+uint32_t shmem_id(struct dump *d, const char *text, uint64_t dev, uint64_t inode);
 /* Refuses segments that more are attached to than what the tree has mapped. */
 int shmem_check_attached(struct dump *d, struct error *e) must_check;
 /* Once all of the tree are known: refuses what processes outside have too. */

@@ -24,7 +24,7 @@ static bool ends_deleted(const char *text)
 
 enum shmem_sort shmem_sort_of(const char *text)
 {
-	if (!strcmp(text, "/dev/zero" DELETED))
+	if (!strcmp(text, "/dev/zero" DELETED) || !strcmp(text, "/anon_hugepage" DELETED))
 		return SHMEM_ANON;
 	if (str_starts(text, MEMFD) && ends_deleted(text))
 		return SHMEM_FILE;
@@ -46,6 +46,23 @@ size_t shmem_name(const char *text, const char **name)
 uint32_t shmem_key(const char *text)
 {
 	return (uint32_t)strtoul(text + strlen(SYSV), NULL, 16);
+}
+
+size_t shmem_huge_devices(struct shmem_huge out[SHMEM_HUGE_MOST])
+{
+	static const unsigned int logs[] = { 16, 20, 21, 25, 28, 29, 30, 34 };
+	size_t n = 0;
+
+	_Static_assert(sizeof(logs) / sizeof(logs[0]) <= SHMEM_HUGE_MOST, "room for all");
+	for (size_t i = 0; i < sizeof(logs) / sizeof(logs[0]); i++) {
+		auto_fd fd =
+			memfd_create("cr", MFD_CLOEXEC | MFD_HUGETLB | (logs[i] << MAP_HUGE_SHIFT));
+		struct stat st;
+
+		if (fd >= 0 && fstat(fd, &st) == 0)
+			out[n++] = (struct shmem_huge){ st.st_dev, 1ull << logs[i] };
+	}
+	return n;
 }
 
 int shmem_device(dev_t *dev, dev_t *tmpfs, struct error *e)

@@ -31,6 +31,8 @@ int check_mm(const struct image *img, const Mm *mm, struct error *e) must_check;
 int check_mm_same(const Mm *mm, const Mm *above, struct error *e) must_check;
 int check_shmem(const struct image *img, const SharedMemory *m, struct error *e) must_check;
 int check_shmem_mapping(const struct image *img, const Mapping *m, struct error *e) must_check;
+/* Of huge pages. */
+int check_page_size(uint64_t size, struct error *e) must_check;
 /* That pages lie where a store has some. */
 int check_stored(const struct image *img, const Extent *x, struct error *e) must_check;
 int check_values(const ProtobufCMessage *msg, struct error *e) must_check;

@@ -8,7 +8,8 @@
 
 typedef unsigned long long ull;
 
-#define KEYS 16u       /* protection keys of x86; elsewhere there are fewer */
+#define KEYS 16u /* protection keys of x86; elsewhere there are fewer */
+#define MAX_HUGE (16ull << 30)
 #define MAX_AUXV 1024u /* the kernel's saved_auxv has less than half of it */
 
 static int check_range(uint64_t start, uint64_t end, struct error *e)
@@ -51,6 +52,29 @@ static int check_file(const Mm *mm, const Mapping *m, struct error *e)
 	return 0;
 }
 
+int check_page_size(uint64_t size, struct error *e)
+{
+	if (size <= CHECK_PAGE || size > MAX_HUGE || size & (size - 1))
+		return fail(e, 0, "there are no huge pages of %llu bytes", (ull)size);
+	return 0;
+}
+
+static int check_huge(const Mapping *m, struct error *e)
+{
+	bool wanted = m->sort == MAPPING__SORT__ANON && m->flags & VMF(ht);
+	int rc = m->has_page_size ? check_page_size(m->page_size, e) : 0;
+
+	if (m->has_page_size != wanted)
+		return fail(e, 0,
+			    "it is of huge pages, which its sort or flags cannot be, or does "
+			    "not say of which size");
+	if (m->flags & VMF(ht) && (has_file(m) || m->flags & (VMF(gd) | VMF(dp))))
+		return fail(e, 0, "it is of huge pages, which its sort cannot be");
+	if (rc == 0 && m->has_page_size && (m->start | m->end) % m->page_size)
+		return fail(e, 0, "it does not begin and end at a huge page");
+	return rc;
+}
+
 static int check_mapping(const struct image *img, const Mm *mm, const Mapping *m, uint64_t after,
 			 struct error *e)
 {
@@ -72,7 +96,9 @@ static int check_mapping(const struct image *img, const Mm *mm, const Mapping *m
 		return fail(e, 0, "it has a protection key, which its sort cannot have");
 	if (m->flags & VMF(dp) && (m->sort != MAPPING__SORT__ANON || m->flags & VMF(gd)))
 		return fail(e, 0, "it is droppable, which its sort cannot be");
-	rc = check_file(mm, m, e);
+	rc = check_huge(m, e);
+	if (rc == 0)
+		rc = check_file(mm, m, e);
 	return rc == 0 && m->has_memory ? check_shmem_mapping(img, m, e) : rc;
 }
 
@@ -193,6 +219,8 @@ static int check_guard(const Mm *mm, const Guard *g, uint64_t after, size_t *at,
 		return fail(e, 0, "it does not lie in one mapping");
 	if (m->sort == MAPPING__SORT__VDSO || m->sort == MAPPING__SORT__VVAR)
 		return fail(e, 0, "it lies in the vDSO");
+	if (m->flags & VMF(ht))
+		return fail(e, 0, "it lies in memory of huge pages");
 	while (*extent < mm->n_extents &&
 	       mm->extents[*extent]->start + mm->extents[*extent]->length <= g->start)
 		++*extent;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
@@ -55,6 +56,12 @@ static int check_fields(const SharedMemory *m, struct error *e)
 		return fail(e, 0, "a System V segment, and no other, has a number and a key");
 	if (segment && m->shmid < 0)
 		return fail(e, 0, "a System V segment of number %d", m->shmid);
+	if (m->has_page_size && (segment || tmpfs))
+		return fail(e, 0, "it is of huge pages, which its sort cannot be");
+	if (m->has_page_size && check_page_size(m->page_size, e) < 0)
+		return -EINVAL;
+	if (m->has_page_size && m->size % m->page_size)
+		return fail(e, 0, "its size is not one of whole huge pages");
 	return 0;
 }
 
@@ -107,5 +114,12 @@ int check_shmem_mapping(const struct image *img, const Mapping *m, struct error 
 		return fail(e, 0, "there is no record of its shared memory %u", m->memory);
 	if (m->sort == MAPPING__SORT__SHMEM_SHARED && m->flags & VMF(mw) && s->seals & F_SEAL_WRITE)
 		return fail(e, 0, "it may be written, but its memory is sealed");
+	if (s->has_page_size != !!(m->flags & VMF(ht)))
+		return fail(e, 0, "either it or its shared memory is of huge pages");
+	/* Mappings are checked before the records that they refer to. */
+	if (s->has_page_size && check_page_size(s->page_size, e) < 0)
+		return -EINVAL;
+	if (s->has_page_size && (m->start | m->end | m->offset) % s->page_size)
+		return fail(e, 0, "it does not begin and end at a huge page");
 	return s->sort == SHARED_MEMORY__SORT__SYSV ? check_segment(s, m, e) : 0;
 }

@@ -16,6 +16,14 @@ struct host_range {
 	uint64_t start, end;
 };
 
+/* Of one size, that the image has. */
+#define HUGE_SIZES 8u
+struct hugepages {
+	uint64_t size;
+	uint64_t needed, free, total;
+	bool is_known; /* the machine has such */
+};
+
 struct host {
 	int pid; /* of cr */
 	int group;
@@ -57,7 +65,9 @@ struct host {
 	bool has_terminal;   /* a controlling terminal */
 	bool leads_session;  /* is the leader of its session */
 	uint32_t redirected; /* bit n: descriptor n of cr (0, 1, 2) is not on its terminal */
-	uint32_t ways;       /* CR_RST_WAY_* allowed, 0: all */
+	struct hugepages huge[HUGE_SIZES];
+	size_t n_huge;
+	uint32_t ways; /* CR_RST_WAY_* allowed, 0: all */
 };
 
 #endif

@@ -281,6 +281,11 @@ int cpu_check(const struct restore *r, struct error *e) must_check;
 /* The words of `image` that are not in `here`. */
 void cpu_lacks(const char *image, const char *here, struct buf *out);
 
+/* hugepages.c: which the image needs; how many there are; whether that is enough. The first and the last are pure. */
+void hugepages_count(struct restore *r);
+void hugepages_read(struct host *h);
+int hugepages_check(const struct restore *r, struct error *e) must_check;
+
 int host_fill(struct restore *r, struct error *e) must_check;
 
 /* Compiles the plans of the whole tree for r->hole; pure. Sets region_size to what they need. */

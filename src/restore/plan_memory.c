@@ -93,6 +93,8 @@ static uint64_t map_flags(const struct memory *mem, const Mapping *m, const stru
 
 	if (m->sort == MAPPING__SORT__ANON)
 		flags |= MAP_ANONYMOUS;
+	if (m->has_page_size)
+		flags |= MAP_HUGETLB | (uint64_t)__builtin_ctzll(m->page_size) << MAP_HUGE_SHIFT;
 	if (has(m, VMF_gd))
 		flags |= MAP_GROWSDOWN;
 	if (has(m, VMF_nr))
@@ -128,6 +130,11 @@ static void emit_mmap(struct memory *mem, size_t i, const struct span *at, uint6
 	} else {
 		plan_note(p, mem->note ? "%s" : NULL, mem->note);
 	}
+	if (has(m, VMF_ht))
+		plan_note(p, "huge pages of %llu kB, of which there may be too few free",
+			  (unsigned long long)(m->has_memory ? shmem_of(mem->r, m)->page_size
+							     : m->page_size) >>
+				  10);
 	if (has(m, VMF_dp))
 		plan_note(p, "droppable memory (MAP_DROPPABLE needs Linux 6.11 or newer)");
 	mem->is_present[i] = is_full && !has(m, VMF_nh);

@@ -107,6 +107,12 @@ static int prepare(struct restore *r, struct error *e)
 	if (rc < 0)
 		return rc;
 	debug(RESTORE, "host is known");
+	hugepages_count(r);
+	hugepages_read(&r->host);
+	if (!r->opt->explain)
+		rc = hugepages_check(r, e);
+	if (rc < 0)
+		return rc;
 	rc = check_machine(r, e);
 	if (rc < 0)
 		return rc;

@@ -146,11 +146,11 @@ static bool is_free(const struct restore *r, const Mm *mm, uint64_t start, uint6
 	return !is_of_host(&r->host, start, end) && !is_of_segment(r, mm, start, end);
 }
 
-/* What is droppable is never there after a fork. */
+/* What is droppable is never there after a fork; huge pages are not dropped piece by piece. */
 static bool is_private(const Mapping *m)
 {
 	return (m->sort == MAPPING__SORT__ANON || m->sort == MAPPING__SORT__FILE_PRIVATE) &&
-	       !(m->flags & VMF(dp));
+	       !(m->flags & (VMF(dp) | VMF(ht)));
 }
 
 /* What is set when all have been forked. */

@@ -90,9 +90,18 @@ int shmem_open_mapped(const void *p, uint64_t size, struct error *e)
 	return fd;
 }
 
+/* Bits for mmap and for memfd_create, which has the size at the same place. */
+static unsigned int huge_flags(const SharedMemory *m, unsigned int flag)
+{
+	if (!m->has_page_size)
+		return 0;
+	return flag | (unsigned int)__builtin_ctzll(m->page_size) << MAP_HUGE_SHIFT;
+}
+
 static int make_anon(struct made_shmem *s, struct error *e)
 {
-	int flags = MAP_SHARED | MAP_ANONYMOUS | (s->rec->noreserve ? MAP_NORESERVE : 0);
+	int flags = MAP_SHARED | MAP_ANONYMOUS | (s->rec->noreserve ? MAP_NORESERVE : 0) |
+		    (int)huge_flags(s->rec, MAP_HUGETLB);
 	void *p = mmap(NULL, s->rec->size, PROT_READ | PROT_WRITE, flags, -1, 0);
 
 	if (p == MAP_FAILED)
@@ -108,7 +117,8 @@ static int make_file(struct made_shmem *s, struct error *e)
 {
 	const SharedMemory *m = s->rec;
 	bool no_exec = m->seals & F_SEAL_EXEC && !(m->mode & 0111);
-	unsigned int flags = MFD_CLOEXEC | (m->seals == F_SEAL_SEAL ? 0 : MFD_ALLOW_SEALING);
+	unsigned int flags = MFD_CLOEXEC | (m->seals == F_SEAL_SEAL ? 0 : MFD_ALLOW_SEALING) |
+			     huge_flags(m, MFD_HUGETLB);
 
 	s->fd = memfd_create(m->name, flags | (no_exec ? MFD_NOEXEC_SEAL : MFD_EXEC));
 	if (s->fd < 0 && errno == EINVAL && !no_exec)
@@ -207,6 +217,24 @@ static int fill_extent(struct restore *r, const struct made_shmem *s, const Exte
 	return 0;
 }
 
+/* Files of huge pages cannot be written by write(2). */
+static int fill_huge(struct restore *r, const struct made_shmem *s, const Extent *x,
+		     struct error *e)
+{
+	uint64_t huge = s->rec->page_size, start = x->start & ~(huge - 1);
+	uint64_t end = (x->start + x->length + huge - 1) & ~(huge - 1);
+	char *p = mmap(NULL, end - start, PROT_READ | PROT_WRITE, MAP_SHARED, s->fd, (off_t)start);
+	int rc;
+
+	if (p == MAP_FAILED)
+		return fail(e, errno, "map %llu bytes of shared memory of huge pages",
+			    (unsigned long long)(end - start));
+	rc = fd_pread_full(r->img.stores[x->store], p + (x->start - start), x->length,
+			   (off_t)x->offset);
+	munmap(p, end - start);
+	return rc < 0 ? fail(e, -rc, "read the pages of shared memory into huge pages") : 0;
+}
+
 static int fill(struct restore *r, struct made_shmem *s, struct error *e)
 {
 	auto_free char *buffer = NULL;
@@ -218,7 +246,8 @@ static int fill(struct restore *r, struct made_shmem *s, struct error *e)
 	if (s->rec->n_extents)
 		buffer = mem_realloc(NULL, CHUNK);
 	for (size_t i = 0; i < s->rec->n_extents && rc == 0; i++)
-		rc = fill_extent(r, s, s->rec->extents[i], buffer, e);
+		rc = s->rec->has_page_size ? fill_huge(r, s, s->rec->extents[i], e)
+					   : fill_extent(r, s, s->rec->extents[i], buffer, e);
 	return rc;
 }
 

@@ -30,6 +30,7 @@ static const struct exception {
 	{ "*/status/VmHWM", "a high-water mark of the past" },
 	{ "*/status/VmRSS", "residency" },
 	{ "*/status/Rss*", "residency" },
+	{ "*/status/HugetlbPages", "residency: pages that hold nothing but zeros" },
 	{ "*/status/VmPTE", "page tables: follows residency" },
 	{ "*/status/VmSwap", "residency" },
 	{ "*/status/FDSize",
@@ -336,7 +337,8 @@ static void area_set_flags(struct area *a, const char *flags)
 /* Memory without a name has another inode number after the restore, a System V segment the same. */
 static bool is_memory(const char *name)
 {
-	return strncmp(name, "/memfd:", 7) == 0 || strncmp(name, "[anon_shmem:", 12) == 0 || strcmp(name, "/dev/zero (deleted)") == 0 ||
+	return strcmp(name, "/anon_hugepage (deleted)") == 0 || strncmp(name, "/memfd:", 7) == 0 ||
+	       strncmp(name, "[anon_shmem:", 12) == 0 || strcmp(name, "/dev/zero (deleted)") == 0 ||
 	       (strncmp(name, "/dev/shm/", 9) == 0 && strstr(name, " (deleted)"));
 }
 
@@ -350,6 +352,12 @@ static void area_parse(struct snapshot *s, struct area *a, const char *line)
 	if (sscanf(line, "%lx-%lx %7s %lx %15s %23s %n", &next.start, &next.end, perms,
 		   &next.offset, device, inode, &at) < 6)
 		return;
+	/* Private huge pages have a file, which nobody else can have. */
+	if (perms[3] == 'p' && strcmp(line + at, "/anon_hugepage (deleted)") == 0) {
+		next.offset = 0;
+		strcpy(inode, "0");
+		at = (int)strlen(line);
+	}
 	next.anonymous = strcmp(inode, "0") == 0;
 	if (is_memory(line + at))
 		snprintf(inode, sizeof(inode), "#%zu", inode_index(s, strtoul(inode, NULL, 10)));

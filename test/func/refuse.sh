@@ -189,7 +189,6 @@ static void memfd(void)
 	memory_outside = (int)MUST(memfd_create("name", 0));
 	outside(hold_memory);
 }
-static void huge_memfd(void) { MUST(memfd_create("huge", MFD_HUGETLB)); }
 static void uring(void)
 {
 	char params[120] = { 0 };
@@ -345,7 +344,14 @@ static void sysv(void)
 	MUST((intptr_t)p);
 	outside(hold_memory);
 }
-static void hugetlb(void) { map(2 << 20, RW, ANON | MAP_HUGETLB | MAP_NORESERVE, -1); }
+static void hugetlb(void)
+{
+	int id = (int)MUST(shmget(IPC_PRIVATE, 2 << 20, IPC_CREAT | 0600 | SHM_HUGETLB | SHM_NORESERVE));
+	void *p = shmat(id, NULL, 0);
+
+	shmctl(id, IPC_RMID, NULL);
+	must(p == (void *)-1 ? -1 : 0, "shmat");
+}
 static void segments(void)
 {
 	struct user_desc d = { .limit = 0xfffff, .seg_32bit = 1, .limit_in_pages = 1 };
@@ -709,7 +715,7 @@ static const struct { const char *name; void (*run)(void); } all[] = {
 #define X(f) { #f, f }
 	X(tty_master), X(tty_second), X(tty_two), X(tty_closed), X(tty_session),
 	X(tcp), X(netlink), X(unix_pair), X(inotify), X(fanotify),
-	X(memfd), X(huge_memfd), X(uring), X(uffd), X(perf), X(mqueue),
+	X(memfd), X(uring), X(uffd), X(perf), X(mqueue),
 	X(named_mqueue), X(pid_fd), X(kmsg), X(proc_file), X(deleted_file),
 	X(linked_file),
 	X(replaced_file), X(tmpfile_fd), X(deleted_folder), X(pipe_out), X(fifo), X(flocked),
@@ -928,7 +934,6 @@ try early unix_pair "a pair of Unix sockets" "fd 3: socket:.*close"
 try early inotify "inotify" "fd 3: anon_inode:inotify.*close"
 try early fanotify "fanotify" "fd 3: anon_inode:\[fanotify\].*close"
 try early memfd "a memfd that a process outside has" "memory file.*shared with .subject.*outside the tree; dump"
-try early huge_memfd "a memfd of huge pages" "fd 3: /memfd:huge.*hugetlbfs"
 try early uring "io_uring" "(fd 3: anon_inode:\[io_uring\].*close|io_uring)"
 try early uffd "userfaultfd" "fd 3: anon_inode:\[userfaultfd\].*close"
 try early perf "a performance event" "fd 3: anon_inode:\[perf_event\].*close"
@@ -957,7 +962,7 @@ try early shared_anon "shared anonymous memory" "shared anonymous memory: is sha
 try early deleted_map "a mapping of a deleted file" "$memory/object \(deleted\): was deleted"
 try early uffd_map "memory with a userfaultfd" "${memory}userfaultfd"
 try early sysv "System V shared memory" "System V segment [0-9]+: .*outside the tree are attached"
-try early hugetlb "huge pages of hugetlbfs" "${memory}.*hugetlbfs"
+try early hugetlb "a System V segment of huge pages" "${memory}.*hugetlbfs"
 try early secret "memfd_secret" "${memory}secret"
 try early aio "a ring of asynchronous I/O" "${memory}asynchronous"
 

@@ -36,6 +36,7 @@ struct fixture {
 	Description *event, *file;
 	Fs *fs;
 	RegFile *regfile;
+	SharedMemory *shmem;
 };
 
 static void *message(struct fixture *f, const ProtobufCMessageDescriptor *d, uint32_t id)
@@ -179,6 +180,17 @@ static Extent *make_same(struct fixture *f, size_t i)
 	return turn_same(f->child_mm->extents[i], f->mm->id);
 }
 
+/* The heap, which is too small for one. */
+static Mapping *make_huge(struct fixture *f)
+{
+	Mapping *m = f->mm->mappings[1];
+
+	m->flags |= VMF(ht);
+	m->has_page_size = true;
+	m->page_size = 0x200000;
+	return m;
+}
+
 /* One page. */
 static Guard *make_guard(struct fixture *f, uint64_t start)
 {
@@ -200,6 +212,7 @@ static SharedMemory *make_shmem(struct fixture *f, SharedMemory__Sort sort)
 	SharedMemory *m = put(f, &record_shmem, 1);
 	Extent *x = sub(f, &extent__descriptor);
 
+	f->shmem = m;
 	m->sort = sort;
 	m->size = 0x2000;
 	m->mode = 0600;
@@ -213,6 +226,15 @@ static SharedMemory *make_shmem(struct fixture *f, SharedMemory__Sort sort)
 	x->has_store = x->has_offset = true;
 	add_mapping(f, f->mm, SHMEM_AT, 2, MAPPING__SORT__SHMEM_SHARED);
 	return m;
+}
+
+static void make_huge_shmem(struct fixture *f, SharedMemory__Sort sort, uint64_t page_size)
+{
+	SharedMemory *m = make_shmem(f, sort);
+
+	m->has_page_size = true;
+	m->page_size = page_size;
+	f->mm->mappings[f->mm->n_mappings - 1]->flags |= VMF(ht);
 }
 
 static Mapping *shmem_mapping(struct fixture *f, SharedMemory__Sort sort)
@@ -433,6 +455,22 @@ BROKEN(map_order, "out of order", f.mm->mappings[1]->start = EXE + 0x1000)
 BROKEN(map_prot, "protection 0x8", f.mm->mappings[1]->prot = 8)
 BROKEN(map_flags, "are unknown", f.mm->mappings[1]->flags = VMF(UNKNOWN))
 BROKEN(map_name, "it has a name", f.mm->mappings[0]->name = arena_strdup(&f.img.arena, "n"))
+BROKEN(map_huge_size, "does not say of which size", f.mm->mappings[1]->flags |= VMF(ht))
+BROKEN(map_huge_flag, "which its sort or flags cannot be", f.mm->mappings[1]->has_page_size = true;
+       f.mm->mappings[1]->page_size = 0x200000)
+BROKEN(map_huge_odd, "no huge pages of 2097153 bytes", make_huge(&f)->page_size = 0x200001)
+BROKEN(map_huge_small, "no huge pages of 4096 bytes", make_huge(&f)->page_size = 0x1000)
+BROKEN(map_huge_large, "no huge pages of 34359738368 bytes", make_huge(&f)->page_size = 32ull << 30)
+BROKEN(map_huge_unaligned, "begin and end at a huge page", make_huge(&f))
+BROKEN(map_huge_file, "which its sort cannot be", f.mm->mappings[0]->flags |= VMF(ht))
+BROKEN(map_huge_stack, "which its sort cannot be", make_huge(&f)->flags |= VMF(gd))
+BROKEN(shmem_huge_sort, "which its sort cannot be", make_huge_shmem(&f, SYSV, 0x2000))
+BROKEN(shmem_huge_size, "no huge pages of 3 bytes", make_huge_shmem(&f, MEMFD, 3))
+BROKEN(shmem_huge_zero, "no huge pages of 0 bytes", make_huge_shmem(&f, MEMFD, 0))
+BROKEN(shmem_huge_part, "begin and end at a huge page", make_huge_shmem(&f, MEMFD, 0x200000))
+BROKEN(shmem_huge_whole, "whole huge pages", make_huge_shmem(&f, MEMFD, 0x2000); f.shmem->size = 0x3000)
+BROKEN(shmem_huge_one, "either it or its shared memory", make_shmem(&f, MEMFD)->has_page_size = true;
+       f.shmem->page_size = f.shmem->size = 0x200000)
 BROKEN(map_key, "there is no protection key 16", f.mm->mappings[1]->has_key = true;
        f.mm->mappings[1]->key = 16)
 BROKEN(map_key_zero, "there is no protection key 0", f.mm->mappings[1]->has_key = true)
@@ -603,6 +641,20 @@ static CU_TestInfo tests[] = {
 	ROW(map_prot),
 	ROW(map_flags),
 	ROW(map_name),
+	ROW(map_huge_size),
+	ROW(map_huge_flag),
+	ROW(map_huge_odd),
+	ROW(map_huge_small),
+	ROW(map_huge_large),
+	ROW(map_huge_unaligned),
+	ROW(map_huge_file),
+	ROW(map_huge_stack),
+	ROW(shmem_huge_sort),
+	ROW(shmem_huge_size),
+	ROW(shmem_huge_zero),
+	ROW(shmem_huge_part),
+	ROW(shmem_huge_whole),
+	ROW(shmem_huge_one),
 	ROW(map_key),
 	ROW(map_key_zero),
 	ROW(map_key_vdso),

@@ -3,6 +3,8 @@
  * The planner: the hole, and golden plans for an image and a machine made by hand. No call is made.
  * CR_WRITE_GOLDEN=1 writes test/data/plan-*.txt anew; read the difference before it is committed.
  */
+#include <errno.h>
+
 #include "personality.pb-c.h"
 #include "plan-room.h"
 #include "sched.pb-c.h"
@@ -96,6 +98,93 @@ static void share_tables(struct restore *r)
 	Thread *t = (Thread *)(uintptr_t)restore_record(r, "THRD", 110);
 
 	t->files = t->fs = 100;
+}
+
+static Mapping *add_huge(struct restore *r, Mm *mm, uint64_t start, uint64_t flags)
+{
+	add_mapping(r, mm, start, start + 0x400000, MAPPING__SORT__ANON, PROT_READ,
+		    VMF(rd) | VMF(ht) | flags);
+	mm->mappings[mm->n_mappings - 1]->has_page_size = true;
+	mm->mappings[mm->n_mappings - 1]->page_size = 0x200000;
+	return mm->mappings[mm->n_mappings - 1];
+}
+
+/* Key 1 is free, 2 and 4 are the program's, 3 is that of what can only be executed, 5 is free again. */
+static void add_keys(struct restore *r, Mm *mm)
+{
+	static const struct {
+		uint64_t start;
+		uint32_t prot, key;
+	} rows[] = {
+		{ 0x91000000, PROT_READ, 2 },
+		{ 0x91001000, PROT_EXEC, 3 },
+		{ 0x91002000, PROT_READ | PROT_WRITE, 5 },
+	};
+
+	for (size_t i = 0; i < 3; i++) {
+		add_mapping(r, mm, rows[i].start, rows[i].start + 0x1000, MAPPING__SORT__ANON,
+			    rows[i].prot, VMF(rd));
+		mm->mappings[mm->n_mappings - 1]->has_key = true;
+		mm->mappings[mm->n_mappings - 1]->key = rows[i].key;
+	}
+	mm->has_keys = true;
+	mm->keys = 1 << 2 | 1 << 4;
+}
+
+/* Guard regions, protection keys, droppable memory, huge pages, a name. */
+static void add_odd_mappings(struct restore *r)
+{
+	Mm *mm = (Mm *)(uintptr_t)restore_record(r, "MMSP", 100);
+	Guard *g = sub(r, &guard__descriptor);
+
+	add_keys(r, mm);
+	add_mapping(r, mm, 0x92000000, 0x92004000, MAPPING__SORT__ANON, PROT_READ | PROT_WRITE,
+		    VMF(rd) | VMF(wr) | VMF(gu) | VMF(lo));
+	mm->mappings[mm->n_mappings - 1]->name = arena_strdup(&r->arena, "a name");
+	g->start = 0x92001000;
+	g->length = 0x2000;
+	mm->guards = arena_alloc(&r->arena, sizeof(*mm->guards));
+	mm->guards[mm->n_guards++] = g;
+	add_mapping(r, mm, 0x93000000, 0x93004000, MAPPING__SORT__ANON, PROT_READ | PROT_WRITE,
+		    VMF(rd) | VMF(wr) | VMF(dp) | VMF(nr) | VMF(wf) | VMF(dd));
+	add_huge(r, mm, 0x94000000, 0);
+	add_huge(r, mm, 0x95000000, VMF(nr));
+	add_extent(r, mm, 0x94200000, 0x1000, 0x12000);
+}
+
+static void golden_maps(void)
+{
+	golden_of("plan-maps.txt", false, add_odd_mappings);
+}
+
+/* Two pages that are reserved, and of those that are not the ones that have contents. */
+static void huge_pages_are_counted(void)
+{
+	struct restore r;
+	struct error e = { 0 };
+	Mm *mm;
+
+	make(&r, false);
+	add_odd_mappings(&r);
+	mm = (Mm *)(uintptr_t)restore_record(&r, "MMSP", 100);
+	add_extent(&r, mm, 0x95001000, 0x1000, 0x13000);
+	add_extent(&r, mm, 0x95003000, 0x1000, 0x14000);
+	add_extent(&r, mm, 0x951ff000, 0x2000, 0x15000);
+	CU_ASSERT_EQUAL_FATAL(tree_build(&r, &e), 0);
+	hugepages_count(&r);
+	CU_ASSERT_EQUAL_FATAL(r.host.n_huge, 1);
+	CU_ASSERT(r.host.huge[0].size == 0x200000 && r.host.huge[0].needed == 4);
+	CU_ASSERT_EQUAL(hugepages_check(&r, &e), -EINVAL);
+	HAS(e.text, "huge pages of 2048 kB, which this machine does not have");
+	r.host.huge[0].is_known = true;
+	r.host.huge[0].free = 3;
+	r.host.huge[0].total = 7;
+	CU_ASSERT_EQUAL(hugepages_check(&r, &e), -EINVAL);
+	HAS(e.text,
+	    "takes 4 huge pages of 2048 kB, and 3 are free: reserve 1 more, by writing 8 to");
+	r.host.huge[0].free = 4;
+	CU_ASSERT_EQUAL(hugepages_check(&r, &e), 0);
+	unmake(&r);
 }
 
 static void golden_shared(void)
@@ -469,6 +558,8 @@ static void layout_is_sound(void)
 static CU_TestInfo hole_tests[] = {
 	{ "nothing is taken", hole_of_empty },
 	{ "the highest that fits", hole_is_the_highest },
+	{ "mappings of rare sorts", golden_maps },
+	{ "huge pages are counted", huge_pages_are_counted },
 	{ "room below stacks", hole_keeps_the_guard },
 	{ "just between two", hole_between },
 	CU_TEST_INFO_NULL,
