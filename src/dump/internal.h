@@ -189,8 +189,9 @@ struct dump {
 	vec(struct mapped_file) files;
 	size_t last_file; /* the one found last */
 	struct known_name names[N_NAMES];
-	size_t n_names;             /* that have been noted, those forgotten since included */
-	vec(struct shmem *) shmems; /* [i]: id i + 1 */
+	size_t n_names;               /* that have been noted, those forgotten since included */
+	vec(struct shmem *) shmems;   /* [i]: id i + 1 */
+	struct shmem **shmem_buckets; /* by inode */
 	vec(struct outsider) outsiders;
 	dev_t shmem_dev, tmpfs_dev; /* 0: not known yet */
 	struct shmem_huge huge[SHMEM_HUGE_MOST];

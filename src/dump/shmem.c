@@ -23,20 +23,21 @@
 static struct shmem *find(const struct dump *d, enum shmem_sort sort, uint64_t page_size,
 			  uint64_t inode)
 {
-	for (size_t i = d->shmems.n; i-- > 0;) {
-		struct shmem *s = d->shmems.v[i];
+	struct shmem *s = d->shmems.n ? d->shmem_buckets[inode % SHMEM_BUCKETS] : NULL;
 
-		if (s->inode == inode && s->sort == sort && s->page_size == page_size)
-			return s;
-	}
-	return NULL;
+	while (s && (s->inode != inode || s->sort != sort || s->page_size != page_size))
+		s = s->next;
+	return s;
 }
 
 static struct shmem *add(struct dump *d, const struct dump_process *p, const char *text,
 			 uint64_t page_size, uint64_t inode)
 {
-	struct shmem *s = arena_alloc(&d->arena, sizeof(*s));
+	struct shmem *s = arena_alloc(&d->arena, sizeof(*s)), **bucket;
 
+	if (!d->shmems.n)
+		d->shmem_buckets = arena_alloc(&d->arena, SHMEM_BUCKETS * sizeof(*bucket));
+	bucket = &d->shmem_buckets[inode % SHMEM_BUCKETS];
 	*vec_add(&d->shmems) = s;
 	*s = (struct shmem){
 		.sort = shmem_sort_of(text),
@@ -45,7 +46,9 @@ static struct shmem *add(struct dump *d, const struct dump_process *p, const cha
 		.id = (uint32_t)d->shmems.n,
 		.text = text,
 		.process = p,
+		.next = *bucket,
 	};
+	*bucket = s;
 	return s;
 }
 

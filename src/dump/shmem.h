@@ -16,6 +16,7 @@
 #include "proc/shmem.h"
 
 struct shmem {
+	struct shmem *next; /* in its bucket */
 	enum shmem_sort sort;
 	uint64_t inode;     /* of a System V segment: its id */
 	uint64_t page_size; /* of huge pages; else 4096 */
@@ -27,6 +28,9 @@ struct shmem {
 	int fd;
 	bool noreserve;
 };
+
+/* There can be as many as mappings. */
+#define SHMEM_BUCKETS 1024u
 
 /* A user of such memory outside the tree. */
 struct outsider {

@@ -250,17 +250,20 @@ static bool is_there(const struct memory *mem, size_t i)
 	return l->above || (l->is_left && mem->is_laid);
 }
 
-/* What the parent has left of one of its mappings goes, but for what the child has of it too. */
-static void plan_trim(struct memory *mem, const struct legacy *left, uint32_t number)
+/*
+ * What the parent has left of one of its mappings goes, but for what the child has of it too. Both lists
+ * ascend, so that *next goes on from one of the parent's to the next.
+ */
+static void plan_trim(struct memory *mem, const struct legacy *left, size_t *next)
 {
 	const struct legacy *maps = mem->t->process->sharing->maps;
 	uint64_t at = left->start;
 
-	for (size_t i = 0; i < mem->mm->n_mappings; i++) {
-		if (maps[i].above != number)
+	for (; *next < mem->mm->n_mappings && maps[*next].start < left->end; ++*next) {
+		if (!maps[*next].above || maps[*next].start < left->start)
 			continue;
-		emit_unmap(mem, at, maps[i].start);
-		at = maps[i].end;
+		emit_unmap(mem, at, maps[*next].start);
+		at = maps[*next].end;
 	}
 	emit_unmap(mem, at, left->end);
 }
@@ -270,6 +273,7 @@ void plan_inheritance(struct restore *r, struct task_plan *t)
 	const struct rprocess *parent = t->process->parent;
 	const Mm *mm = t->process->mm;
 	struct memory *mem = arena_alloc(&r->arena, sizeof(*mem));
+	size_t next = 0;
 
 	*mem = (struct memory){ .r = r, .t = t, .mm = mm };
 	mem->fetch_of_file = arena_alloc(&r->arena, (mm->n_files + 1) * 2 * sizeof(uint32_t));
@@ -288,7 +292,7 @@ void plan_inheritance(struct restore *r, struct task_plan *t)
 		const struct legacy *l = &parent->sharing->maps[i];
 
 		if (l->above || (l->is_left && t->process->sharing->is_laid))
-			plan_trim(mem, l, (uint32_t)i + 1);
+			plan_trim(mem, l, &next);
 	}
 }
 

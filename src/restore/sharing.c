@@ -61,6 +61,7 @@ static void free_decided(struct sharing *s)
 	runs_free(&s->given);
 	runs_free(&s->fill);
 	vec_free(&s->drop.list);
+	vec_free(&s->segments.list);
 }
 
 void sharing_free(struct restore *r)
@@ -127,23 +128,26 @@ static bool is_of_host(const struct host *h, uint64_t start, uint64_t end)
 }
 
 /* A segment is attached as a whole, before anything else is mapped. */
-static bool is_of_segment(const struct restore *r, const Mm *mm, uint64_t start, uint64_t end)
+static void find_segments(const struct restore *r, const Mm *mm, struct spans *out)
 {
-	for (size_t i = 0; i < mm->n_mappings && r->n_shmems; i++) {
+	for (size_t i = 0; i < mm->n_mappings; i++) {
 		const Mapping *m = mm->mappings[i];
 		const SharedMemory *s = m->has_memory ? shmem_of(r, m) : NULL;
 		uint64_t base = m->start - m->offset;
 
 		if (s && s->sort == SHARED_MEMORY__SORT__SYSV &&
-		    meets(start, end, base, base + ((s->size + 4095) & ~4095ull)))
-			return true;
+		    (!out->list.n || out->list.v[out->list.n - 1].start != base))
+			*vec_add(&out->list) =
+				(struct span){ base, base + ((s->size + 4095) & ~4095ull) };
 	}
-	return false;
 }
 
-static bool is_free(const struct restore *r, const Mm *mm, uint64_t start, uint64_t end)
+static bool is_free(const struct restore *r, const struct rprocess *p, uint64_t start, uint64_t end)
 {
-	return !is_of_host(&r->host, start, end) && !is_of_segment(r, mm, start, end);
+	vec_each(s, &p->sharing->segments.list)
+		if (meets(start, end, s->start, s->end))
+			return false;
+	return !is_of_host(&r->host, start, end);
 }
 
 /* What is droppable is never there after a fork; huge pages are not dropped piece by piece. */
@@ -206,7 +210,7 @@ static bool leave(const struct restore *r, struct rprocess *p, struct rprocess *
 	if ((i && p->sharing->maps[i - 1].end > start) ||
 	    (i + 1 < p->mm->n_mappings && p->sharing->maps[i + 1].start < end))
 		return false;
-	if (!is_free(r, p->mm, start, end) || !is_free(r, c->mm, to->start, to->end))
+	if (!is_free(r, p, start, end) || !is_free(r, c, to->start, to->end))
 		return false;
 	from->start = start;
 	from->end = end;
@@ -285,6 +289,8 @@ static void init_maps(struct restore *r, struct rprocess *p)
 	for (size_t i = 0; i < p->mm->n_mappings; i++)
 		s->maps[i] = (struct legacy){ .start = p->mm->mappings[i]->start,
 					      .end = p->mm->mappings[i]->end };
+	if (r->n_shmems)
+		find_segments(r, p->mm, &s->segments);
 }
 
 /* The children have theirs already. */

@@ -28,15 +28,16 @@ struct legacy {
 };
 
 struct sharing {
-	struct runs own;     /* all its pages */
-	struct legacy *maps; /* NULL: not decided yet */
-	struct runs wish;    /* pages that it must have at its birth */
-	struct runs before;  /* what its parent has to fill in for that */
-	struct runs given;   /* pages that it has at its birth and keeps room for */
-	struct runs fill;    /* what it writes when its children are forked */
-	struct spans drop;   /* where it has nothing then */
-	bool is_heir;        /* it has mappings from its parent */
-	bool is_laid;        /* at its birth its parent has laid out what it leaves */
+	struct runs own;       /* all its pages */
+	struct legacy *maps;   /* NULL: not decided yet */
+	struct runs wish;      /* pages that it must have at its birth */
+	struct runs before;    /* what its parent has to fill in for that */
+	struct runs given;     /* pages that it has at its birth and keeps room for */
+	struct runs fill;      /* what it writes when its children are forked */
+	struct spans segments; /* of System V that it attaches, as a whole */
+	struct spans drop;     /* where it has nothing then */
+	bool is_heir;          /* it has mappings from its parent */
+	bool is_laid;          /* at its birth its parent has laid out what it leaves */
 	uint32_t
 		first_heir; /* the first child that gets something: index + 1, in the order of forks */
 };

@@ -27,9 +27,13 @@
 
 /* --- which there are; pure ----------------------------------------------------------------------- */
 
+/* Most often they are numbered in the order of the image. */
 uint32_t shmem_index(const struct restore *r, uint32_t id)
 {
 	uint32_t i = 0;
+
+	if (id && id <= r->n_shmems && r->shmems[id - 1].rec->id == id)
+		return id - 1;
 
 	while (i < r->n_shmems && r->shmems[i].rec->id != id)
 		i++;
