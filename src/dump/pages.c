@@ -323,6 +323,15 @@ static int what_of(const struct vma *v)
 	return has_file(v) ? PAGEMAP_PRIVATE_FILE : PAGEMAP_PAGES;
 }
 
+/*
+ * Without PAGEMAP_SCAN a hole has an entry for each of its pages: of a reservation of terabytes, which
+ * has none, not one is read.
+ */
+static bool is_void(const struct pagemap *p, const struct vma *v)
+{
+	return p->no_scan && !v->rss && !v->swap;
+}
+
 static bool is_neighbour(const struct vma *a, const struct vma *b)
 {
 	return what_of(a) == what_of(b) && mapping_sort(a) == mapping_sort(b) &&
@@ -359,9 +368,10 @@ static int walk_all(struct reader *r, struct pagemap *pagemap, struct error *e)
 		int what = what_of(&v[i]);
 
 		last = i;
-		if (what < 0)
+		if (what < 0 || is_void(pagemap, &v[i]))
 			continue;
-		while (last + 1 < n && is_neighbour(&v[last], &v[last + 1]))
+		while (last + 1 < n && is_neighbour(&v[last], &v[last + 1]) &&
+		       !is_void(pagemap, &v[last + 1]))
 			last++;
 		r->mapping = (uint32_t)i;
 		if (v[last].end > r->limit)

@@ -158,6 +158,8 @@ static bool parse_detail(const char *p, const char *end, struct vma *v, bool *do
 		return parse_kilobytes(p + 15, end, &v->page_size);
 	if (*p == 'P' && str_starts(p, "ProtectionKey:"))
 		return parse_key(p + 14, end, v);
+	if (*p == 'S' && str_starts(p, "Swap:"))
+		return parse_kilobytes(p + 5, end, &v->swap);
 	if (*p == 'V' && str_starts(p, "VmFlags:")) {
 		*done = true;
 		return parse_flags(p + 8, end, v);

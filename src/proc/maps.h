@@ -73,7 +73,7 @@ struct vma {
 	/* Only from smaps_read: */
 	uint64_t flags; /* VMF(..) bits */
 	char unknown[4];
-	uint64_t rss;       /* bytes */
+	uint64_t rss, swap; /* bytes */
 	uint64_t page_size; /* 4096, or that of hugetlbfs */
 	bool has_key;       /* the processor has protection keys */
 	uint8_t key;        /* 0: that of all memory */

@@ -11,10 +11,11 @@
 #define EACH (16 * PAGE)
 #define SPARSE (256ul << 20)
 #define STEP (4ul << 20)
+#define TERA (1ul << 40)
 
 /* Every protection; between two of them is a page that is not mapped. */
 static char *areas[8];
-static char *sparse, *zeros, *reserved;
+static char *sparse, *zeros, *reserved, *arena;
 
 static void fill(char *p, size_t n, uint64_t seed)
 {
@@ -63,6 +64,13 @@ static const char *prepare(void)
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	need(reserved != MAP_FAILED);
 	fill(reserved + (40ul << 30), PAGE, 77);
+	/* As garbage collectors and sandboxes do: terabytes of addresses, of which little is used. */
+	arena = mmap(NULL, 8 * TERA, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	need(arena != MAP_FAILED);
+	for (size_t i = 1; i < 8; i++) {
+		need(mprotect(arena + i * TERA, 4 * PAGE, PROT_READ | PROT_WRITE) == 0);
+		fill(arena + i * TERA + PAGE, PAGE, 200 + i);
+	}
 	return NULL;
 }
 
@@ -92,6 +100,12 @@ static const char *verify(void)
 	for (size_t i = 0; i < EACH; i++)
 		need(zeros[i] == 0);
 	memset(zeros, 1, EACH);
+	for (size_t i = 1; i < 8; i++) {
+		need(is_filled(arena + i * TERA + PAGE, PAGE, 200 + i));
+		need(arena[i * TERA] == 0 && arena[i * TERA + 4 * PAGE - 1] == 0);
+	}
+	need(mprotect(arena + TERA / 2, PAGE, PROT_READ | PROT_WRITE) == 0);
+	need(arena[TERA / 2] == 0);
 	need(is_filled(reserved + (40ul << 30), PAGE, 77) && reserved[1ul << 30] == 0);
 	return NULL;
 }
