@@ -4,15 +4,18 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PAGE 4096ul
 
 static char *writable, *readable;
 static int fd;
+static struct timespec changed; /* when the file was, before the dump */
 
 static const char *prepare(void)
 {
+	struct stat st;
 	int own;
 
 	fd = open(subject_path("data"), O_RDWR | O_CREAT | O_TRUNC, 0644);
@@ -24,13 +27,20 @@ static const char *prepare(void)
 	need(writable != MAP_FAILED && readable != MAP_FAILED);
 	close(own);
 	strcpy(writable + 9 * PAGE, "before");
+	need(fstat(fd, &st) == 0);
+	changed = st.st_mtim;
 	return NULL;
 }
 
 static const char *verify(void)
 {
 	char text[8] = "";
+	struct stat st;
 
+	/* Pages that were dirty are in the file, and neither dump nor restore has changed it. */
+	need(fstat(fd, &st) == 0 && st.st_mtim.tv_sec == changed.tv_sec &&
+	     st.st_mtim.tv_nsec == changed.tv_nsec);
+	need(pread(fd, text, 7, 9 * PAGE) == 7 && strcmp(text, "before") == 0);
 	need(strcmp(readable + PAGE, "before") == 0 && strcmp(writable + 9 * PAGE, "before") == 0);
 	strcpy(writable + 10 * PAGE, "after");
 	need(strcmp(readable + 2 * PAGE, "after") == 0);
@@ -43,7 +53,7 @@ static const char *verify(void)
 }
 
 const struct subject subject = {
-	.about = "shared file mappings: writes reach the file",
+	.about = "shared file mappings: writes reach the file, whose time of change stays",
 	.prepare = prepare,
 	.verify = verify,
 };
