@@ -72,7 +72,7 @@ void hugepages_count(struct restore *r)
 	for (size_t i = 0; i < r->n_processes; i++) {
 		const Mm *mm = r->processes[i].mm;
 
-		for (size_t k = 0; k < mm->n_mappings; k++)
+		for (size_t k = 0; k < mm->n_mappings && !is_member(&r->processes[i]); k++)
 			count_mapping(&r->host, mm, mm->mappings[k]);
 	}
 	vec_each(rec, &r->img.records)
