@@ -13,7 +13,7 @@
 
 #include "base/error.h"
 
-#define WORK_MAX 8u /* workers at most, the caller included */
+#define WORK_MAX 16u /* workers at most, the caller included */
 
 struct work {
 	/* Thing number i, in worker 0 to width - 1. */

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* cr dump: saves a process and its descendants. */
+#include <inttypes.h>
+
 #include "base/log.h"
+#include "base/work.h"
 #include "cmd/command.h"
 #include "cmd/options.h"
 #include "dump/dump.h"
@@ -14,9 +17,18 @@ static const struct option_row rows[] = {
 		   "leave the process stopped, as by SIGSTOP"),
 	OPTION_SET(struct dump_options, force, "force", "replace an image that is there already"),
 	OPTION_CLEAR(struct dump_options, sync, "no-sync", "do not wait for the disk"),
+	OPTION_NUMBER(struct dump_options, jobs, "jobs", "N",
+		      "use N workers (else one for each processor)"),
 	OPTION_SECONDS(struct dump_options, timeout, "timeout",
 		       "give up after SECONDS (else 10 for each wait)"),
 };
+
+static int check_jobs(uint64_t jobs, struct error *e)
+{
+	if (jobs <= WORK_MAX)
+		return 0;
+	return usage_error(&command_dump, e, "--jobs %" PRIu64 ": at most %u", jobs, WORK_MAX);
+}
 
 static int run(int argc, char **argv, const struct common *common, struct error *e)
 {
@@ -26,7 +38,9 @@ static int run(int argc, char **argv, const struct common *common, struct error 
 
 	if (rc <= 0)
 		return rc;
-	rc = operand_pid(&command_dump, operands.v[0], &o.pid, e);
+	rc = check_jobs(o.jobs, e);
+	if (rc >= 0)
+		rc = operand_pid(&command_dump, operands.v[0], &o.pid, e);
 	if (rc < 0)
 		return rc;
 	o.dir = operands.n > 1 ? operands.v[1] : DEFAULT_DIR;

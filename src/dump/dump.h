@@ -12,7 +12,8 @@
  *   holder.c     the process that holds the subject, and how this one talks to it; freeze.c: its work
  *   identify.c   which descriptors are the same open file description
  *   ask.c        the batches that each thread runs
- *   memory.c     mappings; pages.c: their contents; same.c: those that several processes share
+ *   memory.c     mappings; pages.c: which pages have contents, same.c: those that several processes share,
+ *                chunks.c: reading and storing them
  *   records.c    everything else into records
  *   manifest.c   what the image says of itself and of this machine
  *   run.c        the phases, one behind the other
@@ -23,6 +24,7 @@
 #define DUMP_DUMP_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/error.h"
 #include "base/mem.h"
@@ -34,6 +36,7 @@ struct dump_options {
 	bool leave_stopped; /* the subject stays stopped, as by SIGSTOP */
 	bool force;         /* an image that is there is replaced */
 	bool sync;          /* wait for the disk before the image gets its name */
+	uint64_t jobs;      /* workers, up to WORK_MAX; 0: as many as there are processors */
 	double timeout;     /* seconds for the whole; 0: ten for each wait for the subject */
 };
 

@@ -47,13 +47,18 @@ static int work(struct dump *d, struct gathering *g, size_t n, size_t grain, str
 	return rc;
 }
 
+unsigned int gather_width(struct dump *d)
+{
+	if (!d->width && d->opt && d->opt->jobs)
+		d->width = (unsigned int)d->opt->jobs;
+	else if (!d->width)
+		d->width = work_width();
+	return d->width;
+}
+
 bool gather_helps(struct dump *d, size_t n, size_t grain)
 {
-	if (n < 2 * grain || d->report)
-		return false;
-	if (!d->width)
-		d->width = work_width();
-	return d->width > 1;
+	return n >= 2 * grain && !d->report && gather_width(d) > 1;
 }
 
 bool gather_is_much(const struct dump *d)

@@ -81,7 +81,8 @@ enum pages_sort {
 /* Within one mapping. */
 struct page_extent {
 	uint64_t start, length;
-	uint64_t offset;  /* PAGES_DATA: in store 0 */
+	uint64_t offset;  /* PAGES_DATA */
+	uint32_t store;   /* likewise */
 	uint32_t mapping; /* index in the list of maps */
 	enum pages_sort sort;
 };
@@ -202,7 +203,6 @@ struct dump {
 	vec(char *) tags;                      /* of records that have been put */
 	int64_t realtime, monotonic, boottime; /* at the freeze, nanoseconds */
 	struct holder holder;                  /* pid 0: there is none (any more) */
-	uint64_t stored;                       /* bytes in page store 0 */
 	struct same *same;                     /* NULL: there is one process only */
 	size_t n_paged;                        /* processes whose pages are saved */
 	struct finding paged;                  /* what came of that, when it is at an end */
@@ -284,6 +284,8 @@ int heirs_finish(const struct heirs *h, struct holder *holder, struct image_writ
 typedef int gather_each(struct dump *d, void *arg, size_t i, struct error *e);
 int gather_over(struct dump *d, size_t n, size_t grain, gather_each *each, void *arg,
 		struct error *e) must_check;
+/* Workers that there can be. */
+unsigned int gather_width(struct dump *d);
 /* Whether there would be several. */
 bool gather_helps(struct dump *d, size_t n, size_t grain);
 /* Whether some part of the tree is large enough for that. */
@@ -297,6 +299,10 @@ struct dump_thread **gather_threads(struct dump *d, size_t *n);
 /* What is looked at in the time that it takes to start a worker, and more. */
 #define GRAIN_THREADS 24
 #define GRAIN_PROCESSES 8
+
+/* --- run.c: every processor may be used, since the holder and the subject do nothing now ---------- */
+
+void dump_step_back(struct dump *d);
 
 /* --- probe*.c ---------------------------------------------------------------------------------- */
 

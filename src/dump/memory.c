@@ -162,6 +162,7 @@ static void fill_extents(struct dump *d, const struct dump_process *p, Mm *mm)
 		x->length = from->length;
 		x->sort = sort_of(from->sort);
 		x->has_store = x->has_offset = from->sort == PAGES_DATA;
+		x->store = x->has_store ? from->store : 0;
 		x->offset = x->has_offset ? from->offset : 0;
 		x->has_mm = from->sort == PAGES_SAME;
 		x->mm = x->has_mm ? (uint32_t)p->parent->memory->pid : 0;
@@ -231,16 +232,24 @@ static void fill_locks(const struct dump_process *p, Mm *mm)
 
 int memory_save_pages(struct dump *d, size_t end, struct error *e)
 {
+	struct chunks c = { .d = d, .first = d->n_paged, .quiet = end == d->processes.n };
 	int rc = 0;
 
 	if (!d->n_paged && !d->same)
 		d->same = same_new(d);
 	while (d->n_paged < end && rc >= 0) {
-		struct dump_process *p = d->processes.v[d->n_paged++];
+		struct dump_process *p = d->processes.v[d->n_paged];
 
-		rc = has_own_memory(p) ? pages_save(d, p, e) : 0;
-		rc = within(e, rc, "task %d", p->pid);
+		if (has_own_memory(p))
+			rc = within(e, pages_find(d, p, &c, e), "task %d", p->pid);
+		d->n_paged++;
+		/* The next one is compared with what is stored of this one. */
+		if (rc >= 0 && c.asks)
+			rc = chunks_settle(&c, e);
 	}
+	if (rc >= 0)
+		rc = chunks_settle(&c, e);
+	chunks_free(&c);
 	return rc;
 }
 

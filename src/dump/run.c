@@ -106,14 +106,20 @@ static void step_aside(struct dump *d)
 	d->width = 0;
 }
 
-/* While the holder waits for cr, workers are welcome there. */
-static void step_back(struct dump *d)
+void dump_step_back(struct dump *d)
 {
-	if (!d->is_aside || !gather_is_much(d))
+	if (!d->is_aside)
 		return;
 	(void)sched_setaffinity(0, sizeof(d->processors), &d->processors);
 	d->is_aside = false;
 	d->width = 0;
+}
+
+/* While the holder waits for cr, workers are welcome there. */
+static void step_back(struct dump *d)
+{
+	if (gather_is_much(d))
+		dump_step_back(d);
 }
 
 /* The holder takes a share of it, before it has anything else to do; what it finds comes before what

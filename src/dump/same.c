@@ -366,21 +366,22 @@ static struct same_piece resolve(const struct dump_process *p, uint64_t at, uint
 		if (x->sort != PAGES_SAME)
 			return (struct same_piece){ .length = length,
 						    .sort = x->sort,
+						    .store = x->store,
 						    .offset = x->offset + at - x->start };
 		p = above_of(p);
 	}
 }
 
-struct same_piece same_place(const struct same *s, uint32_t holder, uint64_t at, uint64_t length)
+struct same_piece same_place(const struct same *s, const struct dump_process *p, uint32_t holder,
+			     uint64_t at, uint64_t length)
 {
-	const struct dump_process *p = s->d->processes.v[s->process];
 	struct same_piece piece = resolve(process_of(s, holder), at, length), above;
 
 	if (piece.sort != PAGES_DATA || !above_of(p))
 		return piece;
 	above = resolve(above_of(p), at, piece.length);
 	piece.length = above.length;
-	if (above.sort == PAGES_DATA && above.offset == piece.offset)
+	if (above.sort == PAGES_DATA && above.store == piece.store && above.offset == piece.offset)
 		piece.sort = PAGES_SAME;
 	return piece;
 }

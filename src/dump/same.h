@@ -29,7 +29,7 @@
 struct same *same_new(struct dump *d);
 void same_free(struct same *s);
 
-/* The process with this index is looked at now, those before it have been saved. */
+/* The process with this index is looked at now, those before it have been. */
 void same_begin(struct same *s, size_t process, int pagemap);
 /*
  * Who has the pages from `start` on; *stop: how far that goes, at most to `end`. `limit`: up to where it may
@@ -52,8 +52,11 @@ int same_compare(struct same *s, const uint64_t *at, const char *pages, size_t n
 struct same_piece {
 	uint64_t length;
 	enum pages_sort sort; /* PAGES_SAME, PAGES_DATA; PAGES_ZERO: they were not stored */
-	uint64_t offset;      /* PAGES_DATA */
+	uint32_t store;       /* PAGES_DATA */
+	uint64_t offset;
 };
-struct same_piece same_place(const struct same *s, uint32_t holder, uint64_t at, uint64_t length);
+/* For a process that has the same pages. */
+struct same_piece same_place(const struct same *s, const struct dump_process *p, uint32_t holder,
+			     uint64_t at, uint64_t length);
 
 #endif

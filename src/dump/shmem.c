@@ -10,13 +10,9 @@
 #include <unistd.h>
 
 #include "base/compat.h"
-#include "base/ends.h"
 #include "base/fd.h"
-#include "dump/pages.h"
-#include "shmem.pb-c.h"
 
 #define PAGE 4096u
-#define CHUNK (512u << 10)
 
 /* --- which there are --------------------------------------------------------------------------- */
 
@@ -238,101 +234,6 @@ int shmem_check(struct dump *d, struct error *e)
 	return rc < 0 ? rc : shmem_check_attached(d, e);
 }
 
-/* --- pages ------------------------------------------------------------------------------------- */
-
-struct reader {
-	struct dump *d;
-	int fd;
-	char *buffer;
-	vec(Extent *) extents;
-};
-
-static void add_page(struct reader *r, uint64_t at, uint64_t offset)
-{
-	Extent *last = r->extents.n ? r->extents.v[r->extents.n - 1] : NULL;
-
-	if (last && last->start + last->length == at && last->offset + last->length == offset) {
-		last->length += PAGE;
-		return;
-	}
-	last = arena_alloc(&r->d->arena, sizeof(*last));
-	extent__init(last);
-	last->start = at;
-	last->length = PAGE;
-	last->sort = EXTENT__SORT__DATA;
-	last->has_store = last->has_offset = true;
-	last->offset = offset;
-	*vec_add(&r->extents) = last;
-}
-
-/* Pages of zeros become holes. n: whole pages. */
-static int put_chunk(struct reader *r, uint64_t at, size_t n, struct error *e)
-{
-	char *to = r->buffer;
-	uint64_t offset;
-	int rc;
-
-	for (char *from = r->buffer; from < r->buffer + n; from += PAGE, at += PAGE) {
-		if (page_is_zero(from))
-			continue;
-		if (to != from)
-			memcpy(to, from, PAGE);
-		add_page(r, at, r->d->stored + (uint64_t)(to - r->buffer));
-		to += PAGE;
-	}
-	if (to == r->buffer)
-		return 0;
-	rc = image_put_pages(r->d->writer, 0, r->buffer, (size_t)(to - r->buffer), &offset, e);
-	r->d->stored += (uint64_t)(to - r->buffer);
-	return rc;
-}
-
-static int save_run(struct reader *r, uint64_t at, uint64_t end, uint64_t size, struct error *e)
-{
-	while (at < end) {
-		size_t n = end - at < CHUNK ? end - at : CHUNK;
-		size_t whole = (n + PAGE - 1) & ~(size_t)(PAGE - 1);
-		int rc;
-
-		if (deadline_is_over(r->d->deadline))
-			return fail(e, ETIMEDOUT, "save its pages");
-		rc = ends_check(e, DUMP_ENDED);
-		if (rc < 0)
-			return rc;
-		/* What is behind the end of a file is nobody's. */
-		if (n > size - at)
-			n = size - at;
-		rc = fd_pread_full(r->fd, r->buffer, n, (off_t)at);
-		if (rc < 0)
-			return fail(e, -rc, "read its pages");
-		memset(r->buffer + n, 0, whole - n);
-		rc = put_chunk(r, at, whole, e);
-		if (rc < 0)
-			return rc;
-		at += whole;
-	}
-	return 0;
-}
-
-static int save_pages(struct reader *r, uint64_t size, struct error *e)
-{
-	for (uint64_t at = 0; at < size;) {
-		off_t data = lseek(r->fd, (off_t)at, SEEK_DATA), hole;
-		int rc;
-
-		if (data < 0 && errno == ENXIO)
-			return 0;
-		hole = data < 0 ? -1 : lseek(r->fd, data, SEEK_HOLE);
-		if (hole < 0)
-			return fail(e, errno, "look for its pages (lseek)");
-		rc = save_run(r, (uint64_t)data & ~(uint64_t)(PAGE - 1), (uint64_t)hole, size, e);
-		if (rc < 0)
-			return rc;
-		at = (uint64_t)hole;
-	}
-	return 0;
-}
-
 /* --- records ----------------------------------------------------------------------------------- */
 
 /* A description of our own: positions of the subject's stay where they are. */
@@ -418,31 +319,26 @@ static int fill(struct dump *d, const struct shmem *s, SharedMemory *m, int fd, 
 	}
 }
 
-static int save_one(struct dump *d, const struct shmem *s, char *buffer, struct error *e)
+static int save_one(struct dump *d, const struct shmem *s, struct error *e)
 {
 	auto_fd fd = open_shmem(s, e);
-	struct reader r = { .d = d, .fd = fd, .buffer = buffer };
 	SharedMemory m = SHARED_MEMORY__INIT;
 	int rc = fd;
 
 	if (rc >= 0)
 		rc = fill(d, s, &m, fd, e);
 	if (rc >= 0)
-		rc = save_pages(&r, m.size, e);
-	m.extents = r.extents.v;
-	m.n_extents = r.extents.n;
+		rc = shmem_save_pages(d, fd, &m, e);
 	if (rc >= 0)
 		rc = records_put(d, &record_shmem, &m.base, e);
-	vec_free(&r.extents);
 	return within(e, rc, "task %d: %s", s->process->pid, s->text);
 }
 
 int shmem_save(struct dump *d, struct error *e)
 {
-	auto_free char *buffer = d->shmems.n ? mem_realloc(NULL, CHUNK) : NULL;
 	int rc = 0;
 
 	for (size_t i = 0; i < d->shmems.n && rc >= 0; i++)
-		rc = save_one(d, d->shmems.v[i], buffer, e);
+		rc = save_one(d, d->shmems.v[i], e);
 	return rc;
 }

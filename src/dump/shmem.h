@@ -6,7 +6,7 @@
  * descriptor of the object itself, from the subject's own or from /proc/PID/map_files, so that parts
  * which nobody maps are there too, and holes stay holes.
  *
- *   shmem.c        which objects there are, their records and pages
+ *   shmem.c        which objects there are, and their records; shmem_pages.c: their pages
  *   outside.c      whether a process outside the tree has one of them too
  */
 #ifndef DUMP_SHMEM_H
@@ -14,6 +14,7 @@
 
 #include "dump/internal.h"
 #include "proc/shmem.h"
+#include "shmem.pb-c.h"
 
 struct shmem {
 	struct shmem *next; /* in its bucket */
@@ -55,6 +56,9 @@ int shmem_check_attached(struct dump *d, struct error *e) must_check;
 int shmem_check(struct dump *d, struct error *e) must_check;
 /* SHRM of all, with the pages. */
 int shmem_save(struct dump *d, struct error *e) must_check;
+
+/* Stores the pages of the object that fd is open on, m->size bytes, and lists them. */
+int shmem_save_pages(struct dump *d, int fd, SharedMemory *m, struct error *e) must_check;
 
 /*
  * Looks through all processes that may be looked at, once, and refuses what one outside the tree has

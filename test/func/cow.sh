@@ -55,7 +55,7 @@ near() { # BEFORE AFTER: the same within 3 %
 	[ $(($2 * 100)) -le $(($1 * 103)) ] && [ $(($2 * 100)) -ge $(($1 * 97)) ]
 }
 pages() {
-	echo $(($(wc -c <"$work/image/pages-0") / 4096))
+	echo $(($(cat "$work"/image/pages-* | wc -c) / 4096))
 }
 check() { # TITLE BEFORE AFTER MOST
 	wrong=

@@ -64,6 +64,7 @@ for i in range(60):
     os.write(tell, b"r")
     os.read(block, 1)
     os._exit(0)
+large = os.urandom(24 << 20) # enough for several workers
 threading.stack_size(65536)
 for i in range(80):
     threading.Thread(target=wait, args=(i,), daemon=True).start()
@@ -101,27 +102,41 @@ stop() {
 dump() {
 	name=$1
 	shift
-	"$@" "$cr" dump --no-sync --leave-running "$pid" "$work/$name" 2>"$work/err.$name"
+	"$@" "$cr" dump --no-sync --jobs "${jobs:-0}" --leave-running "$pid" "$work/$name" 2>"$work/err.$name"
 }
-# What is not of the moment.
+# What is not of the moment; contents in place of where they lie, since each worker has its own store.
 records() {
 	"$cr" show --json "$work/$1" | python3 -c '
-import json, sys
+import glob, hashlib, json, sys
+stores = [open(f"{sys.argv[1]}/pages-{i}", "rb").read() for i in range(len(glob.glob(sys.argv[1] + "/pages-*")))]
+def page(x, at):
+    if x["sort"] != "DATA":
+        return x["sort"]
+    at += x["offset"]
+    return hashlib.md5(stores[x["store"]][at : at + 4096]).hexdigest()
 image = json.load(sys.stdin)
 for record in image["records"]:
-    print(json.dumps(record, sort_keys=True))'
+    if "extents" in record:
+        record["extents"] = [[int(str(x["start"]), 0) + at, page(x, at)]
+                             for x in record["extents"] for at in range(0, int(x["length"]), 4096)]
+    print(json.dumps(record, sort_keys=True))' "$work/$1"
 }
 
 start
 wrong=
 dump narrow taskset -c "$one" || wrong=$(cat "$work/err.narrow")
+jobs=3
 dump wide || wrong="$wrong $(cat "$work/err.wide")"
+jobs=
 if [ -z "$wrong" ]; then
 	records narrow >"$work/records.narrow"
 	records wide >"$work/records.wide"
 	[ "$(wc -l <"$work/records.wide")" -gt 1000 ] || wrong="too few records"
 	wrong="$wrong$(diff "$work/records.narrow" "$work/records.wide" | cut -c 1-200 | head -20)"
-	cmp "$work/narrow/pages-0" "$work/wide/pages-0" >"$work/cmp" 2>&1 || wrong="$wrong $(cat "$work/cmp")"
+	sizes=$(cat "$work"/narrow/pages-* | wc -c)/$(cat "$work"/wide/pages-* | wc -c)
+	[ "${sizes%/*}" = "${sizes#*/}" ] || wrong="$wrong sizes of the pages: $sizes"
+	[ ! -e "$work/narrow/pages-1" ] || wrong="$wrong one worker wrote several stores"
+	[ -e "$work/wide/pages-1" ] || wrong="$wrong several workers wrote one store"
 fi
 report "an image of one worker and one of several are the same" "$wrong"
 stop

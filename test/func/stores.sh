@@ -1,0 +1,128 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# A program with so much memory that several workers save it: what it has comes back whatever their number, and
+# what goes wrong in one of them is told and leaves the program as it was.
+# Functions are called by name.
+# shellcheck disable=SC2317
+# shellcheck source=test/func/lib.sh
+. "${srcdir:-$(dirname "$0")/../..}/test/func/lib.sh"
+needs perl
+# A mount namespace of its own, so that nobody else sees what is mounted.
+[ -n "${CR_OWN_MOUNTS:-}" ] || ! unshare -m true 2>/dev/null || CR_OWN_MOUNTS=1 exec unshare -m "$0" "$@"
+
+# 48 MiB of its own, some of it zeros, and 24 MiB shared; for each byte it is sent it answers with checksums.
+cat >"$work/large.c" <<'END'
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define OWN (48ul << 20)
+#define SHARED (24ul << 20)
+static uint64_t sum(const uint64_t *p, unsigned long n)
+{
+	uint64_t s = n;
+
+	for (unsigned long i = 0; i < n / 8; i++)
+		s = (s ^ p[i]) * 0x9e3779b97f4a7c15ull;
+	return s;
+}
+int main(void)
+{
+	uint64_t *own = mmap(0, OWN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint64_t *shared = mmap(0, SHARED, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	uint64_t x = 88172645463325252ull;
+	struct timespec t = { 0, 10000000 };
+
+	for (unsigned long i = 0; i < OWN / 8; i++) {
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		if (i % 65536 < 60000) /* holes of pages in between */
+			own[i] = i % 512 < 256 ? x : i;
+		if (i < SHARED / 8 && i % 8192 < 6000)
+			shared[i] = i % 512 < 256 ? ~x : i;
+	}
+	for (;;) {
+		dprintf(1, "%llx %llx\n", (unsigned long long)sum(own, OWN), (unsigned long long)sum(shared, SHARED));
+		for (int i = 0; i < 5; i++)
+			nanosleep(&t, 0);
+	}
+}
+END
+sed -i '1i #include <time.h>' "$work/large.c"
+gcc -O1 -w -o "$work/large" "$work/large.c" || skip_all "no compiler"
+start() {
+	: >"$work/out"
+	bare setsid "$work/large" </dev/null >>"$work/out" 2>&1 &
+	pid=$!
+	started=$pid
+	until_true has_lines 1 || give_up "the program does not run"
+}
+stop() {
+	end_ours "$pid"
+	wait "$started" 2>/dev/null
+	until_true is_gone
+}
+# What has been told so far is always the same, and something comes.
+goes_on() {
+	runs_on || echo "it does not go on"
+	[ "$(sort -u "$work/out" | wc -l)" -eq 1 ] || echo "its memory has changed"
+	grep -q TracerPid:.0 "/proc/$pid/status" || echo "it is still traced"
+}
+dump() { # NAME OPTION...
+	name=$1
+	shift
+	"$cr" dump --no-sync "$@" "$pid" "$work/$name" 2>"$work/err"
+}
+restore() { # NAME
+	"$cr" restore --detach "$work/$1" </dev/null >"$work/told" 2>"$work/err" || cat "$work/err" "$work/told"
+}
+# both_ways TITLE OPTION...: dumped, and restored
+both_ways() {
+	title=$1
+	shift
+	rm -rf "$work/image"
+	if dump image "$@"; then
+		wait "$started" 2>/dev/null
+		wrong=$(restore image)
+		[ -n "$wrong" ] || wrong=$(goes_on)
+	else
+		wrong=$(cat "$work/err")
+	fi
+	report "$title" "$wrong"
+}
+stores() { # IMAGE
+	set -- "$work/$1"/pages-*
+	echo $#
+}
+
+start
+both_ways "one worker" --jobs 1
+[ "$(stores image)" -eq 1 ] || report "one worker writes one store" "there are $(stores image)"
+both_ways "four workers" --jobs 4
+wrong=
+[ "$(stores image)" -gt 1 ] || wrong="there is one"
+report "... write several stores" "$wrong"
+
+dump none --jobs 17
+wrong=$(sentence 'jobs 17: at most 16')
+report "too many workers are refused" "$wrong"
+
+# --- what goes wrong -----------------------------------------------------------------------------
+small=$work/small
+mkdir "$small"
+title="a disk that is full is told, and the program runs on"
+if [ -n "${CR_OWN_MOUNTS:-}" ] && mount -t tmpfs -o size=20m none "$small" 2>/dev/null; then
+	"$cr" dump --no-sync --jobs 4 "$pid" "$small/image" 2>"$work/err"
+	status=$?
+	wrong=$(sentence 'pages-[0-9]*: write' 'No space left')
+	[ $status -eq 1 ] || wrong="$wrong status $status"
+	[ -z "$(ls "$small")" ] || wrong="$wrong something is left: $(ls "$small")"
+	report "$title" "$wrong$(goes_on)"
+	umount "$small"
+else
+	skip "$title" "needs to mount"
+fi
+stop
+finish_test
