@@ -9,7 +9,8 @@ set -eu
 cd "$(dirname "$0")/.."
 
 build_packages="autoconf automake make gcc libc6-dev binutils pkg-config protobuf-c-compiler
-	libprotobuf-c-dev libcap-dev libjansson-dev libxxhash-dev libcunit1-dev bash"
+	libprotobuf-c-dev libcap-dev libjansson-dev libxxhash-dev libzstd-dev liblz4-dev
+	libcunit1-dev bash"
 demo_packages="python3-minimal"
 test_packages="python3-minimal perl-base gdb tmux nano less procps vim bsdutils nodejs openjdk-17-jdk-headless xz-utils openssl"
 lint_packages="clang libclang-rt-14-dev clang-format cppcheck shellcheck mandoc codespell"

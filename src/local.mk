@@ -9,7 +9,7 @@ endif
 nodist_libcr_a_SOURCES = $(proto_sources)
 
 LIBCR = libcr.a restorer/libcr-restorer.a
-LIBCR_LIBS = $(PROTOBUF_C_LIBS) $(CAP_LIBS) $(JANSSON_LIBS)
+LIBCR_LIBS = $(PROTOBUF_C_LIBS) $(CAP_LIBS) $(JANSSON_LIBS) $(ZSTD_LIBS) $(LZ4_LIBS)
 
 bin_PROGRAMS += cr
 cr_SOURCES = src/cr.c

@@ -22,7 +22,7 @@ result()
 	fi
 }
 
-echo "1..5"
+echo "1..6"
 "$CR" verify "$srcdir/test/data/golden"
 result $? "the golden image is whole"
 
@@ -41,4 +41,8 @@ result $? "one byte that was changed is found"
 cp "$srcdir"/test/data/golden/objects "$work/image" && rm "$work/image/pages-0"
 ! "$CR" verify "$work/image" 2>"$work/err" && grep -q pages-0 "$work/err"
 result $? "a file that is missing is named"
+
+# One that was written before page stores had blocks.
+"$CR" verify "$srcdir/test/data/golden-1"
+result $? "an image of format 1 is still read"
 exit $failed

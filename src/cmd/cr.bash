@@ -4,7 +4,7 @@
 # Options of a command; of cr itself without one.
 _cr_options() {
 	case $1 in
-	dump) echo --leave-running --leave-stopped --force --no-sync --jobs --timeout ;;
+	dump) echo --leave-running --leave-stopped --force --no-sync --compress --jobs --timeout ;;
 	restore) echo --detach --pidfile --explain --any-cpu --timeout ;;
 	show) echo --json ;;
 	check) echo --json ;;
@@ -39,7 +39,7 @@ _cr_operands() {
 	local i n=-1
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		--log | --pidfile | --jobs | --timeout) ((i++)) ;;
+		--log | --pidfile | --compress | --jobs | --timeout) ((i++)) ;;
 		-*) ;;
 		*) ((n++)) ;;
 		esac
@@ -67,6 +67,10 @@ _cr() {
 	case $before in
 	--log | --pidfile)
 		_cr_files -f "$word"
+		return
+		;;
+	--compress)
+		mapfile -t COMPREPLY < <(compgen -W "zstd lz4" -- "$word")
 		return
 		;;
 	--jobs | --timeout)

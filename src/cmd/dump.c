@@ -17,17 +17,24 @@ static const struct option_row rows[] = {
 		   "leave the process stopped, as by SIGSTOP"),
 	OPTION_SET(struct dump_options, force, "force", "replace an image that is there already"),
 	OPTION_CLEAR(struct dump_options, sync, "no-sync", "do not wait for the disk"),
+	OPTION_TEXT(struct dump_options, compress, "compress", "WAY",
+		    "compress pages: zstd or lz4, a level like zstd:9"),
 	OPTION_NUMBER(struct dump_options, jobs, "jobs", "N",
 		      "use N workers (else one for each processor)"),
 	OPTION_SECONDS(struct dump_options, timeout, "timeout",
 		       "give up after SECONDS (else 10 for each wait)"),
 };
 
-static int check_jobs(uint64_t jobs, struct error *e)
+static int check_options(struct dump_options *o, struct error *e)
 {
-	if (jobs <= WORK_MAX)
-		return 0;
-	return usage_error(&command_dump, e, "--jobs %" PRIu64 ": at most %u", jobs, WORK_MAX);
+	struct error why;
+
+	if (o->jobs > WORK_MAX)
+		return usage_error(&command_dump, e, "--jobs %" PRIu64 ": at most %u", o->jobs,
+				   WORK_MAX);
+	if (o->compress && pack_parse(o->compress, &o->pack, &why) < 0)
+		return usage_error(&command_dump, e, "--compress: %s", why.text);
+	return 0;
 }
 
 static int run(int argc, char **argv, const struct common *common, struct error *e)
@@ -38,7 +45,7 @@ static int run(int argc, char **argv, const struct common *common, struct error 
 
 	if (rc <= 0)
 		return rc;
-	rc = check_jobs(o.jobs, e);
+	rc = check_options(&o, e);
 	if (rc >= 0)
 		rc = operand_pid(&command_dump, operands.v[0], &o.pid, e);
 	if (rc < 0)

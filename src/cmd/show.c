@@ -74,6 +74,8 @@ static void show_sizes(struct buf *out, const struct image *img)
 	summary_size(out, all);
 	buf_printf(out, ": pages ");
 	summary_size(out, pages);
+	if (img->n_stores && img->manifest->files[1]->has_packing)
+		buf_printf(out, " (%s)", pack_name(img->manifest->files[1]->packing));
 	buf_printf(out, ", %zu records\n", img->records.n);
 }
 

@@ -14,12 +14,14 @@ static int verify(const char *dir, struct error *e)
 	size_t n;
 	const struct record_type *types = record_types(&n);
 	struct image img = { 0 };
-	int rc = image_open(&img, dir, types, n, false, e);
+	int rc = image_open(&img, dir, types, n, true, e);
 
 	if (rc < 0)
 		return rc;
 	inform("%s: records: %zu, page stores: %zu", dir, img.records.n, img.n_stores);
-	rc = within(e, restore_check(&img, e), "%s", dir);
+	rc = restore_check_pages(&img, dir, e);
+	if (rc >= 0)
+		rc = within(e, restore_check(&img, e), "%s", dir);
 	image_free(&img);
 	return rc;
 }

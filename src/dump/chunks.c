@@ -17,6 +17,7 @@
 #define PAGE 4096u
 #define MAX_RUNS 1024u           /* UIO_MAXIOV */
 #define PART_LEAST (8ull << 20)  /* less is not worth a thread */
+#define PART_PACKED (2ull << 20) /* likewise, of pages that are compressed */
 #define PARTS_EACH 2u            /* for each worker: who is slower has less to do */
 #define PLACE_UNKNOWN UINT32_MAX /* store of what is not written yet */
 
@@ -315,7 +316,7 @@ static int save_part(void *parts, unsigned int worker, size_t k, struct error *e
 
 size_t chunks_parts(struct dump *d, uint64_t bytes, bool quiet)
 {
-	uint64_t n = bytes / PART_LEAST, most;
+	uint64_t n = bytes / (d->opt->pack.how ? PART_PACKED : PART_LEAST), most;
 	unsigned int width;
 
 	if (n < 2)

@@ -456,8 +456,10 @@ int dump_run(const struct dump_options *o, struct error *e)
 	fd_raise_limit();
 	ends_block();
 	rc = image_create(&d.writer, o->dir, o->force, o->sync, e);
-	if (rc >= 0)
+	if (rc >= 0) {
+		image_compress(d.writer, o->pack);
 		rc = run(&d, e);
+	}
 	close_all(&d);
 	return rc;
 }

@@ -6,7 +6,8 @@
  *
  *   objects    a sequence of framed records: a head of 16 bytes and one protobuf message, padded
  *              with zero bytes to a multiple of 8. Field 1 of every message is `uint32 id`.
- *   pages-N    raw pages, page aligned, append only; the records say which page lies where
+ *   pages-N    pages, append only, in blocks of 1 MiB; the records say which page lies where. Raw, or each
+ *              block compressed: then places are those before compression
  *   manifest   one framed record MANI and behind it XXH3_64bits of all bytes before, little endian
  *
  * An image is input from outside: whatever is in it, reading gives an error or valid records, and
@@ -21,10 +22,12 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "image/pack.h"
 #include "manifest.pb-c.h"
 
-#define IMAGE_FORMAT 1u  /* of the whole image */
-#define IMAGE_STORES 16u /* page stores at most */
+#define IMAGE_FORMAT 2u       /* of the whole image */
+#define IMAGE_FORMAT_FIRST 1u /* that can be read: page stores have one checksum */
+#define IMAGE_STORES 16u      /* page stores at most */
 
 /* What a record can be. The tag is on disk: four letters, never reused. Field 1 of the message is
  * the id; none is called "tag" or "version", which would hide them in the JSON form. */
@@ -58,6 +61,8 @@ struct image_writer;
  */
 int image_create(struct image_writer **w, const char *dir, bool force, bool sync,
 		 struct error *e) must_check;
+/* The pages that are put from now on are compressed; before the first ones. */
+void image_compress(struct image_writer *w, struct pack pack);
 /* Appends a record (in memory until image_finish). The message's id field is its id. */
 int image_put(struct image_writer *w, const struct record_type *type, const ProtobufCMessage *msg,
 	      struct error *e) must_check;
@@ -100,19 +105,29 @@ struct image {
 	Manifest *manifest;
 	vec(struct record) records; /* in file order; sorted index inside */
 	struct record **index;      /* by tag, then id */
-	int *stores;                /* descriptors of pages-N, O_RDONLY */
-	uint64_t *store_sizes;
+	int *stores; /* descriptors of pages-N, O_RDONLY; once checked, of compressed ones: of the pages */
+	uint64_t *store_sizes; /* bytes of pages */
 	size_t n_stores;
 };
 
 /*
- * Opens DIR, checks every checksum (pages too unless skip_pages), unpacks every record. Refused: a
+ * Opens DIR, checks every checksum (pages too, as image_check_pages, unless skip_pages), unpacks every record. Refused: a
  * missing or unknown file in the manifest's list, another format version, an unknown tag or
  * version, unknown or missing fields, two records of the same tag and id, bytes behind the last
  * record. After a failure there is nothing to free, though image_free does no harm.
  */
 int image_open(struct image *img, const char *dir, const struct record_type *types, size_t n_types,
 	       bool skip_pages, struct error *e) must_check;
+/*
+ * Checks all page stores, block by block, by several workers; compressed ones become readable: their pages are
+ * put into memory. After a failure *at tells which store it was, and where in its pages.
+ */
+struct image_place {
+	uint32_t store;
+	uint64_t offset, length; /* 0, 0: nowhere */
+};
+int image_check_pages(struct image *img, const char *dir, struct image_place *at,
+		      struct error *e) must_check;
 void image_free(struct image *img);
 /* The record, or NULL. */
 const struct record *image_find(const struct image *img, const char *tag, uint32_t id);

@@ -2,21 +2,17 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "image/blocks.h"
 #include "image/hash.h"
 #include "image/image.h"
 #include "image/record.h"
 #include "image/store.h"
-
-#define MANIFEST_MAX ((uint64_t)1 << 20)
-/* Below this a thread costs more than it brings. */
-#define THREAD_FROM ((uint64_t)8 << 20)
 
 static int open_file(const struct image *img, const char *path, const char *name, uint64_t *size,
 		     struct error *e)
@@ -103,8 +99,9 @@ static int check_manifest(const struct image *img, const char *dir, struct error
 {
 	const Manifest *m = img->manifest;
 	char name[STORE_NAME_ROOM];
+	int rc;
 
-	if (m->format != IMAGE_FORMAT)
+	if (m->format < IMAGE_FORMAT_FIRST || m->format > IMAGE_FORMAT)
 		return fail(e, 0, "%s: format %u of another cr; this one knows %u", dir, m->format,
 			    IMAGE_FORMAT);
 	if (m->id != 0)
@@ -117,6 +114,9 @@ static int check_manifest(const struct image *img, const char *dir, struct error
 		if (strcmp(m->files[i]->name, i > 0 ? name : "objects") != 0)
 			return fail(e, 0, "%s/manifest: lists a file %s in place %zu", dir,
 				    m->files[i]->name, i);
+		rc = i > 0 ? blocks_check_listed(m->files[i], m->format, e) : 0;
+		if (rc < 0)
+			return within(e, rc, "%s/manifest: %s", dir, name);
 	}
 	return 0;
 }
@@ -149,58 +149,9 @@ static int open_stores(struct image *img, const char *dir, struct error *e)
 		if (fd < 0)
 			return fd;
 		img->stores[img->n_stores] = fd;
-		img->store_sizes[img->n_stores++] = img->manifest->files[i + 1]->size;
+		img->store_sizes[img->n_stores++] = blocks_pages(img->manifest->files[i + 1]);
 	}
 	return 0;
-}
-
-struct check {
-	pthread_t thread;
-	bool started;
-	int fd, rc;
-	const char *dir;
-	const ManifestFile *file;
-	struct error error;
-};
-
-static void *check_store(void *arg)
-{
-	struct check *c = arg;
-	uint64_t xxh3;
-
-	c->rc = store_hash(c->fd, c->file->size, &xxh3, &c->error);
-	if (c->rc == 0 && xxh3 != c->file->xxh3)
-		c->rc = fail(&c->error, 0, "checksum differs: the image is damaged");
-	c->rc = within(&c->error, c->rc, "%s/%s", c->dir, c->file->name);
-	return NULL;
-}
-
-/* Each store but the last large one in a thread of its own; without threads one after the other. */
-static int check_stores(struct image *img, const char *dir, struct error *e)
-{
-	struct check *checks = arena_alloc(&img->arena, img->n_stores * sizeof(*checks));
-	int rc = 0;
-
-	for (size_t i = 0; i < img->n_stores; i++) {
-		struct check *c = &checks[i];
-
-		*c = (struct check){ .fd = img->stores[i],
-				     .dir = dir,
-				     .file = img->manifest->files[i + 1] };
-		if (i + 1 < img->n_stores && c->file->size >= THREAD_FROM)
-			c->started = pthread_create(&c->thread, NULL, check_store, c) == 0;
-		if (!c->started)
-			check_store(c);
-	}
-	for (struct check *c = checks; c < checks + img->n_stores; c++) {
-		if (c->started)
-			pthread_join(c->thread, NULL);
-		if (c->rc < 0 && rc == 0) {
-			rc = c->rc;
-			*e = c->error;
-		}
-	}
-	return rc;
 }
 
 /* --- records --------------------------------------------------------------------------------- */
@@ -293,6 +244,7 @@ static int read_objects(struct image *img, const char *dir, const struct record_
 static int open_image(struct image *img, const char *dir, const struct record_type *types,
 		      size_t n_types, bool skip_pages, struct error *e)
 {
+	struct image_place ignored;
 	int rc;
 
 	img->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -306,7 +258,7 @@ static int open_image(struct image *img, const char *dir, const struct record_ty
 	if (rc == 0)
 		rc = open_stores(img, dir, e);
 	if (rc == 0 && !skip_pages)
-		rc = check_stores(img, dir, e);
+		rc = image_check_pages(img, dir, &ignored, e);
 	return rc;
 }
 

@@ -13,7 +13,9 @@
 #include "base/mem.h"
 #include "image/image.h"
 
-#define RECORD_MAX ((uint64_t)1 << 30)  /* bytes of one message */
+#define RECORD_MAX ((uint64_t)1 << 30) /* bytes of one message */
+#define MANIFEST_MAX \
+	((uint64_t)64 << 20) /* bytes of the manifest: 8 for each block of pages, and more */
 #define OBJECTS_MAX ((uint64_t)4 << 30) /* bytes of the file objects, which is held in memory */
 
 /* The manifest as a record. */

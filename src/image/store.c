@@ -2,9 +2,11 @@
 #include "image/store.h"
 
 #include <dirent.h>
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -36,7 +38,7 @@ static int close_file(int fd, const char *name, bool sync, struct error *e)
 	return rc ? fail(e, rc, "write %s", name) : 0;
 }
 
-int store_create(struct store *s, int dir, unsigned int n, struct error *e)
+int store_create(struct store *s, int dir, unsigned int n, struct pack pack, struct error *e)
 {
 	char name[STORE_NAME_ROOM];
 
@@ -44,41 +46,99 @@ int store_create(struct store *s, int dir, unsigned int n, struct error *e)
 	s->fd = create_file(dir, name, e);
 	if (s->fd < 0)
 		return s->fd;
-	s->size = 0;
 	s->hash = XXH3_createState();
 	if (!s->hash)
 		mem_exhausted();
 	XXH3_64bits_reset(s->hash);
+	if (pack.how == PACKING__NONE)
+		return 0;
+	s->packer = packer_new(pack);
+	s->block = mem_realloc(NULL, STORE_BLOCK);
+	s->packed = mem_realloc(NULL, STORE_BLOCK);
 	return 0;
+}
+
+static int write_pages(struct store *s, const void *p, size_t n, struct error *e)
+{
+	int rc = fd_write_full(s->fd, p, n);
+
+	s->written += n;
+	return rc < 0 ? fail(e, -rc, "write pages") : 0;
+}
+
+static size_t begun(const struct store *s)
+{
+	return (size_t)(s->size % STORE_BLOCK);
+}
+
+/* The block that has grown up to n bytes is whole. */
+static int end_block(struct store *s, size_t n, struct error *e)
+{
+	size_t packed = s->packer ? packer_run(s->packer, s->block, n, s->packed) : 0;
+	const char *p = packed ? s->packed : s->block;
+	int rc = 0;
+
+	if (s->packer) {
+		packed = packed ? packed : n;
+		XXH3_64bits_update(s->hash, p, packed);
+		*vec_add(&s->lengths) = (uint32_t)packed;
+		rc = write_pages(s, p, packed, e);
+	}
+	*vec_add(&s->sums) = XXH3_64bits_digest(s->hash);
+	XXH3_64bits_reset(s->hash);
+	return rc;
+}
+
+static int add_part(struct store *s, const char *p, size_t n, struct error *e)
+{
+	if (s->packer)
+		memcpy(s->block + begun(s), p, n);
+	else
+		XXH3_64bits_update(s->hash, p, n);
+	s->size += n;
+	return begun(s) ? 0 : end_block(s, STORE_BLOCK, e);
 }
 
 int store_append(struct store *s, const void *p, size_t n, struct error *e)
 {
-	int rc = fd_write_full(s->fd, p, n);
+	int rc = s->packer ? 0 : write_pages(s, p, n, e);
 
-	if (rc < 0)
-		return fail(e, -rc, "write pages");
-	XXH3_64bits_update(s->hash, p, n);
-	s->size += n;
-	return 0;
+	for (size_t at = 0; at < n && rc == 0;) {
+		size_t room = STORE_BLOCK - begun(s), part = n - at < room ? n - at : room;
+
+		rc = add_part(s, (const char *)p + at, part, e);
+		at += part;
+	}
+	return rc;
 }
 
-int store_finish(struct store *s, bool sync, uint64_t *size, uint64_t *xxh3, struct error *e)
+static void close_hash(struct store *s)
 {
-	*size = s->size;
-	*xxh3 = XXH3_64bits_digest(s->hash);
 	XXH3_freeState(s->hash);
 	s->hash = NULL;
+}
+
+int store_finish(struct store *s, bool sync, struct error *e)
+{
+	int rc = begun(s) ? end_block(s, begun(s), e) : 0;
+
+	if (rc < 0)
+		return rc;
+	close_hash(s);
 	return close_file(s->fd, "pages", sync, e);
 }
 
 void store_drop(struct store *s)
 {
-	if (!s->hash)
-		return;
-	XXH3_freeState(s->hash);
-	s->hash = NULL;
-	close(s->fd);
+	if (s->hash)
+		close(s->fd);
+	close_hash(s);
+	packer_free(s->packer);
+	free(s->block);
+	free(s->packed);
+	vec_free(&s->sums);
+	vec_free(&s->lengths);
+	*s = (struct store){ .fd = -1 };
 }
 
 int store_write_file(int dir, const char *name, const void *p, size_t n, bool sync, struct error *e)
@@ -95,7 +155,7 @@ int store_write_file(int dir, const char *name, const void *p, size_t n, bool sy
 	return close_file(fd, name, sync, e);
 }
 
-int store_hash(int fd, uint64_t size, uint64_t *xxh3, struct error *e)
+int store_hash(int fd, uint64_t at, uint64_t size, uint64_t *xxh3, struct error *e)
 {
 	XXH3_state_t *hash = XXH3_createState();
 	auto_free char *chunk = mem_realloc(NULL, CHUNK);
@@ -104,8 +164,8 @@ int store_hash(int fd, uint64_t size, uint64_t *xxh3, struct error *e)
 	if (!hash)
 		mem_exhausted();
 	XXH3_64bits_reset(hash);
-	for (uint64_t at = 0; rc == 0 && at < size;) {
-		size_t n = size - at < CHUNK ? (size_t)(size - at) : CHUNK;
+	for (uint64_t end = at + size; rc == 0 && at < end;) {
+		size_t n = end - at < CHUNK ? (size_t)(end - at) : CHUNK;
 
 		rc = fd_pread_full(fd, chunk, n, (off_t)at);
 		if (rc == 0)
@@ -115,6 +175,29 @@ int store_hash(int fd, uint64_t size, uint64_t *xxh3, struct error *e)
 	*xxh3 = XXH3_64bits_digest(hash);
 	XXH3_freeState(hash);
 	return rc < 0 ? fail(e, -rc, "read") : 0;
+}
+
+uint64_t store_hash_bytes(const void *p, size_t n)
+{
+	return XXH3_64bits(p, n);
+}
+
+uint64_t store_hash_blocks(const uint64_t *sums, size_t n)
+{
+	XXH3_state_t *hash = XXH3_createState();
+	uint64_t result;
+
+	if (!hash)
+		mem_exhausted();
+	XXH3_64bits_reset(hash);
+	for (size_t i = 0; i < n; i++) {
+		uint64_t sum = htole64(sums[i]);
+
+		XXH3_64bits_update(hash, &sum, sizeof(sum));
+	}
+	result = XXH3_64bits_digest(hash);
+	XXH3_freeState(hash);
+	return result;
 }
 
 /* --- folders --------------------------------------------------------------------------------- */

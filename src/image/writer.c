@@ -33,6 +33,7 @@ struct image_writer {
 		old; /* with force: what DIR was when it was looked at; st_ino 0: it was not there */
 	struct buf objects;
 	vec(struct key) keys;
+	struct pack pack; /* of the stores */
 	struct store stores[IMAGE_STORES];
 };
 
@@ -156,6 +157,11 @@ int image_create(struct image_writer **out, const char *dir, bool force, bool sy
 	return 0;
 }
 
+void image_compress(struct image_writer *w, struct pack pack)
+{
+	w->pack = pack;
+}
+
 /* --- contents -------------------------------------------------------------------------------- */
 
 int image_put(struct image_writer *w, const struct record_type *type, const ProtobufCMessage *msg,
@@ -184,7 +190,7 @@ int image_put_pages(struct image_writer *w, unsigned int store, const void *p, s
 
 	assert(store < IMAGE_STORES && n % 4096 == 0);
 	if (!s->hash)
-		rc = store_create(s, w->dir, store, e);
+		rc = store_create(s, w->dir, store, w->pack, e);
 	*offset = s->size;
 	if (rc == 0)
 		rc = store_append(s, p, n, e);
@@ -219,16 +225,31 @@ static int list_tags(struct image_writer *w, Manifest *m, struct error *e)
 	return 0;
 }
 
-static void list_file(struct image_writer *w, Manifest *m, const char *name, uint64_t size,
-		      uint64_t xxh3)
+static ManifestFile *list_file(struct image_writer *w, Manifest *m, const char *name, uint64_t size)
 {
 	ManifestFile *f = arena_alloc(&w->arena, sizeof(*f));
 
 	manifest_file__init(f);
 	f->name = arena_strdup(&w->arena, name);
 	f->size = size;
-	f->xxh3 = xxh3;
 	m->files[m->n_files++] = f;
+	return f;
+}
+
+static void list_blocks(struct image_writer *w, const struct store *s, ManifestFile *f)
+{
+	f->has_block = true;
+	f->block = STORE_BLOCK;
+	f->n_blocks = s->sums.n;
+	f->blocks = arena_copy(&w->arena, s->sums.v, s->sums.n * sizeof(*s->sums.v));
+	f->xxh3 = store_hash_blocks(f->blocks, f->n_blocks);
+	if (!s->packer)
+		return;
+	f->has_packing = f->has_pages = true;
+	f->packing = w->pack.how;
+	f->pages = s->size;
+	f->n_packed = s->lengths.n;
+	f->packed = arena_copy(&w->arena, s->lengths.v, s->lengths.n * sizeof(*s->lengths.v));
 }
 
 /* The stores are numbered without gaps, so one that no thread had pages for is made empty. */
@@ -241,15 +262,14 @@ static int finish_stores(struct image_writer *w, Manifest *m, struct error *e)
 	for (unsigned int i = 0; i < n; i++) {
 		struct store *s = &w->stores[i];
 		char name[STORE_NAME_ROOM];
-		uint64_t size, xxh3;
-		int rc = s->hash ? 0 : store_create(s, w->dir, i, e);
+		int rc = s->hash ? 0 : store_create(s, w->dir, i, w->pack, e);
 
 		store_name(name, i);
 		if (rc == 0)
-			rc = store_finish(s, w->sync, &size, &xxh3, e);
+			rc = store_finish(s, w->sync, e);
 		if (rc < 0)
 			return within(e, rc, "%s/%s", w->partial_path, name);
-		list_file(w, m, name, size, xxh3);
+		list_blocks(w, s, list_file(w, m, name, s->written));
 	}
 	return 0;
 }
@@ -270,6 +290,8 @@ static int write_manifest(struct image_writer *w, const Manifest *m, struct erro
 
 	if (rc < 0)
 		return rc;
+	if (b.len + sizeof(xxh3) > MANIFEST_MAX)
+		return fail(e, EFBIG, "%s/manifest", w->partial_path);
 	xxh3 = htole64(XXH3_64bits(b.p, b.len));
 	buf_add(&b, &xxh3, sizeof(xxh3));
 	return write_file(w, "manifest", &b, e);
@@ -286,7 +308,8 @@ int image_finish(struct image_writer *w, Manifest *m, struct error *e)
 	m->files = arena_alloc(&w->arena, (IMAGE_STORES + 1) * sizeof(*m->files));
 	m->n_files = 0;
 	buf_grow(&w->objects, 0);
-	list_file(w, m, "objects", w->objects.len, XXH3_64bits(w->objects.p, w->objects.len));
+	list_file(w, m, "objects", w->objects.len)->xxh3 =
+		XXH3_64bits(w->objects.p, w->objects.len);
 	rc = write_file(w, "objects", &w->objects, e);
 	if (rc == 0)
 		rc = finish_stores(w, m, e);

@@ -7,6 +7,7 @@
  *   check.c         the tree, threads, descriptors, who a record belongs to
  *   check_mm.c      address spaces: mappings, extents, the kernel's own rules for prctl_mm_map
  *   check_shmem.c   shared memory, and mappings of it
+ *   check_pages.c   the page stores
  *   check_values.c  by reflection, every message of whatever kind: paths, lengths of strings
  */
 #ifndef RESTORE_CHECK_H
@@ -24,6 +25,8 @@
 #define CHECK_PAGE 4096u
 
 int restore_check(const struct image *img, struct error *e) must_check;
+/* image_check_pages; a damaged block is named with one whose pages it has. */
+int restore_check_pages(struct image *img, const char *dir, struct error *e) must_check;
 
 /* Its parts. */
 int check_mm(const struct image *img, const Mm *mm, struct error *e) must_check;

@@ -80,8 +80,10 @@ int restore_read(struct restore *r, bool skip_pages, struct error *e)
 {
 	size_t n_types;
 	const struct record_type *types = record_types(&n_types);
-	int rc = image_open(&r->img, r->opt->dir, types, n_types, skip_pages, e);
+	int rc = image_open(&r->img, r->opt->dir, types, n_types, true, e);
 
+	if (rc >= 0 && !skip_pages)
+		rc = restore_check_pages(&r->img, r->opt->dir, e);
 	if (rc < 0)
 		return rc;
 	debug(RESTORE, "read");

@@ -105,6 +105,33 @@ wrong=
 [ "$(stores image)" -gt 1 ] || wrong="there is one"
 report "... write several stores" "$wrong"
 
+raw=$(cat "$work"/image/pages-* | wc -c)
+for way in zstd lz4:3; do
+	both_ways "compressed by $way" --compress $way
+	wrong=
+	[ "$(cat "$work"/image/pages-* | wc -c)" -lt "$((raw * 9 / 10))" ] || wrong="not less than $raw bytes"
+	"$cr" show "$work/image" | grep -q "(${way%:*})" || wrong="$wrong cr show does not tell"
+	"$cr" verify "$work/image" 2>"$work/err" || wrong="$wrong $(cat "$work/err")"
+	report "... is smaller, whole, and shown" "$wrong"
+done
+
+# In the middle of a block: who has a page of it is told.
+printf X | dd of="$work/image/pages-0" bs=1 seek=1500000 conv=notrunc 2>/dev/null
+"$cr" verify "$work/image" 2>"$work/err"
+wrong=$(sentence 'pages-0: block [0-9]+ at 0x[0-9a-f]+: checksum differs: the image is damaged' \
+	'(memory of task|shared memory) [0-9]+ at [0-9a-f]+')
+report "a damaged block is named by verify" "$wrong"
+"$cr" restore --detach "$work/image" >"$work/told" 2>"$work/err" </dev/null
+wrong=$(sentence 'pages-0: block [0-9]+ at 0x[0-9a-f]+: checksum differs')
+report "... and by restore" "$wrong"
+truncate -s -4096 "$work/image/pages-1"
+"$cr" restore --detach "$work/image" >"$work/told" 2>"$work/err" </dev/null
+wrong=$(sentence 'pages-1: [0-9]+ bytes, not [0-9]+: the image is damaged')
+report "a page store that is too short is named" "$wrong"
+dump none --compress gzip
+wrong=$(sentence "compress: 'gzip' is no compression: zstd or lz4")
+report "another way to compress is refused" "$wrong"
+
 dump none --jobs 17
 wrong=$(sentence 'jobs 17: at most 16')
 report "too many workers are refused" "$wrong"

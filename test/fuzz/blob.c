@@ -265,7 +265,16 @@ static void write_store(int dir, unsigned int n, ManifestFile *f)
 	store_name(name, n);
 	fd = openat(dir, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	must(fd >= 0 && ftruncate(fd, (off_t)f->size) == 0);
-	f->xxh3 = XXH3_64bits(zeros, f->size);
+	if (!f->has_block) {
+		f->xxh3 = XXH3_64bits(zeros, f->size);
+		return;
+	}
+	for (size_t i = 0, at = 0; i < f->n_blocks && at < f->size; i++, at += f->block) {
+		size_t left = f->size - at;
+
+		f->blocks[i] = XXH3_64bits(zeros, left < f->block ? left : f->block);
+	}
+	f->xxh3 = store_hash_blocks(f->blocks, f->n_blocks);
 }
 
 static void write_manifest(int dir, const uint8_t *p, size_t n)

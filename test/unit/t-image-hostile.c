@@ -4,6 +4,8 @@
  * sentence, and no bytes do harm.
  */
 #include "image-room.h"
+#include "image/blocks.h"
+#include "image/store.h"
 #include "image/hash.h"
 
 /* --- damage ---------------------------------------------------------------------------------- */
@@ -87,7 +89,7 @@ static void damage_is_named(void)
 	make_image();
 	auto_fd pages = open("image/pages-0", O_WRONLY | O_CLOEXEC);
 	CU_ASSERT_EQUAL(pwrite(pages, "x", 1, 20), 1);
-	expect_refusal("image/pages-0: checksum differs: the image is damaged");
+	expect_refusal("image/pages-0: block 0 at 0x0: checksum differs: the image is damaged");
 	unlink("image/pages-0");
 	expect_refusal("image/pages-0: No such file or directory");
 	unlink("image/manifest");
@@ -152,8 +154,8 @@ static void damage_in_a_large_store_is_seen(void)
 		auto_fd fd = open(i ? "image/pages-1" : "image/pages-0", O_WRONLY | O_CLOEXEC);
 
 		CU_ASSERT_EQUAL(pwrite(fd, "x", 1, (9 << 20) - 1), 1);
-		expect_refusal(i ? "image/pages-1: checksum differs"
-				 : "image/pages-0: checksum differs");
+		expect_refusal(i ? "image/pages-1: block 8 at 0x800000: checksum differs"
+				 : "image/pages-0: block 8 at 0x800000: checksum differs");
 		CU_ASSERT_EQUAL(pwrite(fd, "", 1, (9 << 20) - 1), 1);
 	}
 	CU_ASSERT_EQUAL(open_image(&img, &e), 0);
@@ -324,20 +326,79 @@ static void expect_manifest_refusal(Manifest *m, const char *const *names, size_
 	expect_refusal(want);
 }
 
+/* What is said of blocks; each time another thing is wrong. */
+static void expect_block_refusal(const ManifestFile *f, const char *want)
+{
+	struct error e = { 0 };
+
+	CU_ASSERT(blocks_check_listed(f, IMAGE_FORMAT, &e) < 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(e.text, want));
+}
+
+static void blocks_are_checked(void)
+{
+	uint64_t sums[3] = { 1, 2, 3 };
+	uint32_t lengths[2] = { 100, 4096 };
+	ManifestFile f = MANIFEST_FILE__INIT;
+	struct error e = { 0 };
+
+	f.size = (1 << 20) + 4096;
+	f.has_block = true;
+	f.block = 1 << 20;
+	f.blocks = sums;
+	f.n_blocks = 2;
+	f.xxh3 = store_hash_blocks(sums, 2);
+	CU_ASSERT_EQUAL(blocks_check_listed(&f, IMAGE_FORMAT, &e), 0);
+	CU_ASSERT(blocks_check_listed(&f, IMAGE_FORMAT_FIRST, &e) < 0);
+	f.block = 0;
+	expect_block_refusal(&f, "no size");
+	f.block = 1 << 30;
+	expect_block_refusal(&f, "no size");
+	f.block = 1 << 20;
+	f.n_blocks = 3;
+	expect_block_refusal(&f, "it has 3 blocks");
+	f.n_blocks = 2;
+	f.xxh3++;
+	expect_block_refusal(&f, "checksums of its blocks");
+	f.xxh3--;
+	f.has_packing = true;
+	f.packing = PACKING__ZSTD;
+	expect_block_refusal(&f, "neither compressed nor");
+	f.has_pages = true;
+	f.pages = f.size;
+	f.size = 4196;
+	expect_block_refusal(&f, "2 blocks have 0 lengths");
+	f.packed = lengths;
+	f.n_packed = 2;
+	CU_ASSERT_EQUAL(blocks_check_listed(&f, IMAGE_FORMAT, &e), 0);
+	f.packing = PACKING__NONE;
+	expect_block_refusal(&f, "compression 0 is unknown");
+	f.packing = PACKING__LZ4;
+	lengths[1] = 4097;
+	expect_block_refusal(&f, "block 1 is 4097 bytes long");
+	lengths[1] = 0;
+	expect_block_refusal(&f, "block 1 is 0 bytes long");
+	lengths[1] = 4095;
+	expect_block_refusal(&f, "not as long as the file");
+}
+
 static void manifests_are_checked(void)
 {
 	static const char *const up[] = { "objects", "../objects" };
 	static const char *const gap[] = { "objects", "pages-1" };
 	static const char *const twice[] = { "objects", "pages-0", "pages-0" };
 	static const char *const none[] = { "pages-0" };
+	static const char *const bare[] = { "objects", "pages-0" };
 	char *tags[2] = { "EVFD", "FDTB" };
 	Manifest m = manifest();
 
 	m.tags = tags;
 	m.n_tags = 1;
-	m.format = 2;
+	m.format = 3;
 	expect_manifest_refusal(&m, only_objects, 1,
-				"image: format 2 of another cr; this one knows 1");
+				"image: format 3 of another cr; this one knows 2");
+	m.format = 2;
+	expect_manifest_refusal(&m, bare, 2, "image/manifest: pages-0: its blocks have no size");
 	m.format = 1;
 	m.id = 4;
 	expect_manifest_refusal(&m, only_objects, 1, "image/manifest: id 4");
@@ -399,6 +460,7 @@ static CU_TestInfo forged_tests[] = {
 	{ "messages in another form", messages_in_another_form_are_refused },
 	{ "framing", framing_is_checked },
 	{ "manifest", manifests_are_checked },
+	{ "blocks", blocks_are_checked },
 	{ "forged bytes do no harm", forged_bytes_do_no_harm },
 	CU_TEST_INFO_NULL,
 };

@@ -37,12 +37,83 @@ static void what_is_written_is_read(void)
 	CU_ASSERT_PTR_NULL(image_find(&img, "EVFC", 9));
 	CU_ASSERT_PTR_NULL(image_find(&img, "ZZZZ", 9));
 	CU_ASSERT(img.manifest->n_tags == 3 && strcmp(img.manifest->tags[2], "MMSP") == 0);
-	CU_ASSERT(img.manifest->format == 1 && img.manifest->realtime_ns == -5);
+	CU_ASSERT(img.manifest->format == IMAGE_FORMAT && img.manifest->realtime_ns == -5);
 	CU_ASSERT(img.n_stores == 3 && img.store_sizes[0] == 8192 && img.store_sizes[1] == 0);
 	CU_ASSERT_EQUAL(fd_pread_full(img.stores[2], page, 4096, 4096), 0);
 	CU_ASSERT(page[0] == 'p' && page[4095] == 'p');
 	image_free(&img);
 	image_free(&img);
+}
+
+/* Blocks that get smaller, one that does not, and one that is shorter. */
+#define PACKED_SIZE ((2u << 20) + 3 * 4096)
+static void fill_pages(char *p)
+{
+	uint64_t x = 88172645463325252ull;
+
+	for (size_t i = 0; i < PACKED_SIZE; i += 8) {
+		uint64_t text = i * 31 % 1000;
+
+		x ^= x << 13;
+		x ^= x >> 7;
+		x ^= x << 17;
+		memcpy(p + i, i < 1 << 20 ? &x : &text, 8);
+	}
+}
+
+static void compressed_pages_come_back(void)
+{
+	static const char *const ways[] = { "zstd", "zstd:7", "lz4", "lz4:9" };
+	auto_free char *pages = mem_alloc(PACKED_SIZE);
+	auto_free char *again = mem_alloc(PACKED_SIZE);
+
+	fill_pages(pages);
+	for (size_t i = 0; i < 4; i++) {
+		struct image_writer *w;
+		Manifest m = manifest();
+		struct error e = { 0 };
+		struct image img;
+		struct pack pack;
+		struct stat st;
+		uint64_t at;
+
+		start_afresh();
+		CU_ASSERT_EQUAL_FATAL(pack_parse(ways[i], &pack, &e), 0);
+		CU_ASSERT_EQUAL_FATAL(image_create(&w, "image", false, false, &e), 0);
+		image_compress(w, pack);
+		CU_ASSERT_EQUAL(image_put_pages(w, 0, pages, 12288, &at, &e), 0);
+		CU_ASSERT_EQUAL(image_put_pages(w, 0, pages + 12288, PACKED_SIZE - 12288, &at, &e),
+				0);
+		CU_ASSERT_EQUAL(at, 12288);
+		CU_ASSERT_EQUAL(image_finish(w, &m, &e), 0);
+		CU_ASSERT_EQUAL(image_publish(w, &e), 0);
+		image_close(w, false);
+		CU_ASSERT_EQUAL_FATAL(open_image(&img, &e), 0);
+		CU_ASSERT_EQUAL(img.store_sizes[0], PACKED_SIZE);
+		CU_ASSERT_EQUAL(stat("image/pages-0", &st), 0);
+		CU_ASSERT(st.st_size > 1 << 20 && st.st_size < 3 << 19);
+		CU_ASSERT_EQUAL(fd_pread_full(img.stores[0], again, PACKED_SIZE, 0), 0);
+		CU_ASSERT_EQUAL(memcmp(pages, again, PACKED_SIZE), 0);
+		image_free(&img);
+		auto_fd fd = open("image/pages-0", O_WRONLY | O_CLOEXEC);
+		CU_ASSERT_EQUAL(pwrite(fd, "x", 1, st.st_size - 1), 1);
+		CU_ASSERT(open_image(&img, &e) < 0);
+		CU_ASSERT_PTR_NOT_NULL(
+			strstr(e.text, "image/pages-0: block 2 at 0x200000: checksum"));
+	}
+}
+
+static void ways_of_compression(void)
+{
+	static const char *const wrong[] = { "",       "gzip",   "zstd:", "zstd:0", "zstd:99",
+					     "lz4:13", "lz4:9x", "zst",   "zstd:-1" };
+	struct error e = { 0 };
+	struct pack pack;
+
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		CU_ASSERT(pack_parse(wrong[i], &pack, &e) < 0);
+	CU_ASSERT(pack_parse("lz4:12", &pack, &e) == 0 && pack.how == PACKING__LZ4 &&
+		  pack.level == 12);
 }
 
 static void an_empty_image_is_one(void)
@@ -87,7 +158,7 @@ static void json_shows_every_field(void)
 	text = image_text(&img);
 	CU_ASSERT_PTR_NOT_NULL_FATAL(text);
 	CU_ASSERT_PTR_NOT_NULL(
-		strstr(text, "{\"manifest\":{\"id\":0,\"format\":1,\"tool\":\"cr test\""));
+		strstr(text, "{\"manifest\":{\"id\":0,\"format\":2,\"tool\":\"cr test\""));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"realtime_ns\":-5"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "\"xsave_mask\":\"0xe7\""));
 	CU_ASSERT_PTR_NULL(strstr(text, "vdso"));
@@ -199,6 +270,8 @@ static void an_unfinished_record_is_refused(void)
 static CU_TestInfo round_tests[] = {
 	{ "what is written is read", what_is_written_is_read },
 	{ "an empty image is one", an_empty_image_is_one },
+	{ "compressed pages come back", compressed_pages_come_back },
+	{ "ways of compression", ways_of_compression },
 	{ "folder 0700, files 0600", folder_0700_files_0600 },
 	{ "JSON shows every field", json_shows_every_field },
 	{ "page stores are written at once", stores_are_written_at_once },

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* Page stores; whose pages a damaged block has. */
+#include <string.h>
+
+#include "restore/check.h"
+
+typedef unsigned long long ull;
+
+/* The first that lies in that place, or NULL. */
+static const Extent *find(Extent *const *extents, size_t n, const struct image_place *at)
+{
+	for (size_t i = 0; i < n; i++) {
+		const Extent *x = extents[i];
+
+		if (x->sort == EXTENT__SORT__DATA && x->store == at->store &&
+		    x->offset < at->offset + at->length && at->offset < x->offset + x->length)
+			return x;
+	}
+	return NULL;
+}
+
+/* Where in memory the extent has what lies in that place. */
+static uint64_t address(const Extent *x, const struct image_place *at)
+{
+	return x->offset < at->offset ? x->start + (at->offset - x->offset) : x->start;
+}
+
+static int name_owner(const struct image *img, const struct image_place *at, int rc,
+		      struct error *e)
+{
+	struct error told = *e;
+
+	vec_each(rec, &img->records) {
+		const Mm *mm = (const Mm *)rec->msg;
+		const SharedMemory *s = (const SharedMemory *)rec->msg;
+		const Extent *x;
+
+		if (!strcmp(rec->type->tag, record_mm.tag)) {
+			x = find(mm->extents, mm->n_extents, at);
+			if (x)
+				(void)!fail(e, 0, "%s (memory of task %u at %llx and more)",
+					    told.text, rec->id, (ull)address(x, at));
+		} else if (!strcmp(rec->type->tag, record_shmem.tag)) {
+			x = find(s->extents, s->n_extents, at);
+			if (x)
+				(void)!fail(e, 0, "%s (shared memory %u at %llx and more)",
+					    told.text, rec->id, (ull)address(x, at));
+		} else {
+			x = NULL;
+		}
+		if (x)
+			break;
+	}
+	return rc;
+}
+
+int restore_check_pages(struct image *img, const char *dir, struct error *e)
+{
+	struct image_place at;
+	int rc = image_check_pages(img, dir, &at, e);
+
+	return rc < 0 && at.length ? name_owner(img, &at, rc, e) : rc;
+}
