@@ -6,6 +6,7 @@
 #include "base/work.h"
 #include "cmd/command.h"
 #include "cmd/options.h"
+#include "cmd/timeline.h"
 #include "dump/dump.h"
 
 #define DEFAULT_DIR "image"
@@ -21,6 +22,8 @@ static const struct option_row rows[] = {
 		    "compress pages: zstd or lz4, a level like zstd:9"),
 	OPTION_NUMBER(struct dump_options, jobs, "jobs", "N",
 		      "use N workers (else one for each processor)"),
+	OPTION_SET(struct dump_options, timeline, "timeline", "print where the time has gone"),
+	OPTION_SET(struct dump_options, json, "json", "print it as JSON"),
 	OPTION_SECONDS(struct dump_options, timeout, "timeout",
 		       "give up after SECONDS (else 10 for each wait)"),
 };
@@ -40,6 +43,7 @@ static int check_options(struct dump_options *o, struct error *e)
 static int run(int argc, char **argv, const struct common *common, struct error *e)
 {
 	struct dump_options o = { .sync = true };
+	struct timeline times = { 0 };
 	struct operands operands;
 	int rc = options_parse(&command_dump, argc, argv, common, &o, &operands, e);
 
@@ -51,9 +55,12 @@ static int run(int argc, char **argv, const struct common *common, struct error 
 	if (rc < 0)
 		return rc;
 	o.dir = operands.n > 1 ? operands.v[1] : DEFAULT_DIR;
+	o.times = o.timeline || o.json ? &times : NULL;
 	rc = dump_run(&o, e);
 	if (rc < 0)
 		return rc;
+	if (o.times)
+		timeline_print(&times, o.json);
 	inform("process %d is saved in %s", o.pid, o.dir);
 	return STATUS_DONE;
 }

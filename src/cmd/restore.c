@@ -4,6 +4,7 @@
 
 #include "cmd/command.h"
 #include "cmd/options.h"
+#include "cmd/timeline.h"
 #include "restore/restore.h"
 
 static const struct option_row rows[] = {
@@ -13,6 +14,8 @@ static const struct option_row rows[] = {
 	OPTION_SET(struct restore_options, explain, "explain", "print the plan, run nothing"),
 	OPTION_SET(struct restore_options, any_cpu, "any-cpu",
 		   "even on a processor that lacks what the image's had"),
+	OPTION_SET(struct restore_options, timeline, "timeline", "print where the time has gone"),
+	OPTION_SET(struct restore_options, json, "json", "print it as JSON"),
 	OPTION_SECONDS(struct restore_options, timeout, "timeout",
 		       "give up after SECONDS (default: grows with the image)"),
 	OPTION_TEXT(struct restore_options, exe_way, "exe-way", "WAY", NULL),
@@ -21,15 +24,19 @@ static const struct option_row rows[] = {
 static int run(int argc, char **argv, const struct common *common, struct error *e)
 {
 	struct restore_options o = { 0 };
+	struct timeline times = { 0 };
 	struct operands operands;
 	int status, rc = options_parse(&command_restore, argc, argv, common, &o, &operands, e);
 
 	if (rc <= 0)
 		return rc;
 	o.dir = operands.v[0];
+	o.times = o.timeline || o.json ? &times : NULL;
 	rc = restore_run(&o, &status, e);
 	if (rc < 0)
 		return rc;
+	if (o.times)
+		timeline_print(&times, o.json);
 	return WIFSIGNALED(status) ? EXIT_BY_SIGNAL(WTERMSIG(status)) : WEXITSTATUS(status);
 }
 

@@ -439,6 +439,7 @@ int chunks_settle(struct chunks *c, struct error *e)
 	size_t n = c->asks ? 1 : chunks_parts(c->d, c->bytes, c->quiet);
 	int rc = c->list.n ? save_parts(c, parts, n, e) : 0;
 
+	timeline_read(c->d->opt->times, c->bytes);
 	if (rc >= 0)
 		place_all(c, parts);
 	for (size_t k = 0; k < n; k++)

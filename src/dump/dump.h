@@ -28,19 +28,22 @@
 
 #include "base/error.h"
 #include "base/mem.h"
+#include "base/timeline.h"
 #include "image/pack.h"
 
 struct dump_options {
 	int pid;
 	const char *dir;
-	bool leave_running;   /* the subject goes on as soon as everything is read */
-	bool leave_stopped;   /* the subject stays stopped, as by SIGSTOP */
-	bool force;           /* an image that is there is replaced */
-	bool sync;            /* wait for the disk before the image gets its name */
-	const char *compress; /* as it was typed, or NULL */
-	struct pack pack;     /* what that means */
-	uint64_t jobs;        /* workers, up to WORK_MAX; 0: as many as there are processors */
-	double timeout;       /* seconds for the whole; 0: ten for each wait for the subject */
+	bool leave_running;     /* the subject goes on as soon as everything is read */
+	bool leave_stopped;     /* the subject stays stopped, as by SIGSTOP */
+	bool force;             /* an image that is there is replaced */
+	bool sync;              /* wait for the disk before the image gets its name */
+	const char *compress;   /* as it was typed, or NULL */
+	struct pack pack;       /* what that means */
+	bool timeline, json;    /* for cmd */
+	struct timeline *times; /* or NULL */
+	uint64_t jobs;          /* workers, up to WORK_MAX; 0: as many as there are processors */
+	double timeout;         /* seconds for the whole; 0: ten for each wait for the subject */
 };
 
 int dump_run(const struct dump_options *o, struct error *e) must_check;

@@ -22,6 +22,7 @@ static int check_time(const struct dump *d, const char *phase, struct error *e)
 	if (deadline_is_over(d->deadline))
 		return fail(e, ETIMEDOUT, "%s", phase);
 	debug(DUMP, "%s", phase);
+	timeline_mark(d->opt->times, phase);
 	return ends_check(e, DUMP_ENDED);
 }
 
@@ -184,6 +185,7 @@ static int freeze(struct dump *d, Manifest *m, struct error *e)
 		return rc;
 	set_seconds(d);
 	step_aside(d);
+	timeline_stopped(d->opt->times);
 	rc = holder_start_freeze(&d->holder, e);
 	ask_prepare(d);
 	if (rc >= 0)
@@ -393,6 +395,14 @@ static void close_all(struct dump *d)
 	arena_free(&d->arena);
 }
 
+static int release(struct dump *d, struct error *e)
+{
+	int rc = holder_release(&d->holder, HOLDER_RUN, e);
+
+	timeline_resumed(d->opt->times);
+	return rc;
+}
+
 /* From here on the image is whole but for its name. */
 static int publish(struct dump *d, Manifest *m, bool *published, struct error *e)
 {
@@ -401,9 +411,12 @@ static int publish(struct dump *d, Manifest *m, bool *published, struct error *e
 	int rc = 0;
 
 	if (o->leave_running)
-		rc = holder_release(&d->holder, HOLDER_RUN, e);
+		rc = release(d, e);
+	timeline_mark(o->times, "write the records");
 	if (rc >= 0)
 		rc = image_finish(d->writer, m, e);
+	for (size_t i = 1; rc >= 0 && i < m->n_files; i++)
+		timeline_stored(o->times, m->files[i]->size);
 	if (rc >= 0)
 		rc = check_time(d, "publish", e);
 	if (rc < 0)
@@ -418,6 +431,7 @@ static int publish(struct dump *d, Manifest *m, bool *published, struct error *e
 	close_all(d);
 	if (rc >= 0)
 		rc = holder_await(&d->holder, e);
+	timeline_resumed(o->times);
 	if (d->holder.is_lost)
 		rc = heirs_finish(&heirs, &d->holder, d->writer, e);
 	*published = d->holder.page->published;
@@ -461,6 +475,7 @@ int dump_run(const struct dump_options *o, struct error *e)
 		rc = run(&d, e);
 	}
 	close_all(&d);
+	timeline_mark(o->times, NULL);
 	return rc;
 }
 

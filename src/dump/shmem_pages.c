@@ -175,6 +175,7 @@ int shmem_save_pages(struct dump *d, int fd, SharedMemory *m, struct error *e)
 		n = chunks_parts(d, o.bytes, true);
 		rc = save_parts(&o, parts, n, e);
 	}
+	timeline_read(d->opt->times, o.bytes);
 	if (rc >= 0)
 		list_extents(d, parts, n, m);
 	for (size_t k = 0; k < n; k++)

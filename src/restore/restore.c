@@ -80,10 +80,14 @@ int restore_read(struct restore *r, bool skip_pages, struct error *e)
 {
 	size_t n_types;
 	const struct record_type *types = record_types(&n_types);
-	int rc = image_open(&r->img, r->opt->dir, types, n_types, true, e);
+	int rc;
 
+	timeline_mark(r->opt->times, "read the records");
+	rc = image_open(&r->img, r->opt->dir, types, n_types, true, e);
+	timeline_mark(r->opt->times, "check the pages");
 	if (rc >= 0 && !skip_pages)
 		rc = restore_check_pages(&r->img, r->opt->dir, e);
+	timeline_mark(r->opt->times, "check, link and plan");
 	if (rc < 0)
 		return rc;
 	debug(RESTORE, "read");
@@ -148,6 +152,7 @@ static int bring_up(struct restore *r, struct pidfile *f, struct error *e)
 {
 	int rc;
 
+	timeline_mark(r->opt->times, "make the tree");
 	ends_block();
 	rc = pidfile_open(f, r->opt->pidfile, r->processes[0].rec->id, e);
 	if (rc >= 0)
@@ -155,10 +160,12 @@ static int bring_up(struct restore *r, struct pidfile *f, struct error *e)
 	if (rc < 0)
 		return rc;
 	debug(RESTORE, "all descriptors are open");
+	timeline_mark(r->opt->times, "wait until all tasks are ready");
 	rc = run_wait_ready(r, e);
 	if (rc < 0)
 		return rc;
 	debug(RESTORE, "all tasks are ready");
+	timeline_mark(r->opt->times, "finish and commit");
 	rc = shmem_finish(r, e);
 	if (rc < 0)
 		return rc;
@@ -190,6 +197,14 @@ static void set_time(struct restore *r)
 				  (double)restore_how_many(r) / TIME_TASKS);
 }
 
+static void note_bytes(const struct restore *r)
+{
+	for (size_t i = 0; i < r->img.n_stores; i++) {
+		timeline_read(r->opt->times, r->img.store_sizes[i]);
+		timeline_stored(r->opt->times, r->img.manifest->files[i + 1]->size);
+	}
+}
+
 static int restore_all(struct restore *r, int *status, struct error *e)
 {
 	struct pidfile pidfile;
@@ -217,11 +232,14 @@ static int restore_all(struct restore *r, int *status, struct error *e)
 		return rc;
 	}
 	debug(RESTORE, "committed");
+	timeline_mark(r->opt->times, "let the tasks go");
+	note_bytes(r);
 	/* What is left takes microseconds, however long the rest took. */
 	r->deadline = deadline_in(10);
 	/* The tree is what it was, and is left alone whatever happens now. */
 	if (stop_all(r, e) < 0 || release_all(r, e) < 0)
 		warn("%s; something of cr stays in its memory", e->text);
+	timeline_mark(r->opt->times, NULL);
 	pidfile_publish(&pidfile);
 	inform("restored: %zu processes, root %u", r->n_processes, r->processes[0].rec->id);
 	terminal_tell_size(r);

@@ -19,14 +19,17 @@
 #include <stdbool.h>
 
 #include "base/error.h"
+#include "base/timeline.h"
 
 struct restore_options {
 	const char *dir;
-	const char *pidfile; /* or NULL: the root's pid and a newline, written before it runs */
-	bool detach;         /* return when the tree runs, else when its root has ended */
-	bool explain;        /* print the plans to standard output, run nothing */
-	bool any_cpu;        /* one that lacks what the image's had will do */
-	double timeout;      /* seconds until the tree must run; 0: ten */
+	const char *pidfile;    /* or NULL: the root's pid and a newline, written before it runs */
+	bool detach;            /* return when the tree runs, else when its root has ended */
+	bool explain;           /* print the plans to standard output, run nothing */
+	bool timeline, json;    /* for cmd */
+	struct timeline *times; /* or NULL */
+	bool any_cpu;           /* one that lacks what the image's had will do */
+	double timeout;         /* seconds until the tree must run; 0: ten */
 	const char *
 		exe_way; /* for tests: "plain", "mount" or "copy" alone; NULL: the first that helps */
 };

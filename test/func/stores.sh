@@ -136,6 +136,26 @@ dump none --jobs 17
 wrong=$(sentence 'jobs 17: at most 16')
 report "too many workers are refused" "$wrong"
 
+rm -rf "$work/image"
+wrong=
+"$cr" dump --no-sync --leave-running --json "$pid" "$work/image" >"$work/json" 2>"$work/err" || wrong=$(cat "$work/err")
+[ -n "$wrong" ] || wrong=$(perl -0777 -ne '
+	/"pause_ns": (\d+)/ && $1 > 0 or print "no pause";
+	/"pages": (\d+)/ && $1 * 4096 > 40 << 20 && $1 * 4096 < 80 << 20 or print " a wrong number of pages";
+	/"bytes_stored": (\d+)/ && $1 > 30 << 20 or print " too few bytes";
+	my ($sum, $all) = (0, /\],\s*"ns": (\d+)/);
+	$sum += $1 while /"phase": "[^"]+",\s*"ns": (\d+)/g;
+	$sum == $all or print " the phases take $sum, all takes $all";' "$work/json")
+report "a timeline of a dump" "$wrong"
+stop
+wrong=
+"$cr" restore --detach --timeline "$work/image" >"$work/told" 2>"$work/err" </dev/null || wrong=$(cat "$work/err")
+[ -n "$wrong" ] || wrong=$(goes_on)
+for phase in 'check the pages' 'make the tree' 'let the tasks go' all; do
+	grep -q "^$phase *[0-9.]* ms" "$work/told" || wrong="$wrong no line '$phase'"
+done
+report "... and of a restore" "$wrong"
+
 # --- what goes wrong -----------------------------------------------------------------------------
 small=$work/small
 mkdir "$small"
