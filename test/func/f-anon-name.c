@@ -64,7 +64,7 @@ static const char *prepare(void)
 	second[PAGE] = 2;
 	shared[SIZE - 1] = 3;
 	if (name(first, "the first") < 0 && errno == EINVAL)
-		return skip("this kernel has no names of anonymous memory");
+		return lacks("this kernel has no names of anonymous memory");
 	need(name(second, "x/y (deleted) z") == 0);
 	shared_can = name(shared, "of all") == 0;
 	return look();

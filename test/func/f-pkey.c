@@ -124,7 +124,7 @@ static const char *prepare(void)
 {
 	keys[0] = pkey_alloc(0, 0);
 	if (keys[0] < 0)
-		return skip("no protection keys here");
+		return lacks("no protection keys here");
 	need((closed = map()) && (unwritable = map()) && (open_ = map()) && (code = map()));
 	need((orphan = map()) != NULL);
 	strcpy(closed, "closed");

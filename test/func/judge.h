@@ -13,6 +13,7 @@ struct trial {
 	pid_t pid;        /* of the subject; 0: not there */
 	int master;       /* of its terminal; -1: it has none */
 	bool skipped;
+	bool lacks;     /* skipped, and nobody could do anything about it */
 	char why[1024]; /* the first thing that went wrong */
 };
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define SKIP_PREFIX "skip: "
+#define LACKS_PREFIX "lacks: "
 /* A subject that nobody lets go ends by itself. */
 #define ABANDONED_AFTER 300
 
@@ -43,14 +44,30 @@ const char *wrong_errno(const char *fmt, ...)
 	return message;
 }
 
+static void prefixed(const char *prefix, const char *fmt, va_list ap)
+{
+	size_t n = strlen(prefix);
+
+	memcpy(message, prefix, n);
+	vsnprintf(message + n, sizeof(message) - n, fmt, ap);
+}
+
 const char *skip(const char *fmt, ...)
 {
-	size_t n = strlen(SKIP_PREFIX);
 	va_list ap;
 
-	memcpy(message, SKIP_PREFIX, n);
 	va_start(ap, fmt);
-	vsnprintf(message + n, sizeof(message) - n, fmt, ap);
+	prefixed(SKIP_PREFIX, fmt, ap);
+	va_end(ap);
+	return message;
+}
+
+const char *lacks(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	prefixed(LACKS_PREFIX, fmt, ap);
 	va_end(ap);
 	return message;
 }

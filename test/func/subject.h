@@ -28,6 +28,8 @@ const char *wrong(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 const char *wrong_errno(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* For prepare: this cannot be tested here. */
 const char *skip(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* The same where nothing could help: the processor or the kernel has no such thing. No failure with CR_MUST_WORK. */
+const char *lacks(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* wrong("...: EXPRESSION") unless the condition holds. */
 #define need(condition)                                                                          \
