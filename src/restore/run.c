@@ -341,16 +341,21 @@ static void await_numbers(const struct restore *r)
 	const struct timespec pause = { .tv_nsec = 1000000 };
 	struct deadline d = deadline_in(ZOMBIE_SECONDS);
 	auto_fd fd = eventfd(0, EFD_CLOEXEC);
+	uint32_t nobodys = 0;
+	bool any = false;
 
+	/* All of them first: a number that nobody has may be that of the group of one of them. */
 	for (size_t i = 0; i < r->relatives->n && fd >= 0; i++) {
-		uint32_t id = r->relatives->v[i].id, nobodys = 0;
+		uint32_t id = r->relatives->v[i].id;
 
-		while (!is_free(fd, id)) {
-			if (!has_task(id) ? nobodys++ == NOBODY_TURNS
-					  : !has_zombie(id) || deadline_is_over(d))
-				break;
+		while (!is_free(fd, id) && (any = true) && has_zombie(id) && !deadline_is_over(d))
 			nanosleep(&pause, NULL);
-		}
+	}
+	for (size_t i = 0; any && i < r->relatives->n; i++) {
+		uint32_t id = r->relatives->v[i].id;
+
+		while (!is_free(fd, id) && !has_task(id) && nobodys++ < NOBODY_TURNS)
+			nanosleep(&pause, NULL);
 	}
 }
 

@@ -439,7 +439,8 @@ static bool mode_leave_running(struct trial *t)
 		return false;
 	unlink(trial_path(t, "go"));
 	unlink(trial_path(t, "verdict"));
-	return files_put_back(t) && restore(t, "image", pid) && finish(t);
+	return settle(t, "the verdict") && files_put_back(t) && restore(t, "image", pid) &&
+	       finish(t);
 }
 
 /*
@@ -475,7 +476,8 @@ static bool kill_a_dump(struct trial *t, double after, int *undone)
 	}
 	if (!reap_subject(t, &status))
 		return lost(t, "there is an image of a killed dump, and the subject lives");
-	if (!restore(t, "image", pid))
+	/* Its descendants are the judge's, and have their numbers until it waits for them. */
+	if (!settle(t, "a killed cr dump") || !restore(t, "image", pid))
 		return false;
 	return remove_tree(trial_path(t, "image")) ||
 	       lost(t, "cannot remove the image: %s", strerror(errno));

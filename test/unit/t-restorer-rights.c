@@ -100,7 +100,7 @@ static void try(const struct right *right, const struct way *way, const char *fi
 static void run(const struct right *right, const struct way *way, const char *file,
 		struct outcome *o)
 {
-	int status;
+	int status = 0;
 	pid_t pid;
 
 	memset(o, 0, sizeof(*o));
