@@ -91,11 +91,11 @@ static int what_of(const struct vma *v)
 
 /*
  * Without PAGEMAP_SCAN a hole has an entry for each of its pages: of a reservation of terabytes, which
- * has none, not one is read.
+ * has none, not one is read. Rss does not count pages of hugetlbfs.
  */
 static bool is_void(const struct pagemap *p, const struct vma *v)
 {
-	return p->no_scan && !v->rss && !v->swap;
+	return p->no_scan && !v->rss && !v->swap && !(v->flags & VMF(ht));
 }
 
 static bool is_neighbour(const struct vma *a, const struct vma *b)

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "kin.h"
@@ -76,6 +77,12 @@ static const char *expect_file(int number, char of)
 
 static const char *prepare(void)
 {
+	int fd = (int)syscall(SYS_pidfd_open, gettid(), O_EXCL); /* PIDFD_THREAD */
+
+	if (fd < 0)
+		return lacks(
+			"this kernel gives no descriptors of a thread's own table (since 6.9)");
+	close(fd);
 	need(kin_init() == 0);
 	need(kin_thread(PLAIN) == 0 && kin_thread(OWN_FS) == 0 && kin_thread(OWN_FILES) == 0 &&
 	     kin_thread(OWN_BOTH) == 0);
