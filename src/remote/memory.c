@@ -39,6 +39,13 @@ int memory_read_shared(int mem, const struct iovec *run, void *p, struct error *
 	uint64_t at = (uint64_t)(uintptr_t)run->iov_base;
 	int rc = fd_pread_full(mem, p, run->iov_len, (off_t)at);
 
+	if (rc == -EIO)
+		return fail(
+			e, -rc,
+			"read %zu bytes of memory at 0x%llx, which the program itself may not read; "
+			"perhaps the kernel shows that to a tracer alone: boot it with "
+			"proc_mem.force_override=always",
+			run->iov_len, (unsigned long long)at);
 	if (rc < 0)
 		return fail(e, -rc, "read %zu bytes of memory at 0x%llx", run->iov_len,
 			    (unsigned long long)at);
