@@ -6,7 +6,7 @@
 # shellcheck disable=SC2317
 # shellcheck source=test/func/lib.sh
 . "${srcdir:-$(dirname "$0")/../..}/test/func/lib.sh"
-needs perl
+needs gcc perl
 # A mount namespace of its own, so that nobody else sees what is mounted.
 [ -n "${CR_OWN_MOUNTS:-}" ] || ! unshare -m true 2>/dev/null || CR_OWN_MOUNTS=1 exec unshare -m "$0" "$@"
 
@@ -51,7 +51,7 @@ int main(void)
 }
 END
 sed -i '1i #include <time.h>' "$work/large.c"
-gcc -O1 -w -o "$work/large" "$work/large.c" || skip_all "no compiler"
+gcc -O1 -w -o "$work/large" "$work/large.c" || give_up "the subject does not compile"
 start() {
 	: >"$work/out"
 	bare setsid "$work/large" </dev/null >>"$work/out" 2>&1 &
