@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "subject.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -74,8 +75,13 @@ static void *make_in_thread(void *unused)
 static bool has_ended(pid_t pid)
 {
 	siginfo_t si = { 0 };
+	int rc;
 
-	return waitid(P_PID, (id_t)pid, &si, WEXITED | WNOWAIT | __WALL) == 0 && si.si_pid == pid;
+	/* The handler of SIGCHLD is one without SA_RESTART. */
+	do
+		rc = waitid(P_PID, (id_t)pid, &si, WEXITED | WNOWAIT | __WALL);
+	while (rc < 0 && errno == EINTR);
+	return rc == 0 && si.si_pid == pid;
 }
 
 static const char *prepare(void)

@@ -65,14 +65,15 @@ start() { # DESCRIPTORS THREADS
 	looks >"$work/looks"
 }
 user=64777 # of nobody else, so that its processes can be counted
-start_as_user() { # DESCRIPTORS THREADS
-	: >"$work/out"
-	chmod 666 "$work/out" "$work/data"
+start_as_user() { # DESCRIPTORS THREADS [FILE]
+	out=${3:-$work/out}
+	: >"$out"
+	chmod 666 "$out" "$work/data"
 	# Not by a function: the number would be that of a shell.
 	prlimit --nproc=40:40 setpriv --reuid $user --regid $user --clear-groups setsid "$work/subject" "$work/data" "$1" "$2" \
-		</dev/null >>"$work/out" 2>&1 &
+		</dev/null >>"$out" 2>&1 &
 	pid=$!
-	until_true is_longer 2 || give_up "the subject does not run: $(cat "$work/out")"
+	until_true is_longer 2 "$out" || give_up "the subject does not run: $(cat "$out")"
 	looks >"$work/looks"
 }
 finish() {
@@ -399,7 +400,8 @@ if can_be_nobody && setpriv --reuid 65534 --inh-caps +checkpoint_restore --ambie
 	wait "$pid" 2>/dev/null
 	until_true is_gone
 	dumped=$pid
-	start_as_user 3 30
+	# With a file of its own: the one that is dumped has to be as long as it was.
+	start_as_user 3 30 "$work/other.out"
 	other=$pid
 	pid=$dumped
 	report "a restore of 31 threads by a user who may have 9 more" "$(not_restored \
