@@ -307,11 +307,14 @@ long __wrap_syscall(long nr, ulong a, ulong b, ulong c, ulong d, ulong e, ulong 
 PLACE(freeze_tree,
       "freeze: ", P(struct holder_page *page, const struct trace_watch *w, struct error *e),
       P(page, w, e))
-PLACE(batch_run, "batch: ", P(const struct batch *b, const struct trace_watch *w, struct error *e),
-      P(b, w, e))
+PLACE(batch_run, "batch: ",
+      P(const struct batch *b, size_t n, const struct trace_watch *w, size_t *failed,
+	struct error *e),
+      P(b, n, w, failed, e))
 PLACE(session_call, "call: ",
       P(struct session *s, long nr, const uint64_t args[6], int64_t *result, struct error *e),
       P(s, nr, args, result, e))
+PLACE(session_calls, "call: ", P(struct session_call *calls, size_t n), P(calls, n))
 
 /* --- operations of plans ------------------------------------------------------------------------- */
 

@@ -45,7 +45,7 @@ FAULT_WRAPS = -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=mmap -Wl,--wrap=mp
 	-Wl,--wrap=ioctl -Wl,--wrap=prctl -Wl,--wrap=ptrace -Wl,--wrap=syscall \
 	-Wl,--wrap=waitpid -Wl,--wrap=kill -Wl,--wrap=plan_write \
 	-Wl,--wrap=work_width -Wl,--wrap=holder_answered \
-	-Wl,--wrap=freeze_tree -Wl,--wrap=batch_run -Wl,--wrap=session_call
+	-Wl,--wrap=freeze_tree -Wl,--wrap=batch_run -Wl,--wrap=session_call -Wl,--wrap=session_calls
 if FAULT
 TESTS += test/func/faults.sh test/func/crash.sh
 cr_SOURCES += test/fault.c

@@ -184,14 +184,18 @@ static int run_batches(struct holder_page *page, struct trace_watch *w)
 {
 	char *first = (char *)page->batches[0].image,
 	     *end = (char *)(page->batches + page->n_batches);
+	uint32_t at = 0;
 	int rc = 0;
 
 	mem_populate(first, (size_t)(end - first)); /* cr has written it: to the holder it is new */
-	for (uint32_t i = 0; i < page->n_batches && rc >= 0; i++) {
-		__atomic_store_n(&page->batch_at, i, __ATOMIC_RELEASE);
-		if (i && !page->seconds)
+	while (at < page->n_batches && rc >= 0) {
+		size_t n = batch_together(&page->batches[at], page->n_batches - at), failed;
+
+		if (at && !page->seconds)
 			w->deadline = deadline_in(WAIT_SECONDS);
-		rc = batch_run(&page->batches[i], w, &page->error);
+		rc = batch_run(&page->batches[at], n, w, &failed, &page->error);
+		at += (uint32_t)(rc < 0 ? failed : n);
+		__atomic_store_n(&page->batch_at, at, __ATOMIC_RELEASE);
 	}
 	return rc;
 }

@@ -60,7 +60,8 @@ struct holder_page {
 	uint32_t n_held;
 	struct batch *batches; /* one for each process; all in the shared memory */
 	uint32_t n_batches;
-	uint32_t batch_at; /* the one that is run; cr reads it meanwhile */
+	uint32_t
+		batch_at; /* those before it are run; cr reads it meanwhile. Or the one that failed */
 	enum holder_end end;
 	bool published;     /* the image has its name */
 	bool knows_filters; /* whoever has some has been looked at */

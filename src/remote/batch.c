@@ -83,27 +83,82 @@ static size_t area_size(const struct session *s)
 	return s->code + 2 * s->room;
 }
 
-/* 0: it cannot. */
-static int map_area(struct session *s, size_t least, struct error *e)
+static void choose_room(struct session *s)
 {
-	uint64_t args[6] = { 0, 0, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
-			     (uint64_t)-1 };
-	size_t all = page_up(s->b->size);
-	int64_t result = -1;
-	int rc;
+	size_t all = page_up(s->b->size), least = largest_plan(s->b);
 
 	s->room = all < WISH ? all : least > WISH ? least : WISH;
-	args[1] = area_size(s);
-	rc = session_call(s, SYS_mmap, args, &result, e);
+}
+
+/* 1: there is one now; 0: it cannot. */
+static int take_area(struct session *s, int64_t result)
+{
 	/* The one reason for which a private anonymous mapping is answered so: mlockall(MCL_FUTURE). */
-	if (rc >= 0 && result == -EAGAIN)
+	if (result == -EAGAIN)
 		s->place = BATCH_WOULD_BE_LOCKED;
 	if (result < 0 && result > -4096)
-		return rc;
+		return 0;
 	s->is_mapped = true;
 	s->code_at = (uint64_t)result;
 	s->data_at = s->code_at + s->code + s->room;
-	return rc < 0 ? rc : 1;
+	return 1;
+}
+
+static void map_areas(struct session *s, size_t n)
+{
+	struct session_call calls[BATCH_AT_ONCE];
+	size_t n_calls = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (s[i].rc < 0)
+			continue;
+		choose_room(&s[i]);
+		calls[n_calls++] = (struct session_call){
+			&s[i],
+			SYS_mmap,
+			{ 0, area_size(&s[i]), PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS,
+			  (uint64_t)-1 },
+			.e = &s[i].error,
+		};
+	}
+	(void)!session_calls(calls, n_calls);
+	for (size_t i = 0; i < n_calls; i++)
+		calls[i].s->rc =
+			calls[i].rc < 0 ? calls[i].rc : take_area(calls[i].s, calls[i].result);
+}
+
+static int take_unmapped(struct session *s, int64_t result, struct error *e)
+{
+	if (result < 0)
+		return fail(e, (int)-result, "unmap the code that asks process %d", s->b->pid);
+	s->is_mapped = false;
+	s->code_at = 0;
+	return 0;
+}
+
+static void unmap_areas(struct session *s, size_t n)
+{
+	struct session_call calls[BATCH_AT_ONCE];
+	size_t n_calls = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (s[i].rc > 0)
+			calls[n_calls++] = (struct session_call){
+				&s[i],
+				SYS_munmap,
+				{ s[i].code_at, area_size(&s[i]) },
+				.e = &s[i].error,
+			};
+	(void)!session_calls(calls, n_calls);
+	for (size_t i = 0; i < n_calls; i++) {
+		struct session *of = calls[i].s;
+		int rc = calls[i].rc;
+
+		if (rc >= 0)
+			rc = take_unmapped(of, calls[i].result, &of->error);
+		if (rc < 0)
+			of->rc = rc;
+	}
 }
 
 static int unmap_area(struct session *s, struct error *e)
@@ -112,13 +167,7 @@ static int unmap_area(struct session *s, struct error *e)
 	int64_t result = 0;
 	int rc = session_call(s, SYS_munmap, args, &result, e);
 
-	if (rc < 0)
-		return rc;
-	if (result < 0)
-		return fail(e, (int)-result, "unmap the code that asks process %d", s->b->pid);
-	s->is_mapped = false;
-	s->code_at = 0;
-	return 0;
+	return rc < 0 ? rc : take_unmapped(s, result, e);
 }
 
 static uint64_t ways_at(void)
@@ -237,21 +286,35 @@ static int read_answers(struct session *s, const struct round *r, struct error *
 	return 0;
 }
 
-/* All at once: each wait but the first finds that the thread is there already, or nearly. 0: the first
- * could not map its end of the area, and nothing has been run. */
-static int run_threads(struct session *s, const struct round *r, struct error *e)
+/* What fails first is told. */
+static struct error *error_of(struct session *s)
 {
-	struct batch_thread *t = s->b->threads;
-	struct arch_stub stub;
-	int rc = 0;
+	return s->rc < 0 ? &s->ignored : &s->error;
+}
 
-	for (size_t i = r->first; i < r->last && rc >= 0; i++) {
+static void note(struct session *s, int rc)
+{
+	if (s->rc >= 0)
+		s->rc = rc;
+}
+
+static void start_threads(struct session *s, const struct round *r)
+{
+	struct arch_stub stub;
+
+	if (r->first || !s->is_mapped)
+		note(s, write_plans(s, r, error_of(s)));
+	for (size_t i = r->first; i < r->last && s->rc >= 0; i++) {
 		fill_stub(s, r, i, &stub);
-		rc = session_start(s, &t[i], &stub, e);
+		note(s, session_start(s, &s->b->threads[i], &stub, error_of(s)));
 	}
-	for (size_t i = r->first; i < r->last && rc >= 0; i++)
-		rc = session_await_end(s, &t[i], e);
-	return rc;
+}
+
+/* rc is 0 then if the first could not map its end of the area, and nothing has been run. */
+static void await_threads(struct session *s, const struct round *r)
+{
+	for (size_t i = r->first; i < r->last && s->rc >= 0; i++)
+		note(s, session_await_end(s, &s->b->threads[i], error_of(s)));
 }
 
 static int bring_back(struct session *s, size_t i, bool is_stopped, struct error *e)
@@ -262,66 +325,57 @@ static int bring_back(struct session *s, size_t i, bool is_stopped, struct error
 	return rc < 0 ? rc : session_restore(t, e);
 }
 
-/* Whatever comes out, the threads of the round are brought back. 0: not run, as above. */
-static int run_round(struct session *s, const struct round *r, struct error *e)
+/* Whatever comes out, the threads of the round are brought back. */
+static void end_round(struct session *s, const struct round *r)
 {
-	int rc = r->first || !s->is_mapped ? write_plans(s, r, e) : 0, result;
+	bool are_stopped = s->rc >= 0;
 
-	if (rc >= 0)
-		rc = run_threads(s, r, e);
-	result = rc;
 	for (size_t i = r->first; i < r->last; i++) {
-		struct error ignored;
-		int rc2 = bring_back(s, i, result >= 0, rc < 0 ? &ignored : e);
+		int rc = bring_back(s, i, are_stopped, error_of(s));
 
-		if (rc >= 0 && rc2 < 0)
-			rc = rc2;
+		if (rc < 0)
+			note(s, rc);
 	}
-	if (rc > 0) {
-		int rc2 = read_answers(s, r, e);
+	if (s->rc > 0) {
+		int rc = read_answers(s, r, &s->error);
 
-		rc = rc2 < 0 ? rc2 : rc;
+		s->rc = rc < 0 ? rc : 1;
 	}
-	return rc;
 }
 
-static int run_rounds(struct session *s, struct error *e)
+/* All at once: each wait but the first finds that the thread is there already, or nearly. */
+static void run_round(struct session *s, const struct round *r, const size_t *which, size_t n)
 {
-	struct round r = { 0 };
-	int rc = write_code(s, e);
-
-	if (rc < 0)
-		return rc;
-	for (rc = 1; r.last < s->b->n && rc > 0;) {
-		r = round_from(s, r.last);
-		rc = run_round(s, &r, e);
-	}
-	return rc;
+	for (size_t i = 0; i < n; i++)
+		start_threads(&s[which[i]], &r[which[i]]);
+	for (size_t i = 0; i < n; i++)
+		await_threads(&s[which[i]], &r[which[i]]);
+	for (size_t i = 0; i < n; i++)
+		end_round(&s[which[i]], &r[which[i]]);
 }
 
-static int run_all(struct session *s, const struct trace_watch *w, struct error *e)
+/* Of those that have a place. */
+static void run_rounds(struct session *s, size_t n)
 {
-	size_t least = largest_plan(s->b);
-	int rc;
+	struct round rounds[BATCH_AT_ONCE] = { 0 };
+	size_t which[BATCH_AT_ONCE], n_which;
 
-	session_be_alone(s);
-	rc = map_area(s, least, e);
-	s->watch = *w;
-	if (rc > 0)
-		rc = run_rounds(s, e);
-	if (rc > 0)
-		s->place = BATCH_MAPPED;
-	if (rc != 0)
-		return rc;
-	session_be_alone(s);
-	if (s->is_mapped)
-		rc = unmap_area(s, e);
-	s->code = code_size(s->b, false);
-	s->signal = s->b->last_signal;
-	if (rc >= 0)
-		rc = borrow(s, least, page_up(s->b->size) < WISH ? page_up(s->b->size) : WISH, e);
-	s->watch = *w;
-	return rc < 0 ? rc : run_rounds(s, e);
+	for (size_t i = 0; i < n; i++) {
+		int rc = s[i].rc > 0 ? write_code(&s[i], &s[i].error) : 0;
+
+		if (rc < 0)
+			s[i].rc = rc;
+	}
+	do {
+		n_which = 0;
+		for (size_t i = 0; i < n; i++) {
+			if (s[i].rc <= 0 || rounds[i].last == s[i].b->n)
+				continue;
+			rounds[i] = round_from(&s[i], rounds[i].last);
+			which[n_which++] = i;
+		}
+		run_round(s, rounds, which, n_which);
+	} while (n_which);
 }
 
 static int set_aside_one(const struct held_thread *t, bool aside, struct error *e)
@@ -373,29 +427,106 @@ static int undo(struct session *s, bool has_failed, struct error *e)
 	return rc < 0 ? rc : rc2;
 }
 
-static int run_and_undo(struct session *s, const struct trace_watch *w, struct error *e)
+static void undo_one(struct session *s)
 {
-	struct error first;
-	int rc = run_all(s, w, e), rc2;
+	int rc = undo(s, s->rc < 0, error_of(s));
 
-	rc2 = undo(s, rc < 0, rc < 0 ? &first : e);
+	if (rc >= 0)
+		return;
+	note(s, rc);
 	/* A call that failed once may not the second time, and there is nothing else to be done. */
-	if (rc2 < 0)
-		(void)!undo(s, true, &first);
-	return rc < 0 ? rc : rc2;
+	(void)!undo(s, true, &s->ignored);
 }
 
-int batch_run(const struct batch *b, const struct trace_watch *w, struct error *e)
+static void run_mapped(struct session *s, size_t n, const struct trace_watch *w)
 {
-	struct session s = { .b = b, .code = code_size(b, true), .signal = b->signal };
-	struct error ignored;
-	int rc, rc2;
+	for (size_t i = 0; i < n; i++)
+		session_be_alone(&s[i]);
+	map_areas(s, n);
+	for (size_t i = 0; i < n; i++)
+		s[i].watch = *w;
+	run_rounds(s, n);
+	for (size_t i = 0; i < n; i++) {
+		if (s[i].rc > 0)
+			s[i].place = BATCH_MAPPED;
+		session_be_alone(&s[i]);
+	}
+	unmap_areas(s, n);
+}
 
-	rc = set_aside(b, true, e);
-	if (rc >= 0)
-		rc = run_and_undo(&s, w, e);
-	rc2 = set_aside(b, false, rc < 0 ? &ignored : e);
-	send_owed(&s);
-	b->image[BATCH_PLACE_AT] = (uint8_t)s.place;
-	return rc < 0 ? rc : rc2;
+static void run_borrowed(struct session *s, const struct trace_watch *w)
+{
+	size_t least = largest_plan(s->b), all = page_up(s->b->size);
+
+	session_be_alone(s);
+	if (s->is_mapped)
+		s->rc = unmap_area(s, &s->error);
+	s->code = code_size(s->b, false);
+	s->signal = s->b->last_signal;
+	if (s->rc >= 0)
+		s->rc = borrow(s, least, all < WISH ? all : WISH, &s->error);
+	s->watch = *w;
+	if (s->rc < 0)
+		return;
+	s->rc = 1;
+	run_rounds(s, 1);
+}
+
+static bool stands_aside(const struct batch *b)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (b->threads[i].held->dispatch.is_on || b->threads[i].held->seccomp)
+			return true;
+	return false;
+}
+
+size_t batch_together(const struct batch *b, size_t n)
+{
+	size_t k = 0;
+
+	while (k < n && k < BATCH_AT_ONCE && !stands_aside(&b[k]))
+		k++;
+	return k ? k : n > 0;
+}
+
+static void run_all(struct session *s, size_t n, const struct trace_watch *w)
+{
+	for (size_t i = 0; i < n; i++)
+		s[i].rc = set_aside(s[i].b, true, &s[i].error);
+	run_mapped(s, n, w);
+	for (size_t i = 0; i < n; i++) {
+		if (s[i].rc == 0)
+			run_borrowed(&s[i], w);
+		undo_one(&s[i]);
+	}
+	for (size_t i = 0; i < n; i++) {
+		int rc = set_aside(s[i].b, false, error_of(&s[i]));
+
+		if (rc < 0)
+			note(&s[i], rc);
+		send_owed(&s[i]);
+		s[i].b->image[BATCH_PLACE_AT] = (uint8_t)s[i].place;
+	}
+}
+
+int batch_run(const struct batch *b, size_t n, const struct trace_watch *w, size_t *failed,
+	      struct error *e)
+{
+	auto_free struct session *s = mem_try(n * sizeof(*s));
+
+	*failed = 0;
+	if (!s)
+		return fail(e, ENOMEM, "the questions of process %d", b->pid);
+	for (size_t i = 0; i < n; i++)
+		s[i] = (struct session){ .b = &b[i],
+					 .code = code_size(&b[i], true),
+					 .signal = b[i].signal };
+	run_all(s, n, w);
+	for (; *failed < n; ++*failed) {
+		if (s[*failed].rc >= 0)
+			continue;
+		*e = s[*failed].error;
+		return s[*failed].rc;
+	}
+	return 0;
 }

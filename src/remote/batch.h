@@ -53,11 +53,21 @@ struct batch {
 	size_t n;
 };
 
+/* So many processes at once: while one runs on another core, the tracer is busy with the next. */
+#define BATCH_AT_ONCE 16u
+
 /*
- * Runs the plans. Whatever comes out, the threads have their registers and masks back, and nothing of
- * the batch is left in the process. `mem` and registers of the threads are as trace_wait
- * left them; b->threads[].held says what they were.
+ * How many of the batches, from the first on, are run at once: those of threads with seccomp filters, or whose calls
+ * are dispatched, each alone, since that stands aside meanwhile, and for as short a time as can be.
  */
-int batch_run(const struct batch *b, const struct trace_watch *w, struct error *e) must_check;
+size_t batch_together(const struct batch *b, size_t n);
+/*
+ * Runs the plans of n processes (at most BATCH_AT_ONCE) at once, those that cannot map anything one after the other
+ * at the end. Whatever comes out, the threads have their registers and masks back, and nothing of the batches is left
+ * in the processes. `mem` and registers of the threads are as trace_wait left them; b->threads[].held says
+ * what they were. *failed: of a failure, the first that failed.
+ */
+int batch_run(const struct batch *b, size_t n, const struct trace_watch *w, size_t *failed,
+	      struct error *e) must_check;
 
 #endif

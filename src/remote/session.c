@@ -104,27 +104,73 @@ int session_restore(const struct batch_thread *t, struct error *e)
 	return rc < 0 ? restore(t->held, e) : rc;
 }
 
-int session_call(struct session *s, long nr, const uint64_t args[6], int64_t *result,
-		 struct error *e)
+/* To the begin of the call. */
+static int start_call(const struct session_call *c)
 {
-	struct batch_thread *t = &s->b->threads[0];
+	struct batch_thread *t = &c->s->b->threads[0];
 	uint64_t regs[ARCH_MAX_REGS];
-	uint32_t n = t->held->n_regs;
 	int rc;
 
 	memcpy(regs, t->held->regs, sizeof(regs));
-	arch_set_call(regs, s->b->call, nr, args);
-	rc = begin(s, t, regs, e);
-	for (int stop = 0; stop < 2 && rc >= 0; stop++) {
-		rc = resume_call(t, e);
-		if (rc >= 0)
-			rc = wait_for(s, t, true, e);
+	arch_set_call(regs, c->s->b->call, c->nr, c->args);
+	rc = begin(c->s, t, regs, c->e);
+	return rc < 0 ? rc : resume_call(t, c->e);
+}
+
+/* From its begin to its end. */
+static int pass_call(const struct session_call *c)
+{
+	struct batch_thread *t = &c->s->b->threads[0];
+	int rc = wait_for(c->s, t, true, c->e);
+
+	return rc < 0 ? rc : resume_call(t, c->e);
+}
+
+static int end_call(struct session_call *c)
+{
+	struct batch_thread *t = &c->s->b->threads[0];
+	uint64_t regs[ARCH_MAX_REGS];
+	uint32_t n = t->held->n_regs;
+	int rc = wait_for(c->s, t, true, c->e);
+
+	if (rc >= 0)
+		rc = read_result(t, regs, &n, c->e);
+	if (rc < 0)
+		return rc;
+	c->result = arch_call_result(regs);
+	return session_restore(t, c->e);
+}
+
+/* Each wait but the first finds that the thread is there already, or nearly. */
+int session_calls(struct session_call *calls, size_t n)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < n; i++)
+		calls[i].rc = start_call(&calls[i]);
+	for (size_t i = 0; i < n; i++)
+		if (calls[i].rc >= 0)
+			calls[i].rc = pass_call(&calls[i]);
+	for (size_t i = 0; i < n; i++) {
+		if (calls[i].rc >= 0)
+			calls[i].rc = end_call(&calls[i]);
+		if (calls[i].rc < 0)
+			rc = calls[i].rc;
 	}
+	return rc;
+}
+
+int session_call(struct session *s, long nr, const uint64_t args[6], int64_t *result,
+		 struct error *e)
+{
+	struct session_call c = { .s = s, .nr = nr, .e = e };
+	int rc;
+
+	memcpy(c.args, args, sizeof(c.args));
+	rc = session_calls(&c, 1);
 	if (rc >= 0)
-		rc = read_result(t, regs, &n, e);
-	if (rc >= 0)
-		*result = arch_call_result(regs);
-	return rc < 0 ? rc : session_restore(t, e);
+		*result = c.result;
+	return rc;
 }
 
 int session_start(const struct session *s, struct batch_thread *t, const struct arch_stub *stub,

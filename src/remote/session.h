@@ -27,14 +27,30 @@ struct session {
 	int signal; /* ends a plan */
 	struct loan loans[2];
 	uint64_t owed; /* signals that were swallowed and are not ours */
+	/* What has come of it so far: -errno with the text of what failed first; 0: nothing can be mapped; 1. */
+	int rc;
+	struct error error, ignored;
+};
+
+/* One system call of the first thread of a session. */
+struct session_call {
+	struct session *s;
+	long nr;
+	uint64_t args[6];
+	int64_t result;
+	int rc;
+	struct error *e;
 };
 
 /* --- session.c --------------------------------------------------------------------------------- */
 
 /*
- * One system call of the first thread, at b->call; after that it is what it was. If the tracer dies in between,
- * the thread goes on with the registers of the call: so nothing else is done meanwhile.
+ * Calls of several processes at once, each at b->call, none twice in the same process; after that the threads are
+ * what they were. If the tracer dies in between, they go on with the registers of the call: so nothing else is done
+ * meanwhile. Sets result and rc of each; gives 0, or the rc of one that failed.
  */
+int session_calls(struct session_call *calls, size_t n);
+/* One of them. */
 int session_call(struct session *s, long nr, const uint64_t args[6], int64_t *result,
 		 struct error *e) must_check;
 /* Sets a thread off in the stub. */
