@@ -75,6 +75,9 @@ struct fd_ops {
 	/* At the restore, where descriptors 0, 1 and 2 of cr itself are not on a terminal, they take the
 	 * place of those of this kind: `cr restore DIR >file` means what it says. */
 	bool is_terminal;
+	/* open makes something that has its numbers for the time being; a task makes it itself, behind the commit. So it
+	 * cannot be a member of an epoll. */
+	bool made_late;
 	/* Status flags that open has not set and F_SETFL is to set after it (O_APPEND, O_NONBLOCK ...). */
 	uint32_t late_flags;
 	/* The task whose descriptor numbers the record speaks of: that one's plan gets what `emit` gives.

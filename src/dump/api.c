@@ -2,7 +2,10 @@
 #include "dump/api.h"
 
 #include <assert.h>
+#include <string.h>
 
+#include "base/fd.h"
+#include "base/str.h"
 #include "dump/shmem.h"
 
 struct arena *dump_arena(struct dump *d)
@@ -80,4 +83,96 @@ int dump_each_thread(struct dump *d, int pid,
 			rc = each(arg, (*p)->threads.v[i]->held);
 	}
 	return rc;
+}
+
+size_t dump_n_late(const struct dump *d)
+{
+	return d->n_late;
+}
+
+bool dump_is_late(const struct dump *d, uint32_t description)
+{
+	return d->n_late && description && description <= d->descriptions.n &&
+	       d->descriptions.v[description - 1]->kind->fd->made_late;
+}
+
+uint32_t dump_table_of(struct dump *d, int tid)
+{
+	vec_each(p, &d->processes)
+		vec_each(t, &(*p)->threads)
+			if ((*t)->tid == tid)
+				return table_id((*t)->table[TABLE_FILES], TABLE_FILES);
+	return 0;
+}
+
+bool table_has(const struct dump_thread *t, uint32_t description)
+{
+	vec_each(f, &t->fds)
+		if (f->view.id == description)
+			return true;
+	return false;
+}
+
+bool dump_table_has(struct dump *d, uint32_t table, uint32_t description)
+{
+	vec_each(p, &d->processes)
+		vec_each(t, &(*p)->threads)
+			if (stands_for(*t, TABLE_FILES) && table_id(*t, TABLE_FILES) == table)
+				return table_has(*t, description);
+	return false;
+}
+
+uint32_t dump_make_late(struct dump *d, uint32_t description, uint32_t tid)
+{
+	struct description *desc = d->descriptions.v[description - 1];
+
+	if (!desc->made_by)
+		desc->made_by = tid;
+	return desc->made_by;
+}
+
+/* Of a table that is sorted: the n-th number (from 0) that is free. */
+static uint64_t free_number(const struct dump_thread *t, uint32_t n)
+{
+	uint64_t number = 0;
+
+	for (size_t i = 0;; number++) {
+		if (i < t->fds.n && (uint64_t)t->fds.v[i].view.fd == number)
+			i++;
+		else if (!n--)
+			return number;
+	}
+}
+
+/* "Max open files            1024                 524288               files" */
+static uint64_t read_limit(int proc)
+{
+	auto_buf b = { 0 };
+	const char *at =
+		fd_read_file(proc, "limits", &b) < 0 ? NULL : strstr(b.p, "Max open files");
+	uint64_t limit = UINT64_MAX;
+
+	if (at) {
+		at += strlen("Max open files");
+		at += strspn(at, " ");
+		(void)!str_take_u64(&at, 10, &limit);
+	}
+	return limit;
+}
+
+int dump_check_numbers(struct dump *d, const struct task_view *v, uint32_t n, struct error *e)
+{
+	uint32_t table = dump_table_of(d, v->tid);
+	uint64_t highest = 0;
+
+	vec_each(p, &d->processes)
+		vec_each(t, &(*p)->threads)
+			if (stands_for(*t, TABLE_FILES) && table_id(*t, TABLE_FILES) == table)
+				highest = free_number(*t, n - 1);
+	if (highest < read_limit(v->proc))
+		return 0;
+	return fail(
+		e, 0,
+		"has no descriptor free (RLIMIT_NOFILE), which a seccomp filter with a listener "
+		"needs to come back; raise the limit (prlimit)");
 }

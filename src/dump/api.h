@@ -22,5 +22,17 @@ uint32_t dump_shmem(struct dump *d, const struct fd_view *v);
 /* Calls each(arg, view) for every description of the tree, in order of id; stops at a negative value. */
 int dump_each_description(struct dump *d, int (*each)(void *arg, const struct fd_view *v),
 			  void *arg);
+/* How many descriptions of kinds that are made_late there are; and whether one of them is. */
+size_t dump_n_late(const struct dump *d);
+/* A thread says that it will make such a description; gives the first that has said so. 0: only tell. */
+uint32_t dump_make_late(struct dump *d, uint32_t description, uint32_t tid);
+bool dump_is_late(const struct dump *d, uint32_t description);
+/* Id of the descriptor table that a thread has: the pid of a process, or the tid of a thread with one of its own. */
+uint32_t dump_table_of(struct dump *d, int tid);
+/* Whether a table has a description. */
+bool dump_table_has(struct dump *d, uint32_t table, uint32_t description);
+/* Whether the process of a task may open n more descriptors (RLIMIT_NOFILE); an error if not. */
+int dump_check_numbers(struct dump *d, const struct task_view *v, uint32_t n,
+		       struct error *e) must_check;
 
 #endif

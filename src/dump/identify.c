@@ -154,6 +154,7 @@ static void number_table(struct dump *d, struct dump_thread *t)
 			desc->view.id = (uint32_t)d->descriptions.n;
 			desc->kind = f->kind;
 			desc->thread = t;
+			d->n_late += f->kind->fd->made_late;
 		}
 		f->view.id = desc->view.id;
 	}

@@ -133,6 +133,7 @@ struct description {
 	struct fd_view view;
 	const struct kind *kind;
 	struct dump_thread *thread;
+	uint32_t made_by; /* of a kind that is made_late: tid; 0: nobody has said so */
 };
 
 /* A child that has ended and that its parent has not waited for; the parent tells the rest. */
@@ -186,6 +187,7 @@ struct dump {
 	vec(struct dump_process *) processes; /* parents before their children; [0]: the root */
 	vec(struct dump_zombie) zombies;
 	vec(struct description *) descriptions; /* [i]: id i + 1 */
+	size_t n_late;                          /* of kinds that are made_late */
 	vec(struct shared_object) shared;
 	vec(struct mapped_file) files;
 	size_t last_file; /* the one found last */
@@ -354,6 +356,8 @@ static inline bool stands_for(const struct dump_thread *t, enum table which)
 }
 /* The id of the record. */
 uint32_t table_id(const struct dump_thread *t, enum table which);
+/* Of one that stands for its table of descriptors. */
+bool table_has(const struct dump_thread *t, uint32_t description);
 
 /* --- after the freeze -------------------------------------------------------------------------- */
 

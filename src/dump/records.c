@@ -204,6 +204,23 @@ static int fill_owner(struct dump *d, const struct fd_view *v, Description *m, s
 	return 0;
 }
 
+/* Whoever it is has been put already. */
+static Late *who_makes(struct dump *d, const struct description *desc)
+{
+	Late *m = arena_alloc(&d->arena, sizeof(*m));
+
+	late__init(m);
+	m->task = desc->made_by;
+	m->tables = arena_alloc(&d->arena, d->processes.n * sizeof(*m->tables));
+	vec_each(p, &d->processes) {
+		const struct dump_thread *t = speaker_of(*p);
+
+		if (stands_for(t, TABLE_FILES) && table_has(t, desc->view.id))
+			m->tables[m->n_tables++] = table_id(t, TABLE_FILES);
+	}
+	return m;
+}
+
 static int put_description(struct dump *d, const struct description *desc, struct error *e)
 {
 	const struct fd_view *v = &desc->view;
@@ -215,6 +232,7 @@ static int put_description(struct dump *d, const struct description *desc, struc
 	m.id = v->id;
 	m.kind = arena_strdup(&d->arena, k->record.tag);
 	m.flags = v->info.flags & ~(uint32_t)O_CLOEXEC;
+	m.late = k->fd->made_late ? who_makes(d, desc) : NULL;
 	rc = fill_owner(d, v, &m, e);
 	if (rc >= 0)
 		rc = records_put(d, &record_description, &m.base, e);

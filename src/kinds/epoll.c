@@ -141,6 +141,12 @@ static int dump_member(const struct fd_view *v, void *arg, const struct member *
 	to->data = m->data;
 	if (!to->description)
 		return refuse(m, e);
+	if (dump_is_late(a->d, to->description))
+		return fail(e, 0,
+			    "it watches fd %" PRIu64
+			    ", the listener of a seccomp filter, which cannot be saved yet; have "
+			    "the program take it out (EPOLL_CTL_DEL), and wait with poll(2)",
+			    m->fd);
 	a->record->members[a->record->n_members++] = to;
 	return 0;
 }

@@ -8,6 +8,10 @@
  * installed by one for all, and each adds the rest. A filter without no_new_privs needs CAP_SYS_ADMIN,
  * which the program may have given up since: then a thread installs them that exists for this alone,
  * keeps the credentials of cr, and exits.
+ *
+ * A filter that asks a listener (listener.c) is known by its verdicts. It is installed by the one thread that has it,
+ * or by one for all threads of its process, which then waits until the supervisors have fetched the listener, and
+ * closes it.
  */
 #include "kind.h"
 
@@ -36,6 +40,8 @@
 	6553u /* the kernel takes 32768 instructions in all, and counts 4 for each filter */
 #define KNOWN_FLAGS SECCOMP_FILTER_FLAG_LOG
 #define OF_PROCESS (1ull << 63)
+#define ASKER (OF_PROCESS | 1ull << 62)
+#define ASKERS_PROCESS (ASKER | 1)
 
 extern const struct kind kind_seccomp;
 
@@ -45,6 +51,7 @@ struct filter {
 	const struct sock_filter *code;
 	size_t n;
 	uint64_t flags;
+	uint32_t listener; /* that it asks; 0: none */
 };
 
 struct chain {
@@ -73,8 +80,12 @@ struct install {
 static struct install way_to_install(const struct chain *c, size_t i, uint64_t sync)
 {
 	/* Allowed speculation: what was set beside the filter is an attribute of its own. */
-	const uint64_t flags[] = { c->v[i].flags | sync | SECCOMP_FILTER_FLAG_SPEC_ALLOW,
-				   c->v[i].flags | sync };
+	const uint64_t new =
+		!c->v[i].listener ? 0
+		: sync ? SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_TSYNC_ESRCH
+		       : SECCOMP_FILTER_FLAG_NEW_LISTENER;
+	const uint64_t flags[] = { c->v[i].flags | new | sync | SECCOMP_FILTER_FLAG_SPEC_ALLOW,
+				   c->v[i].flags | new | sync };
 
 	for (size_t k = 0; k < 2; k++)
 		if (is_let(c, i, SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags[k]))
@@ -84,14 +95,25 @@ static struct install way_to_install(const struct chain *c, size_t i, uint64_t s
 	return (struct install){ 0, 0 };
 }
 
+static bool asks(const struct sock_filter *code, size_t n)
+{
+	return cbpf_can_give(code, n, SECCOMP_RET_USER_NOTIF);
+}
+
 static int check_chain(const struct chain *c, bool alone, struct error *e)
 {
 	for (size_t i = 0; i < c->n; i++) {
-		if (cbpf_can_give(c->v[i].code, c->v[i].n, SECCOMP_RET_USER_NOTIF))
+		if (!c->v[i].listener && asks(c->v[i].code, c->v[i].n))
 			return fail(
 				e, 0,
 				"its seccomp filter asks a listener (SECCOMP_RET_USER_NOTIF), or "
-				"computes its verdict, which cannot be saved");
+				"computes its verdict, and no process of the tree has a listener; "
+				"dump the supervisor too");
+		if (c->v[i].listener && !is_let(c, i + 1, SYS_close, 3, 0))
+			return fail(
+				e, 0,
+				"its seccomp filter asks a listener and forbids close, by which "
+				"it gets rid of the new one at a restore; allow it");
 		if (!way_to_install(c, i, 0).nr)
 			return fail(e, 0,
 				    "its seccomp filter %zu of %zu could not be installed again, "
@@ -130,7 +152,8 @@ static int probe(const struct task_view *v, struct error *e)
 	return 0;
 }
 
-static void add_filters(struct dump *d, const struct held_filter *newest, uint32_t from, Seccomp *m)
+static void add_filters(struct dump *d, const struct held_filter *newest, uint32_t from,
+			uint32_t listener, Seccomp *m)
 {
 	struct arena *a = dump_arena(d);
 
@@ -145,18 +168,103 @@ static void add_filters(struct dump *d, const struct held_filter *newest, uint32
 		f->flags = newest->flags;
 		f->program.data = (uint8_t *)(uintptr_t)newest->code;
 		f->program.len = newest->n * sizeof(*newest->code);
+		f->has_listener = asks(newest->code, newest->n) && listener;
+		f->listener = listener;
 		m->filters[i] = f;
 	}
 }
 
-static struct chain held_chain(struct dump *d, const struct held_filter *newest)
+static struct chain held_chain(struct dump *d, const struct held_filter *newest, uint32_t listener)
 {
 	struct chain c = { .n = newest ? newest->depth : 0 };
 
 	c.v = arena_alloc(dump_arena(d), (c.n + 1) * sizeof(*c.v));
 	for (size_t i = c.n; i-- > 0; newest = newest->below)
-		c.v[i] = (struct filter){ newest->code, newest->n, newest->flags };
+		c.v[i] = (struct filter){ newest->code, newest->n, newest->flags,
+					  asks(newest->code, newest->n) ? listener : 0 };
 	return c;
+}
+
+/* --- dump: the listener -------------------------------------------------------------------------- */
+
+struct listeners {
+	const struct dump *d;
+	uint32_t n, first;
+};
+
+static int count_listener(void *arg, const struct fd_view *v)
+{
+	struct listeners *l = arg;
+
+	if (dump_is_late(l->d, v->id) && !l->n++)
+		l->first = v->id;
+	return 0;
+}
+
+struct users {
+	const struct held_filter *filter;
+	size_t n, all;
+};
+
+static int count_user(void *arg, const struct held_thread *held)
+{
+	struct users *u = arg;
+
+	for (const struct held_filter *f = held->filter; f; f = f->below)
+		u->n += f == u->filter;
+	u->all++;
+	return 0;
+}
+
+/* Nobody tells which listener is a filter's: so there has to be one of each, and it is not shared by fork. */
+static int find_listener(struct dump *d, const struct task_view *v, const struct held_filter *f,
+			 uint32_t *listener, struct error *e)
+{
+	struct listeners l = { .d = d };
+	struct users u = { .filter = f };
+	uint32_t name = (uint32_t)((uintptr_t)f / sizeof(uint64_t)), process;
+
+	(void)!dump_each_description(d, count_listener, &l);
+	*listener = l.first;
+	if (!l.n)
+		return 0; /* check_chain says it */
+	if (l.n > 1)
+		return fail(
+			e, 0,
+			"its seccomp filter asks a listener, and of the %u in the tree nobody tells "
+			"which is its own, so it cannot be saved; dump it with its supervisor alone",
+			l.n);
+	process = dump_shared(d, &kind_seccomp, ASKERS_PROCESS, (uint32_t)v->pid);
+	if (dump_shared(d, &kind_seccomp, ASKER, name) != name || process != (uint32_t)v->pid)
+		return fail(
+			e, 0,
+			"its seccomp filter asks a listener, as one of process %u does, which cannot be "
+			"saved for several yet",
+			process);
+	(void)!dump_each_thread(d, v->pid, count_user, &u);
+	if (u.n != 1 && u.n != u.all)
+		return fail(
+			e, 0,
+			"its seccomp filter asks a listener and is that of %zu of %zu threads, which "
+			"cannot be saved; have it for one or for all (SECCOMP_FILTER_FLAG_TSYNC)",
+			u.n, u.all);
+	if (dump_make_late(d, l.first, v->id) != (uint32_t)v->pid && u.all > 1 && u.n == u.all)
+		return fail(e, 0,
+			    "its seccomp filter asks a listener and is that of all threads but the "
+			    "first, which has exited; that cannot be saved yet");
+	return dump_check_numbers(d, v, 1, e);
+}
+
+static int find_listeners(struct dump *d, const struct task_view *v, uint32_t *listener,
+			  struct error *e)
+{
+	int rc = 0;
+
+	*listener = 0;
+	for (const struct held_filter *f = v->held->filter; f && rc >= 0; f = f->below)
+		if (asks(f->code, f->n))
+			rc = find_listener(d, v, f, listener, e);
+	return rc;
 }
 
 /* Filters that cannot be installed by the thread itself are installed for all threads at once. */
@@ -176,6 +284,7 @@ static int dump(struct dump *d, const struct task_view *v, void *record, struct 
 {
 	const struct held_filter *newest = v->held->filter;
 	Seccomp *m = record;
+	uint32_t listener;
 	struct chain c;
 	int rc;
 
@@ -191,11 +300,13 @@ static int dump(struct dump *d, const struct task_view *v, void *record, struct 
 		m->like = owner;
 		m->like_count = f->depth;
 	}
-	add_filters(d, newest, m->like_count, m);
-	rc = check_alike(d, v, m->alone, e);
+	rc = find_listeners(d, v, &listener, e);
+	if (rc >= 0)
+		rc = check_alike(d, v, m->alone, e);
 	if (rc < 0)
 		return rc;
-	c = held_chain(d, newest);
+	add_filters(d, newest, m->like_count, listener, m);
+	c = held_chain(d, newest, listener);
 	rc = check_chain(&c, m->alone, e);
 	return rc < 0 ? rc : 1;
 }
@@ -211,7 +322,7 @@ static int take_filter(const SeccompFilter *f, struct filter *out, struct error 
 	    !cbpf_is_valid(code, n))
 		return fail(e, 0, "a seccomp filter of %zu bytes, flags %#llx, that is none",
 			    f->program.len, (unsigned long long)f->flags);
-	*out = (struct filter){ code, n, f->flags };
+	*out = (struct filter){ code, n, f->flags, f->listener };
 	return 0;
 }
 
@@ -252,7 +363,7 @@ static size_t common_filters(const struct chain *a, const struct chain *b, size_
 	size_t i = 0;
 
 	while (i < n && i < a->n && i < b->n && a->v[i].n == b->v[i].n &&
-	       a->v[i].flags == b->v[i].flags &&
+	       a->v[i].flags == b->v[i].flags && a->v[i].listener == b->v[i].listener &&
 	       (a->v[i].code == b->v[i].code ||
 		!memcmp(a->v[i].code, b->v[i].code, a->v[i].n * sizeof(*a->v[i].code))))
 		i++;
@@ -321,27 +432,6 @@ static int find_group(struct restore *r, uint32_t pid, struct group **out, struc
 
 /* --- restore: operations ------------------------------------------------------------------------- */
 
-static void emit_install(struct plan *p, const struct chain *c, size_t i, uint64_t sync)
-{
-	const struct filter *f = &c->v[i];
-	const struct sock_fprog prog = { .len = (unsigned short)f->n };
-	struct install way = way_to_install(c, i, sync);
-	uint64_t at = plan_data(p, &prog, sizeof(prog));
-	uint64_t code = plan_data(p, f->code, f->n * sizeof(*f->code));
-
-	plan_note(p, "seccomp filter %zu of %zu", i + 1, c->n);
-	plan_op(p, CR_RST_STORE, 0,
-		PLAN_ARGS(arg_data(at + offsetof(struct sock_fprog, filter)), arg_data(code),
-			  arg_num(8)),
-		CR_RST_WANT_OK, 0);
-	if (way.nr == SYS_seccomp)
-		plan_call_is(p, 0, SYS_seccomp, arg_num(SECCOMP_SET_MODE_FILTER),
-			     arg_num(way.flags), arg_data(at));
-	else
-		plan_call_is(p, 0, SYS_prctl, arg_num(PR_SET_SECCOMP), arg_num(SECCOMP_MODE_FILTER),
-			     arg_data(at));
-}
-
 /* Both without a system call, since the filter may come at any moment: nobody is woken. */
 static void emit_spin(struct plan *p, uint64_t word, size_t value)
 {
@@ -355,13 +445,72 @@ static void emit_count(struct plan *p, uint64_t word)
 		CR_RST_WANT_OK, 0);
 }
 
-static void emit_common(struct plan *p, const struct group *g)
+/* Whoever installs it has to be the one that its description names: by its descriptors the new one gets its
+ * number. All threads have it, or one. */
+static int check_listener(struct restore *r, const struct chain *c, size_t i, uint32_t tid,
+			  struct late *l, struct error *e)
 {
+	int rc = restore_late(r, c->v[i].listener, LATE_MAKES, l, e);
+
+	if (rc >= 0 && l->task != tid)
+		rc = fail(e, 0, "its seccomp filter %zu of %zu asks a listener of another task",
+			  i + 1, c->n);
+	if (rc >= 0 && !is_let(c, i + 1, SYS_close, l->number, 0))
+		rc = fail(e, 0,
+			  "its seccomp filter %zu of %zu asks a listener and forbids to close it",
+			  i + 1, c->n);
+	return rc;
+}
+
+static void emit_handover(struct plan *p, const struct late *l)
+{
+	plan_note(p, "its listener, until the supervisors have it");
+	emit_count(p, l->made_at);
+	emit_spin(p, l->taken_at, l->n_tables);
+	plan_call_is(p, 0, SYS_close, arg_num(l->number));
+}
+
+/* tid: whose filters they are, or of all whose. */
+static int emit_install(struct restore *r, struct plan *p, const struct chain *c, size_t i,
+			uint64_t sync, uint32_t tid, struct error *e)
+{
+	const struct filter *f = &c->v[i];
+	const struct sock_fprog prog = { .len = (unsigned short)f->n };
+	struct install way = way_to_install(c, i, sync);
+	uint64_t at = plan_data(p, &prog, sizeof(prog));
+	uint64_t code = plan_data(p, f->code, f->n * sizeof(*f->code));
+	struct late late = { 0 };
+	int rc = f->listener ? check_listener(r, c, i, tid, &late, e) : 0;
+
+	if (rc < 0)
+		return rc;
+	plan_note(p, "seccomp filter %zu of %zu", i + 1, c->n);
+	plan_op(p, CR_RST_STORE, 0,
+		PLAN_ARGS(arg_data(at + offsetof(struct sock_fprog, filter)), arg_data(code),
+			  arg_num(8)),
+		CR_RST_WANT_OK, 0);
+	if (way.nr == SYS_seccomp)
+		plan_call_is(p, late.number, SYS_seccomp, arg_num(SECCOMP_SET_MODE_FILTER),
+			     arg_num(way.flags), arg_data(at));
+	else
+		plan_call_is(p, 0, SYS_prctl, arg_num(PR_SET_SECCOMP), arg_num(SECCOMP_MODE_FILTER),
+			     arg_data(at));
+	if (f->listener)
+		emit_handover(p, &late);
+	return 0;
+}
+
+static int emit_common(struct restore *r, struct plan *p, const struct group *g, uint32_t pid,
+		       struct error *e)
+{
+	int rc = 0;
+
 	plan_note(p, "until the other threads make no more calls");
 	emit_spin(p, g->spinning, g->keeper ? g->n_threads : g->n_threads - 1);
-	for (size_t i = 0; i < g->common; i++)
-		emit_install(p, &g->chain, i, SECCOMP_FILTER_FLAG_TSYNC);
+	for (size_t i = 0; i < g->common && rc >= 0; i++)
+		rc = emit_install(r, p, &g->chain, i, SECCOMP_FILTER_FLAG_TSYNC, pid, e);
 	emit_count(p, g->done);
+	return rc;
 }
 
 /* The strict mode needs no right, and cannot fail. */
@@ -391,17 +540,17 @@ static int emit(struct restore *r, struct plan *p, const void *record, uint32_t 
 	if (rc < 0)
 		return rc;
 	if (g->common && !g->keeper && tid == th->process) {
-		emit_common(p, g);
+		rc = emit_common(r, p, g, tid, e);
 	} else if (g->common) {
 		plan_note(p, "until the filters of all are there");
 		emit_count(p, g->spinning);
 		emit_spin(p, g->done, 1);
 	}
-	for (size_t i = g->common; i < c.n; i++)
-		emit_install(p, &c, i, 0);
+	for (size_t i = g->common; i < c.n && rc >= 0; i++)
+		rc = emit_install(r, p, &c, i, 0, tid, e);
 	if (m->mode == SECCOMP_MODE_STRICT)
 		emit_strict(p);
-	return 0;
+	return rc;
 }
 
 /* The leader has a record if there is a filter that all have. */
@@ -416,8 +565,8 @@ static int emit_keeper(struct restore *r, struct plan *p, uint32_t pid, struct e
 	if (rc < 0 || !g->keeper || !g->common)
 		return rc;
 	if (p)
-		emit_common(p, g);
-	return 1;
+		rc = emit_common(r, p, g, pid, e);
+	return rc < 0 ? rc : 1;
 }
 
 /* --- restore: whether the kernel takes them, before it is too late --------------------------------- */
@@ -444,7 +593,7 @@ static _Noreturn void install_all(const struct chain *c, volatile struct trial *
 				  ? syscall(way.nr, SECCOMP_SET_MODE_FILTER, way.flags, &prog)
 				  : syscall(way.nr, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog);
 
-		if (rc)
+		if (rc < 0)
 			t->error = errno;
 		else
 			t->installed++;

@@ -24,6 +24,31 @@ int restore_check_ip(struct restore *r, uint32_t mm, uint64_t ip, struct error *
 size_t restore_threads(struct restore *r, uint32_t pid, const uint32_t **tids);
 /* n words of 32 bits that all tasks share, 0 at first: *at is for arg_region. Pure. */
 int restore_words(struct restore *r, uint32_t n, uint64_t *at, struct error *e) must_check;
+/*
+ * A description that a task makes late (late.c). The maker finds it under `number`, adds 1 to the word made_at, waits
+ * until as many as there are tables have added 1 to the word taken_at, and closes the number. For each of the tables
+ * somebody waits for made_at, fetches it from there, and adds 1 to taken_at. What these do is told to restore_late:
+ * without the maker, or one who takes, the plan is refused, since somebody would wait for ever. Pure.
+ */
+struct late {
+	uint64_t made_at, taken_at; /* for arg_region */
+	uint32_t task, process;     /* the maker */
+	uint32_t number;
+	uint32_t flags; /* of the description */
+	size_t n_tables;
+	const uint32_t *tables;
+};
+enum late_part {
+	LATE_WAITS, /* somebody who goes on when it has been taken */
+	LATE_MAKES,
+	LATE_TAKES /* for a table */
+};
+int restore_late(struct restore *r, uint32_t description, enum late_part part, struct late *out,
+		 struct error *e) must_check;
+/* Whether a process may open n descriptors more than its table has (RLIMIT_NOFILE); *lowest: the first of their
+ * numbers. Pure. */
+int restore_check_numbers(struct restore *r, uint32_t pid, uint32_t table, uint32_t n,
+			  uint32_t *lowest, struct error *e) must_check;
 /* What a kind remembers of an object while plans are made: NULL at first, and when they are made anew. */
 void **restore_note(struct restore *r, const struct kind *k, uint32_t id);
 /*

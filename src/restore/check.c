@@ -283,6 +283,28 @@ static uint32_t memory_of(const ProtobufCMessage *rec)
 	return *(const uint32_t *)((const char *)rec + f->offset);
 }
 
+/* Who makes it; and those who are to have it do, once each. */
+static int check_late(const struct check *c, const Description *d, struct error *e)
+{
+	const Late *l = d->late;
+
+	if (!find(c, record_thread.tag, l->task))
+		return fail(e, 0, "there is no task %u that makes it", l->task);
+	for (size_t i = 0; i < l->n_tables; i++) {
+		const FdTable *t = find(c, record_fdtable.tag, l->tables[i]);
+		bool has = false;
+
+		for (size_t k = 0; t && k < t->n_fds; k++)
+			has |= t->fds[k]->description == d->id;
+		for (size_t k = 0; k < i; k++)
+			has &= l->tables[k] != l->tables[i];
+		if (!has || !find(c, record_process.tag, l->tables[i]))
+			return fail(e, 0, "process %u is to have it, and has no such descriptor",
+				    l->tables[i]);
+	}
+	return 0;
+}
+
 static int check_description(struct check *c, const Description *d, struct error *e)
 {
 	const struct kind *k = kind_by_tag(d->kind);
@@ -298,6 +320,14 @@ static int check_description(struct check *c, const Description *d, struct error
 			    d->flags & ~(uint32_t)GETFL_FLAGS);
 	if (k->fd->is_shmem)
 		*vec_add(&c->shmem.list) = memory_of(find(c, d->kind, d->id));
+	if (!d->late != !k->fd->made_late)
+		return fail(e, 0, d->late ? "it is not made by a task" : "nobody makes it");
+	if (d->late) {
+		int rc = check_late(c, d, e);
+
+		if (rc < 0)
+			return rc;
+	}
 	return d->owner ? check_owner(d->owner, e) : 0;
 }
 

@@ -292,6 +292,8 @@ int host_fill(struct restore *r, struct error *e) must_check;
 /* How many say that they are ready: every thread, and a helper for each address space. */
 uint32_t restore_how_many(const struct restore *r);
 int planner_run(struct restore *r, struct error *e) must_check;
+/* late.c: when all plans are made, whether all are there who wait for each other. */
+int late_check(struct restore *r, struct error *e) must_check;
 /* A leader's memory: first what it has from its parent, then what it leaves to each child, before it forks
  * that, then all the rest. */
 void plan_inheritance(struct restore *r, struct task_plan *t);

@@ -667,7 +667,7 @@ static int compile(struct restore *r, struct error *e)
 	}
 	plan_start(r, r->plans.v[0]);
 	lay_out(r);
-	return 0;
+	return late_check(r, e);
 }
 
 /* Bytes behind the region for a vDSO that has to step aside on its way, or for good. */

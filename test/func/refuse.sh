@@ -444,6 +444,72 @@ static void filter_one(unsigned int nr, unsigned int verdict)
 	MUST(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog));
 }
 static void notify(void) { filter_one(1000, SECCOMP_RET_USER_NOTIF); }
+/* A child under a filter that asks; its listener, as descriptor `as`. */
+static pid_t supervise(int as)
+{
+	struct sock_filter f[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 1000, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = { 4, f };
+	int ends[2], fd, pidfd;
+	pid_t p;
+
+	MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
+	p = (pid_t)MUST(fork());
+	if (!p) {
+		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+		fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+				  SECCOMP_FILTER_FLAG_NEW_LISTENER, &prog);
+		if (write(ends[1], &fd, sizeof(fd)) != sizeof(fd))
+			_exit(1);
+		/* Until the parent has it, which waits until all are closed. */
+		if (read(ends[1], &fd, 1) != 1)
+			_exit(1);
+		for (fd = 3; fd < 40; fd++)
+			close(fd);
+		for (;;)
+			pause();
+	}
+	MUST(read(ends[0], &fd, sizeof(fd)) == sizeof(fd) ? 0 : -1);
+	MUST(fd);
+	pidfd = (int)MUST(syscall(SYS_pidfd_open, p, 0));
+	fd = (int)MUST(syscall(SYS_pidfd_getfd, pidfd, fd, 0));
+	MUST(dup2(fd, as));
+	close(ends[1]);
+	MUST(write(ends[0], "x", 1));
+	MUST(read(ends[0], &fd, 1));
+	close(fd);
+	close(pidfd);
+	close(ends[0]);
+	return p;
+}
+static void listen_two(void)
+{
+	supervise(30);
+	supervise(31);
+}
+static void listen_nobody(void)
+{
+	pid_t p = supervise(30);
+
+	MUST(kill(p, SIGKILL));
+	MUST(waitpid(p, NULL, 0));
+}
+static void listen_epoll(void)
+{
+	struct epoll_event e = { .events = EPOLLIN };
+
+	supervise(30);
+	MUST(epoll_ctl((int)MUST(epoll_create1(0)), EPOLL_CTL_ADD, 30, &e));
+}
+static void listen_filtered(void)
+{
+	supervise(30);
+	filter_one(1000, SECCOMP_RET_ERRNO | 5);
+}
 /* Refused when it stands still, and before anything is known of its filter. */
 static void restless(void)
 {
@@ -727,7 +793,8 @@ static const struct { const char *name; void (*run)(void); } all[] = {
 	X(parent_files), X(parent_fs), X(parent_vfork), X(sibling_fs), X(far_vm), X(far_family),
 	X(own_files), X(own_fs), X(own_uts), X(ns_mnt), X(ns_net), X(ns_uts), X(ns_ipc), X(ns_cgroup),
 	X(ns_user), X(ns_time), X(ns_time_own), X(ns_pid_children), X(ns_pid), X(segments), X(breakpoints), X(restless),
-	X(ports), X(key_thread), X(key_process), X(key_empty), X(key_named), X(key_session), X(none),
+	X(ports), X(key_thread), X(key_process), X(key_empty), X(key_named), X(key_session), X(none), X(listen_two), X(listen_nobody),
+	X(listen_epoll), X(listen_filtered),
 };
 
 int main(int argc, char **argv)
@@ -971,6 +1038,10 @@ try early deleted_cwd "a deleted working folder" "working folder.*was deleted|fs
 try early posix_timer "a POSIX timer of a thread's own processor time" "timer 0 counts the processor time of the thread that has made it"
 try early timer_orphan "a POSIX timer that signals a thread that is gone" "timer 0 signals thread [0-9-]+, which is gone.*delete"
 try late notify "a seccomp filter that asks a listener" "task [0-9]+: seccomp:.*SECCOMP_RET_USER_NOTIF"
+try late listen_two "two seccomp filters with a listener each" "of the 2 in the tree nobody tells which"
+try late listen_nobody "a listener to whom nobody listens any more" "fd 30: .*seccomp filter that nobody has any more; close it"
+try late listen_epoll "a listener in an epoll" "fd [0-9]+: .*watches fd 30, the listener of a seccomp filter.*take it out"
+try late listen_filtered "a supervisor under a filter of its own" "has the listener of a seccomp filter and is under seccomp itself"
 try late no_sigreturn "a seccomp filter that forbids rt_sigreturn" "forbids rt_sigreturn.*allow it"
 try early traced "a traced task" "traced by process [0-9]+ \(the-tracer\); end that first"
 try early leaderless_session "a session whose leader has ended" "task [0-9]+: its session [0-9]+ is neither its own.*would have to be a child of task [0-9]+ too"

@@ -5,8 +5,10 @@
 #include <sys/wait.h>
 
 #include "base/cbpf.h"
+#include "files.pb-c.h"
 #include "kind-room.h"
 #include "seccomp.pb-c.h"
+#include "supervisor.pb-c.h"
 #include "tap.h"
 
 #define LENGTH(a) (sizeof(a) / sizeof((a)[0]))
@@ -26,6 +28,7 @@ static const struct sock_filter no_exit[] = ONE(SYS_exit, SECCOMP_RET_ERRNO | 1)
 static const struct sock_filter no_seccomp[] = ONE(SYS_seccomp, SECCOMP_RET_ERRNO | 1);
 static const struct sock_filter no_prctl[] = ONE(SYS_prctl, SECCOMP_RET_ERRNO | 1);
 static const struct sock_filter asks[] = ONE(1000, SECCOMP_RET_USER_NOTIF);
+static const struct sock_filter asks_for_close[] = ONE(SYS_close, SECCOMP_RET_USER_NOTIF);
 static const struct sock_filter computes[] = { BPF_STMT(BPF_RET | BPF_A, 0) };
 
 /* --- dump --------------------------------------------------------------------------------------- */
@@ -112,6 +115,66 @@ static void equal_filters_are_kept_once(void)
 	/* Not all alike, and this one could not add what it has more. */
 	CU_ASSERT(dump_one(&d, 11, &c, false, &m, &e) < 0);
 	CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "not those of its leader"));
+	room_dump_free(&d);
+}
+
+/* --- a filter that asks a listener ------------------------------------------------------------------ */
+
+static void add_listener(struct dump *d, uint32_t id)
+{
+	*vec_add(&d->views) =
+		(struct fd_view){ .link = "anon_inode:seccomp notify", .id = id, .dup = -1 };
+}
+
+static void one_listener_is_that_of_the_filter_that_asks(void)
+{
+	struct held_filter a = held(NULL, some, 4), b = held(&a, asks, 4), c = held(&b, some, 4);
+	struct error e = { 0 };
+	struct dump d = { 0 };
+	Seccomp m;
+
+	add_listener(&d, 5);
+	CU_ASSERT_EQUAL_FATAL(dump_one(&d, 7, &c, true, &m, &e), 1);
+	CU_ASSERT(m.n_filters == 3 && !m.filters[0]->has_listener && m.filters[1]->listener == 5 &&
+		  !m.filters[2]->has_listener);
+	/* Another that asks. */
+	a = held(NULL, asks_for_close, 4);
+	CU_ASSERT(dump_one(&d, 7, &a, true, &m, &e) < 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "cannot be saved for several"));
+	room_dump_free(&d);
+	d = (struct dump){ 0 };
+	add_listener(&d, 5);
+	CU_ASSERT(dump_one(&d, 7, &a, true, &m, &e) < 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "forbids close"));
+	add_listener(&d, 6);
+	CU_ASSERT(dump_one(&d, 7, &c, true, &m, &e) < 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "nobody tells which"));
+	room_dump_free(&d);
+}
+
+static int dump_supervisor(struct dump *d, int tid, uint32_t seccomp, Supervisor *m,
+			   struct error *e)
+{
+	struct proc_status status = { .seccomp = seccomp };
+	struct task_view v = { .pid = 7, .tid = tid, .id = (uint32_t)tid, .status = &status };
+
+	supervisor__init(m);
+	return room_kind("supervisor")->task->dump(d, &v, m, e);
+}
+
+static void who_has_a_listener_waits_for_it(void)
+{
+	struct error e = { 0 };
+	struct dump d = { 0 };
+	Supervisor m;
+
+	CU_ASSERT_EQUAL(dump_supervisor(&d, 7, 0, &m, &e), 0);
+	add_listener(&d, 5);
+	CU_ASSERT_EQUAL(dump_supervisor(&d, 7, 0, &m, &e), 1);
+	CU_ASSERT_EQUAL(m.listener, 5);
+	CU_ASSERT_EQUAL(dump_supervisor(&d, 8, 0, &m, &e), 0);
+	CU_ASSERT(dump_supervisor(&d, 7, 2, &m, &e) < 0);
+	CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "under seccomp itself"));
 	room_dump_free(&d);
 }
 
@@ -291,6 +354,115 @@ static void strict_mode_is_one_call(void)
 	room_restore_free(&t.r);
 }
 
+/* --- restore: the listener --------------------------------------------------------------------------- */
+
+struct supervised {
+	struct tree t;
+	Description listener;
+	Late late;
+	Supervisor supervisor;
+	Process process;
+	FdTable table;
+	Descriptor fds[2], *fd_list[2];
+	uint32_t pid;
+};
+
+/* Process 7 has n threads under the filter, process 70 the listener, description 5, as 3 and 9. */
+static void plant_supervised(struct supervised *s, size_t n)
+{
+	plant(&s->t, n);
+	s->t.of[0].n_filters = 2;
+	s->t.list[1]->program.data = (uint8_t *)(uintptr_t)asks;
+	s->t.list[1]->listener = 5;
+	description__init(&s->listener);
+	late__init(&s->late);
+	s->listener.late = &s->late;
+	s->late.task = 7;
+	s->pid = 70;
+	s->late.tables = &s->pid;
+	s->late.n_tables = 1;
+	put(&s->t.r, "DESC", 5, &s->listener);
+	process__init(&s->process);
+	s->process.threads = &s->pid;
+	s->process.n_threads = 1;
+	put(&s->t.r, "PROC", 70, &s->process);
+	supervisor__init(&s->supervisor);
+	s->supervisor.listener = 5;
+	put(&s->t.r, "SPRV", 70, &s->supervisor);
+	fd_table__init(&s->table);
+	for (size_t i = 0; i < 2; i++) {
+		descriptor__init(&s->fds[i]);
+		s->fds[i].fd = i ? 9 : 3;
+		s->fds[i].cloexec = i;
+		s->fds[i].description = 5;
+		s->fd_list[i] = &s->fds[i];
+	}
+	s->table.fds = s->fd_list;
+	s->table.n_fds = 2;
+	put(&s->t.r, "FDTB", 70, &s->table);
+}
+
+static const char *plan_of_supervisor(struct supervised *s, bool keeper)
+{
+	const struct task_ops *ops = room_kind("supervisor")->task;
+	auto_buf text = { 0 };
+	struct error e = { 0 };
+	struct plan p;
+	int rc;
+
+	plan_init(&p, &s->t.r.arena, 70);
+	rc = keeper ? ops->emit_keeper(&s->t.r, &p, 70, &e)
+		    : ops->emit(&s->t.r, &p, &s->supervisor, 70, &e);
+	if (rc < 0)
+		buf_printf(&text, "%s", e.text);
+	else
+		plan_explain(&p, &text);
+	buf_add(&text, "", 1);
+	plan_free(&p);
+	return arena_strdup(&s->t.r.arena, text.p);
+}
+
+static void a_listener_is_handed_over(void)
+{
+	struct supervised s;
+	const char *plan;
+
+	plant_supervised(&s, 1);
+	plan = plan_of(&s.t, 0, false);
+	/* NEW_LISTENER and SPEC_ALLOW */
+	CU_ASSERT(count(plan, "seccomp(1, 0x4,") == 1 && count(plan, "seccomp(1, 0xc,") == 1);
+	CU_ASSERT(count(plan, "close(") == 1 && count(plan, "wait") == 1);
+	plan = plan_of_supervisor(&s, true);
+	CU_ASSERT(count(plan, "pidfd_getfd(") == 1 && count(plan, "dup3(") == 2);
+	CU_ASSERT(count(plan_of_supervisor(&s, false), "wait") == 1);
+	s.late.n_tables = 0;
+	CU_ASSERT_STRING_EQUAL(plan_of_supervisor(&s, true), "");
+	room_restore_free(&s.t.r);
+	plant_supervised(&s, 2);
+	s.t.of[1].like = 7;
+	s.t.of[1].like_count = 2;
+	plan = plan_of(&s.t, 0, false);
+	/* TSYNC, SPEC_ALLOW, NEW_LISTENER and TSYNC_ESRCH */
+	CU_ASSERT(count(plan, "seccomp(1, 0x5,") == 1 && count(plan, "seccomp(1, 0x1d,") == 1);
+	room_restore_free(&s.t.r);
+}
+
+static void bad_listeners_are_refused(void)
+{
+	struct supervised s;
+
+	plant_supervised(&s, 1);
+	s.late.task = 8;
+	CU_ASSERT_PTR_NOT_NULL(strstr(plan_of(&s.t, 0, false), "listener of another task"));
+	s.supervisor.listener = 6;
+	CU_ASSERT_PTR_NOT_NULL(strstr(plan_of_supervisor(&s, false), "6 is made by nobody"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(plan_of_supervisor(&s, true), "6 is made by nobody"));
+	s.supervisor.listener = 5;
+	put(&s.t.r, "SECC", 70, &s.t.of[0]);
+	CU_ASSERT_PTR_NOT_NULL(strstr(plan_of_supervisor(&s, true), "under seccomp itself"));
+	room_restore_free(&s.t.r);
+}
+
 #define BAD(n, want, ...)                                                    \
 	do {                                                                 \
 		struct tree t;                                               \
@@ -327,6 +499,9 @@ int main(void)
 		{ "what cannot come back is refused", what_cannot_come_back_is_refused },
 		{ "equal filters are kept once", equal_filters_are_kept_once },
 		{ "a tracer under seccomp is told", a_tracer_under_seccomp_is_told },
+		{ "one listener is that of the filter that asks",
+		  one_listener_is_that_of_the_filter_that_asks },
+		{ "who has a listener waits for it", who_has_a_listener_waits_for_it },
 		CU_TEST_INFO_NULL,
 	};
 	CU_TestInfo restores[] = {
@@ -334,6 +509,8 @@ int main(void)
 		{ "what all have comes from one", what_all_have_comes_from_one },
 		{ "a keeper installs what nobody may", a_keeper_installs_what_nobody_may },
 		{ "strict mode is one call", strict_mode_is_one_call },
+		{ "a listener is handed over", a_listener_is_handed_over },
+		{ "bad listeners are refused", bad_listeners_are_refused },
 		{ "bad records are refused", bad_records_are_refused },
 		CU_TEST_INFO_NULL,
 	};

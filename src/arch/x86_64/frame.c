@@ -4,9 +4,11 @@
 
 #include <asm/sigcontext.h>
 #include <cpuid.h>
-#include <linux/audit.h>
 #include <errno.h>
+#include <linux/audit.h>
+#include <linux/seccomp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <sys/user.h>
 
@@ -120,7 +122,9 @@ bool arch_is_broken_off(const uint64_t *regs)
 		if (r->orig_rax == calls[i])
 			return (int64_t)r->rax == -EINTR;
 	}
-	return false;
+	/* Before 6.6 who waits for a request is told; since then that goes on by itself. */
+	return r->orig_rax == SYS_ioctl && (uint32_t)r->rsi == SECCOMP_IOCTL_NOTIF_RECV &&
+	       (int64_t)r->rax == -EINTR;
 }
 
 void arch_begin_anew(uint64_t *regs)

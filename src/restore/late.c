@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Descriptions that a task makes when it has committed, such as the listener of a seccomp filter. Kinds whose ops say
+ * made_late open something in their place; who makes the right one, and which tables have it, stands in the
+ * description. Called by kinds by way of api.h while plans are made, and by the planner when they are. Pure.
+ */
+#include "restore/internal.h"
+
+#include <string.h>
+#include <sys/resource.h>
+
+#include "rlimits.pb-c.h"
+
+/* By the description's kind and id, in the notes. */
+struct meeting {
+	uint64_t at;
+	size_t made, taken;
+};
+
+static int find_meeting(struct restore *r, const Description *d, struct meeting **out,
+			struct error *e)
+{
+	void **note = restore_note(r, kind_by_tag(d->kind), d->id);
+	int rc = 0;
+
+	if (!*note) {
+		*note = arena_alloc(&r->arena, sizeof(struct meeting));
+		rc = restore_words(r, 2, &((struct meeting *)*note)->at, e);
+	}
+	*out = *note;
+	return rc;
+}
+
+int restore_late(struct restore *r, uint32_t description, enum late_part part, struct late *out,
+		 struct error *e)
+{
+	const Description *d = restore_record(r, record_description.tag, description);
+	const Thread *th =
+		d && d->late ? restore_record(r, record_thread.tag, d->late->task) : NULL;
+	struct meeting *m;
+	int rc;
+
+	if (!th)
+		return fail(e, 0, "description %u is made by nobody", description);
+	rc = find_meeting(r, d, &m, e);
+	if (rc < 0)
+		return rc;
+	m->made += part == LATE_MAKES;
+	m->taken += part == LATE_TAKES;
+	*out = (struct late){
+		.made_at = m->at,
+		.taken_at = m->at + sizeof(uint32_t),
+		.task = d->late->task,
+		.process = th->process,
+		.flags = d->flags,
+		.n_tables = d->late->n_tables,
+		.tables = d->late->tables,
+	};
+	return restore_check_numbers(r, th->process, th->files, 1, &out->number, e);
+}
+
+int restore_check_numbers(struct restore *r, uint32_t pid, uint32_t table, uint32_t n,
+			  uint32_t *lowest, struct error *e)
+{
+	const FdTable *t = restore_record(r, record_fdtable.tag, table);
+	const Rlimits *l = restore_record(r, "RLIM", pid);
+	uint32_t found = 0, number = 0;
+
+	if (!t)
+		return fail(e, 0, "the image has no descriptor table %u", table);
+	for (size_t at = 0; found < n; number++) {
+		if (at < t->n_fds && t->fds[at]->fd == number)
+			at++;
+		else if (!found++)
+			*lowest = number;
+	}
+	for (size_t i = 0; l && i < l->n_limits; i++)
+		if (l->limits[i]->resource == RLIMIT_NOFILE && l->limits[i]->soft < number)
+			return fail(e, 0, "process %u has no descriptor free (RLIMIT_NOFILE)", pid);
+	return 0;
+}
+
+int late_check(struct restore *r, struct error *e)
+{
+	vec_each(it, &r->notes) {
+		const struct note *n = *it;
+		const Description *d = n->kind->fd && n->kind->fd->made_late
+					       ? restore_record(r, record_description.tag, n->id)
+					       : NULL;
+		const struct meeting *m = n->of_kind;
+
+		if (d && (m->made != 1 || m->taken != d->late->n_tables))
+			return fail(
+				e, 0,
+				"a %s is made by %zu tasks and taken by %zu processes, of which the "
+				"image names %zu",
+				n->kind->name, m->made, m->taken, d->late->n_tables);
+	}
+	return 0;
+}
