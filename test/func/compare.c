@@ -86,13 +86,19 @@ struct sharers {
 	int least; /* the lowest number among them */
 };
 
+/* Numbers, in the order of their first appearance. */
+struct inodes {
+	unsigned long *list;
+	size_t n;
+};
+
 struct snapshot {
 	struct line *lines;
 	size_t n, room;
 	int *tasks; /* every thread */
 	size_t n_tasks;
-	unsigned long *inodes; /* of pipes and memory, in the order of their first appearance */
-	size_t n_inodes;
+	/* Memory lies on another device than pipes and other things: the same number may be among both. */
+	struct inodes pipes, memory;
 };
 
 static char *format(const char *fmt, va_list ap)
@@ -163,22 +169,22 @@ static char *slurp(const char *path, size_t *length)
 }
 
 /* The inode number of a pipe is another after the restore; what counts is which ends belong together. */
-static size_t inode_index(struct snapshot *s, unsigned long inode)
+static size_t inode_index(struct inodes *all, unsigned long inode)
 {
 	size_t i;
 
-	for (i = 0; i < s->n_inodes; i++)
-		if (s->inodes[i] == inode)
+	for (i = 0; i < all->n; i++)
+		if (all->list[i] == inode)
 			return i;
-	s->inodes = grown(s->inodes, (i + 1) * sizeof(*s->inodes));
-	s->inodes[s->n_inodes++] = inode;
+	all->list = grown(all->list, (i + 1) * sizeof(*all->list));
+	all->list[all->n++] = inode;
 	return i;
 }
 
-static bool is_known_inode(const struct snapshot *s, unsigned long inode)
+static bool is_known_inode(const struct inodes *all, unsigned long inode)
 {
-	for (size_t i = 0; i < s->n_inodes; i++)
-		if (s->inodes[i] == inode)
+	for (size_t i = 0; i < all->n; i++)
+		if (all->list[i] == inode)
 			return true;
 	return false;
 }
@@ -360,7 +366,8 @@ static void area_parse(struct snapshot *s, struct area *a, const char *line)
 	}
 	next.anonymous = strcmp(inode, "0") == 0;
 	if (is_memory(line + at))
-		snprintf(inode, sizeof(inode), "#%zu", inode_index(s, strtoul(inode, NULL, 10)));
+		snprintf(inode, sizeof(inode), "#%zu",
+			 inode_index(&s->memory, strtoul(inode, NULL, 10)));
 	snprintf(next.rest, sizeof(next.rest), "%s %s %s %s", perms, device, inode, line + at);
 	*a = next;
 }
@@ -406,30 +413,34 @@ static void write_member(struct snapshot *s, const char *text, char *out, size_t
 		return;
 	if (events & EPOLLONESHOT && !(events & ~(MEMBER_MODES | EPOLLERR | EPOLLHUP)))
 		events &= MEMBER_MODES;
-	if (is_known_inode(s, inode))
+	if (is_known_inode(&s->pipes, inode))
 		snprintf(out, room, "events %x data %lx pos %ld pipe #%zu sdev %x", events, data,
-			 pos, inode_index(s, inode), device);
+			 pos, inode_index(&s->pipes, inode), device);
 	else
 		snprintf(out, room, "events %x data %lx pos %ld ino %lx sdev %x", events, data, pos,
 			 inode, device);
 }
 
-/* The members of an epoll set come in the order of kernel addresses: the number makes the key. */
+/*
+ * inodes: those among which its own counts; NULL: its number stays the same. The members of an epoll set come in the
+ * order of kernel addresses: the number makes the key.
+ */
 static void read_fdinfo_line(struct snapshot *s, const char *prefix, const char *key,
-			     const char *text, bool is_pipe)
+			     const char *text, struct inodes *inodes)
 {
 	char value[512];
 
 	snprintf(value, sizeof(value), "%s", text);
-	if (strcmp(key, "ino") == 0 && is_pipe)
-		snprintf(value, sizeof(value), "#%zu", inode_index(s, strtoul(text, NULL, 10)));
+	if (strcmp(key, "ino") == 0 && inodes)
+		snprintf(value, sizeof(value), "#%zu",
+			 inode_index(inodes, strtoul(text, NULL, 10)));
 	if (strcmp(key, "tfd") != 0)
 		return add(s, value, "%s/%s", prefix, key);
 	write_member(s, text, value, sizeof(value));
 	add(s, value, "%s/tfd/%05ld", prefix, strtol(text, NULL, 10));
 }
 
-static void read_fdinfo(struct snapshot *s, const char *proc, int fd, bool is_pipe)
+static void read_fdinfo(struct snapshot *s, const char *proc, int fd, struct inodes *inodes)
 {
 	char path[PATH_MAX], prefix[96];
 	char *text, *line, *save = NULL;
@@ -444,7 +455,7 @@ static void read_fdinfo(struct snapshot *s, const char *proc, int fd, bool is_pi
 		if (!colon)
 			continue;
 		*colon++ = '\0';
-		read_fdinfo_line(s, prefix, line, colon + strspn(colon, " \t"), is_pipe);
+		read_fdinfo_line(s, prefix, line, colon + strspn(colon, " \t"), inodes);
 	}
 	free(text);
 }
@@ -457,8 +468,8 @@ static bool is_pipe_link(const char *link)
 static void read_fd(struct snapshot *s, const char *proc, int fd)
 {
 	char path[PATH_MAX], link[PATH_MAX], value[PATH_MAX + 64];
+	struct inodes *inodes = NULL;
 	struct stat st;
-	bool is_pipe;
 	ssize_t n;
 
 	snprintf(path, sizeof(path), "%s/fd/%d", proc, fd);
@@ -466,13 +477,16 @@ static void read_fd(struct snapshot *s, const char *proc, int fd)
 	if (n < 0 || lstat(path, &st) < 0)
 		return;
 	link[n] = '\0';
-	is_pipe = is_pipe_link(link);
-	if (is_pipe)
+	if (is_pipe_link(link)) {
+		inodes = &s->pipes;
 		snprintf(link, sizeof(link), "pipe #%zu",
-			 inode_index(s, strtoul(link + 6, NULL, 10)));
+			 inode_index(inodes, strtoul(link + 6, NULL, 10)));
+	} else if (is_memory(link)) {
+		inodes = &s->memory;
+	}
 	snprintf(value, sizeof(value), "%s %03o", link, st.st_mode & 0777);
 	add(s, value, "%s/fd/%05d", proc + strlen("/proc/"), fd);
-	read_fdinfo(s, proc, fd, is_pipe || is_memory(link));
+	read_fdinfo(s, proc, fd, inodes);
 }
 
 /* Before any set that watches it is read. */
@@ -485,7 +499,7 @@ static void number_pipe(struct snapshot *s, const char *proc, int fd)
 	n = readlink(path, link, sizeof(link) - 1);
 	link[n < 0 ? 0 : n] = '\0';
 	if (is_pipe_link(link))
-		inode_index(s, strtoul(link + 6, NULL, 10));
+		inode_index(&s->pipes, strtoul(link + 6, NULL, 10));
 }
 
 static int compare_ints(const void *a, const void *b)
@@ -775,7 +789,8 @@ void snapshot_free(struct snapshot *s)
 		free(s->lines[i].value);
 	}
 	free(s->lines);
-	free(s->inodes);
+	free(s->pipes.list);
+	free(s->memory.list);
 	free(s->tasks);
 	free(s);
 }
