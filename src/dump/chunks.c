@@ -81,7 +81,7 @@ struct reader {
 	struct part *part;
 	struct chunk *chunk; /* that is read */
 	const struct page_run *runs;
-	int mem; /* of its process; -1: not open */
+	struct memory memory; /* of its process; mem: -1: not open */
 	char *buffer;
 	struct iovec iov[MAX_RUNS];
 };
@@ -104,7 +104,7 @@ static struct iovec join(const struct reader *r, size_t first, size_t *end, bool
 /* What is shared, and what hangs together with it, by itself; the rest by as few calls as possible. */
 static int read_runs(struct reader *r, struct error *e)
 {
-	int pid = speaker_id(r->chunk->process);
+	const struct memory *m = &r->memory;
 	char *to = r->buffer, *from = to;
 	size_t first = 0, end, n = r->chunk->n;
 	int64_t rc = 0;
@@ -117,9 +117,9 @@ static int read_runs(struct reader *r, struct error *e)
 		struct iovec all = join(r, i, &end, &is_shared);
 
 		if (is_shared && first < i)
-			rc = memory_read_runs(pid, r->mem, r->iov + first, i - first, from, e);
+			rc = memory_read_runs(m, r->iov + first, i - first, from, e);
 		if (is_shared && rc >= 0)
-			rc = memory_read_shared(r->mem, &all, to, e);
+			rc = memory_read_shared(m, &all, to, e);
 		to += all.iov_len;
 		if (is_shared) {
 			first = end;
@@ -127,7 +127,7 @@ static int read_runs(struct reader *r, struct error *e)
 		}
 	}
 	if (rc >= 0 && first < n)
-		rc = memory_read_runs(pid, r->mem, r->iov + first, n - first, from, e);
+		rc = memory_read_runs(m, r->iov + first, n - first, from, e);
 	return rc < 0 ? (int)rc : 0;
 }
 
@@ -254,9 +254,11 @@ static void set_places(struct reader *r, uint64_t offset)
 
 static int open_memory(struct reader *r, struct error *e)
 {
-	fd_cleanup(&r->mem);
-	r->mem = openat(r->chunk->process->dir, "mem", O_RDONLY | O_CLOEXEC);
-	return r->mem < 0 ? fail(e, errno, "open mem") : 0;
+	const struct dump_process *p = r->chunk->process;
+
+	fd_cleanup(&r->memory.mem);
+	r->memory = memory_of(r->part->c->d, p, openat(p->dir, "mem", O_RDONLY | O_CLOEXEC));
+	return r->memory.mem < 0 ? fail(e, errno, "open mem") : 0;
 }
 
 static int save_chunk(struct reader *r, struct error *e)
@@ -297,7 +299,7 @@ static int save_part(void *parts, unsigned int worker, size_t k, struct error *e
 	(void)worker;
 	r->part = p;
 	r->buffer = buffer;
-	r->mem = -1;
+	r->memory.mem = -1;
 	for (size_t i = 0; i < p->n && rc >= 0; i++) {
 		r->chunk = &p->chunks[i];
 		r->runs = &p->c->runs.v[r->chunk->first];
@@ -308,7 +310,7 @@ static int save_part(void *parts, unsigned int worker, size_t k, struct error *e
 			rc = save_chunk(r, e);
 		rc = within(e, rc, "task %d", of->pid);
 	}
-	fd_cleanup(&r->mem);
+	fd_cleanup(&r->memory.mem);
 	return rc;
 }
 

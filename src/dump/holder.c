@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "proc/task.h"
+#include "remote/memory.h"
 
 #define WAIT_SECONDS 10.0
 #define MOMENT_MS 4
@@ -27,6 +28,7 @@ enum order {
 	ORDER_FILTERS = 's',
 	ORDER_SIGNALS = 'q',
 	ORDER_BATCHES = 'b',
+	ORDER_PEEK = 'm',
 	ORDER_RELEASE = 'r',
 	ORDER_PUBLISH = 'p'
 };
@@ -200,6 +202,13 @@ static int run_batches(struct holder_page *page, struct trace_watch *w)
 	return rc;
 }
 
+static int peek(struct holder_page *page)
+{
+	const struct holder_peek *p = &page->peek;
+
+	return memory_read_traced(p->tid, p->at, p->bytes, p->n, &page->error);
+}
+
 /* Carries an order out. *ends: it was the last. */
 static int carry_out(struct holding *h, enum order order, bool *ends)
 {
@@ -222,6 +231,8 @@ static int carry_out(struct holding *h, enum order order, bool *ends)
 	case ORDER_BATCHES:
 		page->knows_filters = true;
 		return run_batches(page, &w);
+	case ORDER_PEEK:
+		return peek(page);
 	case ORDER_PUBLISH:
 		rc = publish(h, &page->error);
 		if (rc < 0)
@@ -297,6 +308,9 @@ int holder_start(struct holder *h, struct image_writer *w, int (*first)(void *ar
 	if (h->page == MAP_FAILED)
 		return fail(e, errno, "map %llu MiB of shared memory", HOLDER_BYTES >> 20);
 	h->page->used = (sizeof(struct holder_page) + 4095) & ~4095ull;
+	h->page->peek.bytes = (uint8_t *)h->page + h->page->used;
+	h->page->used += HOLDER_PEEK;
+	pthread_mutex_init(&h->peeks, NULL);
 	h->ends = ends_open(e);
 	if (h->ends < 0)
 		return h->ends;
@@ -316,6 +330,7 @@ int holder_start(struct holder *h, struct image_writer *w, int (*first)(void *ar
 	}
 	close(pair[1]);
 	h->socket = pair[0];
+	h->owes_reply = true;
 	return 0;
 }
 
@@ -333,7 +348,7 @@ int holder_blame(struct holder *h, int rc, struct error *e)
 	siginfo_t si = { 0 };
 	char byte;
 
-	if (rc >= 0 || h->is_lost || h->pid <= 0)
+	if (rc >= 0 || h->pid <= 0)
 		return rc;
 	/* A task that is killed closes its files first and lets its tracees go then. */
 	if (recv(h->socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0 ||
@@ -349,7 +364,8 @@ static int start(struct holder *h, enum order what, struct error *e)
 
 	h->page->error = (struct error){ 0 };
 	h->is_last = what == ORDER_RELEASE || what == ORDER_PUBLISH;
-	return send(h->socket, &byte, 1, MSG_NOSIGNAL) == 1 ? 0 : lost(h, e);
+	h->owes_reply = send(h->socket, &byte, 1, MSG_NOSIGNAL) == 1;
+	return h->owes_reply ? 0 : lost(h, e);
 }
 
 /* What has been ordered last is done, whatever comes. */
@@ -363,7 +379,7 @@ static int await_reply(struct holder *h, struct error *e)
 	return either[0].revents ? 0 : ends_check(e, DUMP_ENDED);
 }
 
-int holder_await(struct holder *h, struct error *e)
+static int take_reply(struct holder *h, struct error *e)
 {
 	int rc = await_reply(h, e);
 	ssize_t n;
@@ -376,10 +392,65 @@ int holder_await(struct holder *h, struct error *e)
 	while (n < 0 && errno == EINTR);
 	if (n != 1)
 		return lost(h, e);
+	h->owes_reply = false;
 	if (byte == 'y')
 		return 0;
 	*e = h->page->error;
 	return e->code ? -e->code : -EINVAL;
+}
+
+int holder_await(struct holder *h, struct error *e)
+{
+	if (!h->reply.is_there)
+		return take_reply(h, e);
+	h->reply.is_there = false;
+	*e = h->reply.error;
+	return h->reply.rc;
+}
+
+/* What is under way comes to its end, and its reply is kept. */
+static int settle(struct holder *h, struct error *e)
+{
+	int rc;
+
+	if (!h->owes_reply)
+		return 0;
+	h->reply.error = (struct error){ 0 };
+	rc = take_reply(h, &h->reply.error);
+	h->reply.rc = rc;
+	h->reply.is_there = !h->owes_reply;
+	if (rc < 0)
+		*e = h->reply.error;
+	return rc;
+}
+
+static int peek_once(struct holder *h, struct holder_peek what, void *p, struct error *e)
+{
+	int rc;
+
+	h->page->peek = what;
+	rc = start(h, ORDER_PEEK, e);
+	if (rc >= 0)
+		rc = take_reply(h, e);
+	if (rc >= 0)
+		memcpy(p, what.bytes, what.n);
+	return rc;
+}
+
+int holder_peek(struct holder *h, int tid, uint64_t address, void *p, size_t n, struct error *e)
+{
+	uint8_t *bytes = h->page->peek.bytes;
+	int rc;
+
+	pthread_mutex_lock(&h->peeks);
+	rc = settle(h, e);
+	for (size_t done = 0, part; done < n && rc >= 0; done += part) {
+		part = n - done < HOLDER_PEEK ? n - done : HOLDER_PEEK;
+		rc = peek_once(h, (struct holder_peek){ tid, address + done, part, bytes },
+			       (char *)p + done, e);
+	}
+	pthread_mutex_unlock(&h->peeks);
+	return rc;
 }
 
 uint32_t holder_answered(const struct holder *h, uint32_t known)
@@ -388,7 +459,7 @@ uint32_t holder_answered(const struct holder *h, uint32_t known)
 	uint32_t n = __atomic_load_n(&h->page->batch_at, __ATOMIC_ACQUIRE);
 
 	/* Until there is a reply, or cr is to end, or a few have answered. */
-	while (n <= known && poll(fds, 2, MOMENT_MS) == 0)
+	while (n <= known && !h->reply.is_there && poll(fds, 2, MOMENT_MS) == 0)
 		n = __atomic_load_n(&h->page->batch_at, __ATOMIC_ACQUIRE);
 	return n;
 }

@@ -11,6 +11,7 @@
 #ifndef DUMP_HOLDER_H
 #define DUMP_HOLDER_H
 
+#include <pthread.h>
 #include <stdint.h>
 
 #include "base/clock.h"
@@ -52,6 +53,15 @@ enum holder_end {
 	HOLDER_RUN
 };
 
+/* A look at memory of a process, as its tracer. */
+struct holder_peek {
+	int tid;
+	uint64_t at;
+	size_t n;
+	uint8_t *bytes; /* shared; HOLDER_PEEK of them */
+};
+#define HOLDER_PEEK (512u << 10)
+
 /* At the begin of the shared memory. */
 struct holder_page {
 	struct error error; /* of the last order */
@@ -66,7 +76,8 @@ struct holder_page {
 	bool published;     /* the image has its name */
 	bool knows_filters; /* whoever has some has been looked at */
 	bool has_shmem;     /* a look at the memory has found some that can be shared with others */
-	uint64_t used;      /* bytes of the shared memory that are given away for good */
+	struct holder_peek peek;
+	uint64_t used;                /* bytes of the shared memory that are given away for good */
 	uint64_t vdso_low, vdso_high; /* all of them lie between */
 	uint32_t n_vdsos;
 	struct holder_vdso vdsos[HOLDER_MAX_THREADS];
@@ -80,8 +91,16 @@ struct holder {
 	int socket;
 	int ends; /* readable when cr is to end (base/ends.h) */
 	int pid;
-	bool is_last; /* the order after which it ends has been given */
-	bool is_lost; /* it was killed in the middle of an order */
+	bool is_last;          /* the order after which it ends has been given */
+	bool is_lost;          /* it was killed in the middle of an order */
+	pthread_mutex_t peeks; /* workers may want them all at once */
+	bool owes_reply;       /* to the last order */
+	/* Of an order that holder_peek had to wait for. */
+	struct {
+		bool is_there;
+		int rc;
+		struct error error;
+	} reply;
 };
 
 /*
@@ -110,6 +129,12 @@ int holder_await(struct holder *h, struct error *e) must_check;
 /* How many processes have answered their batch and are as they were, in the order of page->batches; of the last ones
  * holder_await alone tells. Waits a moment for more than `known`. */
 uint32_t holder_answered(const struct holder *h, uint32_t known);
+/*
+ * All n bytes of the memory of a thread's process, which the kernel shows to its tracer alone; any worker may ask. Waits
+ * until what has been ordered before is done; holder_await still tells what came of that.
+ */
+int holder_peek(struct holder *h, int tid, uint64_t address, void *p, size_t n,
+		struct error *e) must_check;
 /* Before the last order: whatever has failed, that the holder was killed is why. Gives rc, or that. */
 int holder_blame(struct holder *h, int rc, struct error *e) must_check;
 /* Lets the subject go; HOLDER_RUN or HOLDER_STOP. The holder ends. */

@@ -16,6 +16,7 @@
 #include "proc/maps.h"
 #include "proc/shmem.h"
 #include "proc/task.h"
+#include "remote/memory.h"
 #include "tree/relations.h"
 
 struct dump_process;
@@ -372,6 +373,8 @@ int ask_finish(struct dump *d, struct error *e) must_check;
 int memory_save_pages(struct dump *d, size_t end, struct error *e) must_check;
 int memory_save(struct dump *d, struct dump_process *p, struct error *e) must_check;
 int memory_read_auxv(struct dump_process *p, struct error *e) must_check;
+/* For reading it, also what the kernel shows to the holder alone. mem: the process' /proc/TID/mem, open. */
+struct memory memory_of(struct dump *d, const struct dump_process *p, int mem);
 /* The file of a mapping that has passed the probe. */
 struct mapped_file *find_mapped_file(struct dump *d, const struct vma *v);
 enum mapping_sort {

@@ -230,6 +230,18 @@ static void fill_locks(const struct dump_process *p, Mm *mm)
 	mm->lock_future = MCL_FUTURE | (any && all_on_fault ? MCL_ONFAULT : 0);
 }
 
+static int peek(void *holder, int tid, uint64_t address, void *p, size_t n, struct error *e)
+{
+	return holder_peek(holder, tid, address, p, n, e);
+}
+
+struct memory memory_of(struct dump *d, const struct dump_process *p, int mem)
+{
+	struct dump *whole = d->whole ? d->whole : d;
+
+	return (struct memory){ speaker_id(p), mem, peek, &whole->holder };
+}
+
 int memory_save_pages(struct dump *d, size_t end, struct error *e)
 {
 	struct chunks c = { .d = d, .first = d->n_paged, .quiet = end == d->processes.n };

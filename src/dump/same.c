@@ -280,7 +280,8 @@ static uint64_t checksum(uint64_t at, const char *page)
 static int compare_with(struct same *s, uint32_t holder, const uint64_t *at, const char *pages,
 			size_t n, uint32_t *holders, struct error *e)
 {
-	int mem = open_holder(s, s->mems, holder, "mem", e), rc = mem;
+	int rc = open_holder(s, s->mems, holder, "mem", e);
+	struct memory m = memory_of(s->d, process_of(s, holder), rc);
 
 	for (size_t i = 0, end; i < n && rc >= 0; i = end) {
 		struct iovec run = { (void *)(uintptr_t)at[i], 0 };
@@ -292,7 +293,7 @@ static int compare_with(struct same *s, uint32_t holder, const uint64_t *at, con
 		end += end == i;
 		if (!run.iov_len)
 			continue;
-		rc = memory_read_shared(mem, &run, s->pages, e);
+		rc = memory_read_shared(&m, &run, s->pages, e);
 		for (size_t k = i; k < end && rc >= 0; k++)
 			holders[k] = memcmp(pages + k * PAGE, s->pages + (k - i) * PAGE, PAGE)
 					     ? 0

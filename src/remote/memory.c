@@ -2,6 +2,9 @@
 #include "remote/memory.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/fd.h"
@@ -34,25 +37,44 @@ int memory_write(int pid, uint64_t address, const void *p, size_t n)
 	return (size_t)put == n ? 0 : -EFAULT;
 }
 
-int memory_read_shared(int mem, const struct iovec *run, void *p, struct error *e)
+static int not_read(int code, uint64_t address, size_t n, struct error *e)
 {
-	uint64_t at = (uint64_t)(uintptr_t)run->iov_base;
-	int rc = fd_pread_full(mem, p, run->iov_len, (off_t)at);
-
-	if (rc == -EIO)
-		return fail(
-			e, -rc,
-			"read %zu bytes of memory at 0x%llx, which the program itself may not read; "
-			"perhaps the kernel shows that to a tracer alone: boot it with "
-			"proc_mem.force_override=always",
-			run->iov_len, (unsigned long long)at);
-	if (rc < 0)
-		return fail(e, -rc, "read %zu bytes of memory at 0x%llx", run->iov_len,
-			    (unsigned long long)at);
-	return 0;
+	return fail(e, code, "read %zu bytes of memory at 0x%llx", n, (unsigned long long)address);
 }
 
-int64_t memory_read_runs(int pid, int mem, const struct iovec *runs, size_t n, void *p,
+/*
+ * What a mapping does not let the program itself read is given to everybody who may trace it, or
+ * (proc_mem.force_override=ptrace, 6.12 and newer) to its tracer alone.
+ */
+static bool is_denied(int rc)
+{
+	return rc == -EIO || rc == -EPERM || rc == -EACCES;
+}
+
+int memory_read_shared(const struct memory *m, const struct iovec *run, void *p, struct error *e)
+{
+	uint64_t at = (uint64_t)(uintptr_t)run->iov_base;
+	int rc = fd_pread_full(m->mem, p, run->iov_len, (off_t)at);
+
+	if (is_denied(rc))
+		return m->peek(m->tracer, m->tid, at, p, run->iov_len, e);
+	return rc < 0 ? not_read(-rc, at, run->iov_len, e) : 0;
+}
+
+int memory_read_traced(int tid, uint64_t address, void *p, size_t n, struct error *e)
+{
+	char path[32];
+	int rc;
+
+	snprintf(path, sizeof(path), "/proc/%d/mem", tid);
+	auto_fd mem = fd_open(AT_FDCWD, path, O_RDONLY);
+	if (mem < 0)
+		return fail(e, -mem, "open %s", path);
+	rc = fd_pread_full(mem, p, n, (off_t)address);
+	return rc < 0 ? not_read(-rc, address, n, e) : 0;
+}
+
+int64_t memory_read_runs(const struct memory *m, const struct iovec *runs, size_t n, void *p,
 			 struct error *e)
 {
 	size_t total = 0, done = 0;
@@ -63,15 +85,15 @@ int64_t memory_read_runs(int pid, int mem, const struct iovec *runs, size_t n, v
 	for (size_t i = 0; i < n; i++)
 		total += runs[i].iov_len;
 	to = (struct iovec){ p, total };
-	got = process_vm_readv(pid, &to, 1, runs, n, 0);
+	got = process_vm_readv(m->tid, &to, 1, runs, n, 0);
 	if (got == (ssize_t)total)
 		return (int64_t)total;
 	if (got < 0 && errno != EFAULT)
-		return fail(e, errno, "read memory of process %d", pid);
+		return fail(e, errno, "read memory of process %d", m->tid);
 	for (size_t i = 0; i < n; done += runs[i].iov_len, i++) {
 		if (got > 0 && done + runs[i].iov_len <= (size_t)got)
 			continue;
-		rc = memory_read_shared(mem, &runs[i], (char *)p + done, e);
+		rc = memory_read_shared(m, &runs[i], (char *)p + done, e);
 		if (rc < 0)
 			return rc;
 	}
