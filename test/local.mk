@@ -63,10 +63,12 @@ test/func/other-kernel.log: test/other-kernel
 # A cr to which the kernel shows what a program may not read as its tracer only, for test/func/tracer-only.sh.
 check_PROGRAMS += test/cr-tracer-only
 test_cr_tracer_only_SOURCES = src/cr.c test/tracer-only.c
-test_cr_tracer_only_LDFLAGS = $(AM_LDFLAGS) $(PROGRAM_LDFLAGS) -Wl,--wrap=pread
+test_cr_tracer_only_LDFLAGS = $(AM_LDFLAGS) $(PROGRAM_LDFLAGS) -Wl,--wrap=pread \
+	-Wl,--wrap=pwrite -Wl,--wrap=ptrace
 test_cr_tracer_only_LDADD = $(LIBCR) $(LIBCR_LIBS)
 $(test_cr_tracer_only_OBJECTS): | $(GENERATED)
-test/func/tracer-only.log: test/cr-tracer-only test/func/f-anon test/func/f-pkey
+test/func/tracer-only.log: test/cr-tracer-only test/func/f-anon test/func/f-pkey test/func/f-threads \
+	test/func/f-limit-data
 
 include test/bench/local.mk
 include test/kernels/local.mk

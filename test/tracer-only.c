@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Linked into a second cr, test/cr-tracer-only: /proc/PID/mem is read as if the kernel had been booted with
- * proc_mem.force_override=ptrace. What a mapping does not let the program itself read (no `r` in maps) is given to
- * the tracer alone. For test/func/tracer-only.sh:
+ * Linked into a second cr, test/cr-tracer-only: /proc/PID/mem is as if the kernel had been booted with
+ * proc_mem.force_override=ptrace. What a mapping does not let the program itself read or write (no `r` or `w` in maps) is
+ * given to the tracer alone. For test/func/tracer-only.sh:
  *
  *   CR_DENIED_LOG=FILE   one line for each read that was denied: "PID" of who wanted it
  *   CR_DENIED_N=N        the N-th one is something special; 0 or unset: none
  *   CR_DENIED_HOW=WHAT   kill: before that the children of cr get SIGKILL; end: cr gets SIGINT, which it blocks;
- *                        all: from that on the tracer is denied it too
+ *                        all: from that on the tracer is denied it too, by ptrace(2) as well
+ *                        never: proc_mem.force_override=never; the number does not matter
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,10 +20,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <unistd.h>
 
 ssize_t __real_pread(int fd, void *p, size_t n, off_t at);
 ssize_t __wrap_pread(int fd, void *p, size_t n, off_t at);
+ssize_t __real_pwrite(int fd, const void *p, size_t n, off_t at);
+ssize_t __wrap_pwrite(int fd, const void *p, size_t n, off_t at);
+long __real_ptrace(unsigned long what, unsigned long tid, unsigned long c, unsigned long d);
+long __wrap_ptrace(unsigned long what, unsigned long tid, unsigned long c, unsigned long d);
 
 static int *denied; /* reads of cr; shared with the processes that it forks */
 static pid_t cr;
@@ -86,17 +92,17 @@ static bool is_tracer(const char *folder)
 	return tracer == getpid();
 }
 
-/* How much from `at` on the program itself may read; at most n. */
-static size_t readable(const char *folder, uint64_t at, size_t n)
+/* How much from `at` on the program itself may read or write; at most n. */
+static size_t allowed(const char *folder, uint64_t at, size_t n, char right)
 {
 	FILE *f = open_in(folder, "maps");
 	unsigned long long start, end;
 	uint64_t to = at;
-	char line[PATH_MAX + 128], r;
+	char line[PATH_MAX + 128], rights[8];
 
 	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "%llx-%llx %c", &start, &end, &r) == 3 && start <= to &&
-		    to < end && r == 'r')
+		if (sscanf(line, "%llx-%llx %7s", &start, &end, rights) == 3 && start <= to &&
+		    to < end && strchr(rights, right))
 			to = end;
 	if (f)
 		fclose(f);
@@ -144,13 +150,36 @@ ssize_t __wrap_pread(int fd, void *p, size_t n, off_t at)
 
 	if (!find_folder(fd, folder))
 		return __real_pread(fd, p, n, at);
-	if (is_tracer(folder) && !is_for_nobody())
+	if (is_tracer(folder) && !is_for_nobody() && !is_how("never"))
 		return __real_pread(fd, p, n, at);
-	may = readable(folder, (uint64_t)at, n);
+	may = allowed(folder, (uint64_t)at, n, 'r');
 	if (may)
 		return __real_pread(fd, p, may, at);
 	if (getpid() == cr)
 		note_denied();
+	errno = EIO;
+	return -1;
+}
+
+/* cr itself writes nowhere. */
+ssize_t __wrap_pwrite(int fd, const void *p, size_t n, off_t at)
+{
+	char folder[PATH_MAX];
+	size_t may;
+
+	if (!is_how("never") || !find_folder(fd, folder))
+		return __real_pwrite(fd, p, n, at);
+	may = allowed(folder, (uint64_t)at, n, 'w');
+	if (may)
+		return __real_pwrite(fd, p, may, at);
+	errno = EIO;
+	return -1;
+}
+
+long __wrap_ptrace(unsigned long what, unsigned long tid, unsigned long c, unsigned long d)
+{
+	if (what != PTRACE_PEEKDATA || !is_for_nobody())
+		return __real_ptrace(what, tid, c, d);
 	errno = EIO;
 	return -1;
 }

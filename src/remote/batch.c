@@ -186,20 +186,14 @@ static uint64_t way_of(const struct session *s, size_t i)
 	return s->is_mapped ? s->code_at + ways_at() + i * ARCH_WAY_SIZE : 0;
 }
 
-/* A write through this file goes into a private mapping that is not writable. */
+/* Into a private mapping that is not writable. */
 static int write_code(struct session *s, struct error *e)
 {
 	size_t size = s->code + (s->is_mapped ? begin_of(s->b, 1) : 0);
 	auto_free uint8_t *code = mem_try(size);
-	char path[32];
-	int rc;
 
 	if (!code)
 		return fail(e, ENOMEM, "the code that asks process %d", s->b->pid);
-	snprintf(path, sizeof(path), "/proc/%d/mem", s->b->threads[0].held->tid);
-	auto_fd mem = fd_open(AT_FDCWD, path, O_WRONLY);
-	if (mem < 0)
-		return fail(e, -mem, "open %s", path);
 	arch_stub_write(code, ~BIT(s->signal));
 	memcpy(code + INTERPRETER_AT, cr_rst_begin(), cr_rst_size());
 	for (size_t i = 0; i < s->b->n && s->is_mapped; i++) {
@@ -209,8 +203,7 @@ static int write_code(struct session *s, struct error *e)
 			       t->n_regs, t->sigmask);
 	}
 	memcpy(code + s->code, s->b->image, size - s->code);
-	rc = fd_pwrite_full(mem, code, size, (off_t)s->code_at);
-	return rc < 0 ? fail(e, -rc, "write %s", path) : 0;
+	return memory_write_traced(s->b->threads[0].held->tid, s->code_at, code, size, e);
 }
 
 static int give_back(struct session *s, struct error *e)

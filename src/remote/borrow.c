@@ -128,21 +128,21 @@ static struct span find_data(const struct batch *b, const struct maps *maps, siz
 
 /* --- taking ---------------------------------------------------------------------------------------- */
 
-static int open_of(const struct session *s, const char *what, int flags, struct error *e)
+static int open_of(const struct session *s, const char *what, struct error *e)
 {
 	char path[32];
 	int fd;
 
 	snprintf(path, sizeof(path), "/proc/%d/%s", s->b->threads[0].held->tid, what);
-	fd = fd_open(AT_FDCWD, path, flags);
+	fd = fd_open(AT_FDCWD, path, O_RDONLY);
 	return fd < 0 ? fail(e, -fd, "open %s", path) : fd;
 }
 
 static int take(struct session *s, struct loan *l, uint64_t at, size_t size, struct error *e)
 {
 	size_t n = size / PAGE;
-	auto_fd pagemap = open_of(s, "pagemap", O_RDONLY, e);
-	auto_fd mem = pagemap < 0 ? -1 : open_of(s, "mem", O_RDONLY, e);
+	auto_fd pagemap = open_of(s, "pagemap", e);
+	auto_fd mem = pagemap < 0 ? -1 : open_of(s, "mem", e);
 	int rc;
 
 	if (pagemap < 0 || mem < 0)
@@ -246,23 +246,22 @@ static int drop_copies(struct session *s, const struct loan *l, struct error *e)
 	return rc;
 }
 
-static int put_back(struct session *s, int mem, const struct loan *l, struct error *e)
+static int put_back(struct session *s, const struct loan *l, struct error *e)
 {
-	int rc = l->size ? fd_pwrite_full(mem, l->bytes, l->size, (off_t)l->at) : 0;
+	int rc = 0;
 
-	if (rc < 0)
-		return fail(e, -rc, "put borrowed memory of process %d back", s->b->pid);
-	return 0;
+	if (l->size)
+		rc = memory_write_traced(s->b->threads[0].held->tid, l->at, l->bytes, l->size, e);
+	return within(e, rc, "put borrowed memory of process %d back", s->b->pid);
 }
 
 /* All bytes first: the instruction that makes the call may be among them. */
 int borrow_return(struct session *s, struct error *e)
 {
-	auto_fd mem = s->loans[0].size ? open_of(s, "mem", O_WRONLY, e) : -1;
-	int rc = s->loans[0].size && mem < 0 ? mem : 0;
+	int rc = 0;
 
 	for (size_t i = 0; i < 2 && rc >= 0; i++)
-		rc = put_back(s, mem, &s->loans[i], e);
+		rc = put_back(s, &s->loans[i], e);
 	for (size_t i = 0; i < 2 && rc >= 0; i++)
 		rc = drop_copies(s, &s->loans[i], e);
 	for (size_t i = 0; i < 2; i++) {

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ptrace.h>
 
 #include "base/fd.h"
 #include "base/mem.h"
@@ -61,17 +62,81 @@ int memory_read_shared(const struct memory *m, const struct iovec *run, void *p,
 	return rc < 0 ? not_read(-rc, at, run->iov_len, e) : 0;
 }
 
-int memory_read_traced(int tid, uint64_t address, void *p, size_t n, struct error *e)
+static int open_traced(int tid, int flags, struct error *e)
 {
 	char path[32];
-	int rc;
+	int mem;
 
 	snprintf(path, sizeof(path), "/proc/%d/mem", tid);
-	auto_fd mem = fd_open(AT_FDCWD, path, O_RDONLY);
+	mem = fd_open(AT_FDCWD, path, flags);
+	return mem < 0 ? fail(e, -mem, "open %s", path) : mem;
+}
+
+/* This the kernel has always let a tracer do. */
+static int peek_word(int tid, uint64_t address, long *word)
+{
+	errno = 0;
+	*word = ptrace(PTRACE_PEEKDATA, tid, address, NULL);
+	return -errno;
+}
+
+static int peek_all(int tid, uint64_t address, char *p, size_t n)
+{
+	int rc = 0;
+
+	for (size_t done = 0, part; done < n && rc >= 0; done += part) {
+		long word;
+
+		part = n - done < sizeof(word) ? n - done : sizeof(word);
+		rc = peek_word(tid, address + done, &word);
+		memcpy(p + done, &word, part);
+	}
+	return rc;
+}
+
+static int poke_all(int tid, uint64_t address, const char *p, size_t n)
+{
+	int rc = 0;
+
+	for (size_t done = 0, part; done < n && rc >= 0; done += part) {
+		long word = 0;
+
+		part = n - done < sizeof(word) ? n - done : sizeof(word);
+		if (part < sizeof(word))
+			rc = peek_word(tid, address + done, &word);
+		memcpy(&word, p + done, part);
+		if (rc >= 0 && ptrace(PTRACE_POKEDATA, tid, address + done, word))
+			rc = -errno;
+	}
+	return rc;
+}
+
+int memory_read_traced(int tid, uint64_t address, void *p, size_t n, struct error *e)
+{
+	auto_fd mem = open_traced(tid, O_RDONLY, e);
+	int rc;
+
 	if (mem < 0)
-		return fail(e, -mem, "open %s", path);
+		return mem;
 	rc = fd_pread_full(mem, p, n, (off_t)address);
+	if (is_denied(rc))
+		rc = peek_all(tid, address, p, n);
 	return rc < 0 ? not_read(-rc, address, n, e) : 0;
+}
+
+int memory_write_traced(int tid, uint64_t address, const void *p, size_t n, struct error *e)
+{
+	auto_fd mem = open_traced(tid, O_WRONLY, e);
+	int rc;
+
+	if (mem < 0)
+		return mem;
+	rc = fd_pwrite_full(mem, p, n, (off_t)address);
+	if (is_denied(rc))
+		rc = poke_all(tid, address, p, n);
+	return rc < 0 ? fail(e, -rc, "write %zu bytes of memory at 0x%llx", n,
+			     (unsigned long long)address)
+		      : 0;
 }
 
 int64_t memory_read_runs(const struct memory *m, const struct iovec *runs, size_t n, void *p,

@@ -32,8 +32,14 @@ int memory_read_shared(const struct memory *m, const struct iovec *run, void *p,
  */
 int64_t memory_read_runs(const struct memory *m, const struct iovec *runs, size_t n, void *p,
 			 struct error *e) must_check;
-/* In the tracer of the thread: all n bytes at `address`, whatever the program itself may. */
+/*
+ * In the tracer of the thread, which is stopped: all n bytes at `address`, whatever the program itself may do there; word by
+ * word where there is no other way (proc_mem.force_override=never). What is written where the program may not write becomes a
+ * copy of its own.
+ */
 int memory_read_traced(int tid, uint64_t address, void *p, size_t n, struct error *e) must_check;
+int memory_write_traced(int tid, uint64_t address, const void *p, size_t n,
+			struct error *e) must_check;
 
 /* Looks for the bytes in [start, end); the address, or 0. */
 uint64_t memory_find(int pid, uint64_t start, uint64_t end, const void *bytes, size_t n);

@@ -18,18 +18,31 @@ was_denied() { # [AT-LEAST]
 	rm -f "$work/denied"
 }
 
-for name in f-anon f-pkey; do
-	CR=$cr CR_TEST_MODES="cr leave-running" "${builddir:-.}/test/func/$name" >"$work/out" 2>&1
+# one SUBJECT TITLE
+one() {
+	CR=$cr CR_TEST_MODES="cr leave-running" "${builddir:-.}/test/func/$1" >"$work/out" 2>&1
 	status=$?
 	if grep -q SKIP "$work/out"; then
-		skip "$name" "$(sed -n 's/.*# SKIP //p' "$work/out" | head -n 1)"
+		skip "$2" "$(sed -n 's/.*# SKIP //p' "$work/out" | head -n 1)"
 		rm -f "$work/denied"
-		continue
+		return
 	fi
 	wrong=
 	[ $status -eq 0 ] || wrong=$(cat "$work/out")
-	report "$name" "$wrong$(was_denied)"
+	report "$2" "$wrong"
+}
+for name in f-anon f-pkey; do
+	one $name $name
+	[ ! -e "$work/denied" ] || report "... and cr was denied something" "$(was_denied)"
 done
+# limit-data: the code borrows a page of a file.
+CR_DENIED_HOW=never
+export CR_DENIED_HOW
+for name in f-anon f-pkey f-threads f-limit-data; do
+	one $name "$name, when nobody may by /proc/PID/mem"
+done
+unset CR_DENIED_HOW
+rm -f "$work/denied"
 
 # 24 MiB that nobody may read, enough for several workers; 20 children, enough for pages to be saved while others
 # answer, have all of it but a page of their own. Upon SIGUSR1 each looks at what it has, and the parent says so.
