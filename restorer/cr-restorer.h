@@ -81,6 +81,9 @@ enum cr_rst_code {
 	 * mask than arg1, or has ended: it is past the rt_sigreturn of CR_RST_LEAVE, if it had that mask
 	 * before and the frame has another. -ETIMEDOUT after some ten seconds. */
 	CR_RST_LEFT = 13,
+	/* UFFDIO_MOVE (6.8) on the userfaultfd arg0, to address arg1, from address arg2, arg3 bytes, until complete;
+	 * what is not there is left out. Result: 0. */
+	CR_RST_MOVE = 14,
 };
 
 /* How `want` is compared with the result. */

@@ -78,6 +78,34 @@ static int64_t op_readv(const uint64_t *arg)
 	}
 }
 
+/* In no header before 6.8. */
+struct move {
+	uint64_t to, from, length, mode;
+	int64_t moved; /* or -errno */
+};
+#define MOVE_CALL 0xc028aa05ul /* UFFDIO_MOVE */
+#define MOVE_ALLOW_SRC_HOLES 2ul
+
+/* The kernel stops half way when somebody else has a page or the address space locked just then. */
+static int64_t op_move(const uint64_t *arg)
+{
+	struct move m = { arg[1], arg[2], arg[3], MOVE_ALLOW_SRC_HOLES, 0 };
+
+	while (m.length) {
+		int64_t rc = rst_call(__NR_ioctl, arg[0], MOVE_CALL, (uintptr_t)&m, 0, 0, 0);
+
+		if (rc < 0 && rc != -EAGAIN)
+			return rc;
+		if (m.moved > 0) {
+			m.to += (uint64_t)m.moved;
+			m.from += (uint64_t)m.moved;
+			m.length -= (uint64_t)m.moved;
+		}
+		m.moved = 0;
+	}
+	return 0;
+}
+
 static int64_t op_set_mm(const uint64_t *arg)
 {
 	return cr_rst_set_mm((const void *)(uintptr_t)arg[0], (const void *)(uintptr_t)arg[1],
@@ -120,6 +148,8 @@ static int64_t perform(struct cr_rst_plan *plan, const struct cr_rst_op *op, con
 		return op_store(arg);
 	case CR_RST_LEFT:
 		return rst_op_left(arg);
+	case CR_RST_MOVE:
+		return op_move(arg);
 	case CR_RST_END:
 		return 0;
 	}
@@ -143,7 +173,7 @@ static int is_wanted(const struct cr_rst_op *op, int64_t result)
 
 static int is_known(const struct cr_rst_op *op)
 {
-	return op->code >= CR_RST_CALL && op->code <= CR_RST_LEFT;
+	return op->code >= CR_RST_CALL && op->code <= CR_RST_MOVE;
 }
 
 int64_t cr_rst_run(struct cr_rst_plan *plan)

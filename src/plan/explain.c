@@ -236,6 +236,7 @@ static const struct {
 	[CR_RST_VANISH] = { "vanish", "px" },
 	[CR_RST_STORE] = { "store", "ppd" },
 	[CR_RST_LEFT] = { "left", "px" },
+	[CR_RST_MOVE] = { "move", "dppx" },
 };
 
 void plan_explain_op(const struct plan *p, uint32_t index, struct buf *out)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The restorer's READ and READV from files, COPY and STORE. */
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
 #include <sys/uio.h>
 
 #include "restorer-room.h"
@@ -185,6 +187,48 @@ static void test_store(void)
 	room_free(room);
 }
 
+/* A hole in the source stays one, and what is there already is told. */
+static void test_move(void)
+{
+	const size_t size = 4 * 4096;
+	struct uffdio_api api = { .api = UFFD_API, .features = 1u << 16 /* MOVE, 6.8 */ };
+	int fd = (int)syscall(SYS_userfaultfd, 1 /* UFFD_USER_MODE_ONLY */);
+	char *to = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *from = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct uffdio_register reg = { .range = { (uintptr_t)to, size },
+				       .mode = UFFDIO_REGISTER_MODE_MISSING };
+	struct room *room = room_new();
+	struct one *one = &room->one[0];
+	struct cr_rst_op *op = room_op(one, CR_RST_MOVE);
+
+	op->arg[0] = (uint64_t)fd;
+	op->arg[1] = (uintptr_t)to;
+	op->arg[2] = (uintptr_t)from;
+	op->arg[3] = size;
+	if (fd >= 0 && ioctl(fd, UFFDIO_API, &api) == 0) {
+		CU_ASSERT_EQUAL(ioctl(fd, UFFDIO_REGISTER, &reg), 0);
+		from[0] = 'a';
+		from[2 * 4096] = 'c';
+		from[3 * 4096] = 'd';
+		CU_ASSERT_EQUAL(run(one), 0);
+		from[4096] = 'b';
+		CU_ASSERT_EQUAL(from[0], 0);
+		op->arg[1] += 4096;
+		op->arg[2] += 4096;
+		op->arg[3] = 2 * 4096;
+		CU_ASSERT_EQUAL(run(one), -ECANCELED);
+		CU_ASSERT_EQUAL(one->result[0], -EEXIST);
+		close(fd);
+		CU_ASSERT(to[0] == 'a' && to[4096] == 'b' && to[2 * 4096] == 'c' &&
+			  to[3 * 4096] == 'd');
+	} else {
+		CU_ASSERT_EQUAL(run(one), -ECANCELED);
+	}
+	munmap(to, size);
+	munmap(from, size);
+	room_free(room);
+}
+
 int main(void)
 {
 	CU_TestInfo calls[] = {
@@ -193,6 +237,7 @@ int main(void)
 		{ "short reads go on", test_short_reads },
 		{ "COPY", test_copy },
 		{ "STORE", test_store },
+		{ "MOVE", test_move },
 		CU_TEST_INFO_NULL,
 	};
 	CU_SuiteInfo suites[] = {
