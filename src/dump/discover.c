@@ -28,6 +28,7 @@ void process_close(struct dump_process *p)
 	maps_free(&p->maps);
 	vec_free(&p->pages.list);
 	vec_free(&p->pages.guards);
+	vec_free(&p->pages.huge);
 	buf_free(&p->auxv);
 	fd_cleanup(&p->dir);
 	fd_cleanup(&p->pidfd);

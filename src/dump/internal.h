@@ -94,6 +94,7 @@ struct page_guard {
 struct page_list {
 	vec(struct page_extent) list;  /* ascending */
 	vec(struct page_guard) guards; /* ascending */
+	vec(struct page_guard) huge;   /* huge pages, likewise */
 };
 
 struct dump_process {

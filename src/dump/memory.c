@@ -185,6 +185,21 @@ static void fill_guards(struct dump *d, const struct dump_process *p, Mm *mm)
 	}
 }
 
+static void fill_huge(struct dump *d, const struct dump_process *p, Mm *mm)
+{
+	size_t n = p->pages.huge.n;
+	HugePages *h = arena_alloc(&d->arena, (n + 1) * sizeof(*h));
+
+	mm->huge = arena_alloc(&d->arena, (n + 1) * sizeof(*mm->huge));
+	mm->n_huge = n;
+	for (size_t i = 0; i < n; i++, h++) {
+		huge_pages__init(h);
+		h->start = p->pages.huge.v[i].start;
+		h->length = p->pages.huge.v[i].length;
+		mm->huge[i] = h;
+	}
+}
+
 /* --- fields ------------------------------------------------------------------------------------ */
 
 int memory_read_auxv(struct dump_process *p, struct error *e)
@@ -279,6 +294,7 @@ int memory_save(struct dump *d, struct dump_process *p, struct error *e)
 	mm.keys = p->keys;
 	fill_extents(d, p, &mm);
 	fill_guards(d, p, &mm);
+	fill_huge(d, p, &mm);
 	rc = fill_fields(d, p, &mm, e);
 	if (rc >= 0)
 		rc = fill_mappings(d, p, &mm, e);

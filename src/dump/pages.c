@@ -148,6 +148,28 @@ static int walk_all(struct walker *w, struct pagemap *pagemap, struct error *e)
 	return rc < 0 ? rc : 0;
 }
 
+static int found_huge(void *arg, uint64_t start, uint64_t end, bool guard)
+{
+	struct walker *w = arg;
+
+	if (!guard)
+		*vec_add(&w->process->pages.huge) = (struct page_guard){ start, end - start };
+	return 0;
+}
+
+/* So that they can be huge again. */
+static int find_huge(struct walker *w, struct pagemap *pagemap, struct error *e)
+{
+	int rc = 0;
+
+	vec_each(v, &w->process->maps.list) {
+		if (rc >= 0 && v->huge && mapping_sort(v) == MAPPING_ANON && !v->shared)
+			rc = pagemap_walk(pagemap, v->start, v->end, PAGEMAP_HUGE, found_huge, w,
+					  e);
+	}
+	return rc;
+}
+
 static size_t index_of(const struct dump *d, const struct dump_process *p)
 {
 	size_t i = 0;
@@ -162,10 +184,12 @@ int pages_find(struct dump *d, struct dump_process *p, struct chunks *to, struct
 	auto_fd map = openat(p->dir, "pagemap", O_RDONLY | O_CLOEXEC);
 	struct walker w = { .d = d, .to = to, .process = p, .error = e };
 	struct pagemap pagemap = { .fd = map };
+	int rc;
 
 	if (map < 0)
 		return fail(e, errno, "open pagemap");
 	if (d->same)
 		same_begin(d->same, index_of(d, p), map);
-	return walk_all(&w, &pagemap, e);
+	rc = walk_all(&w, &pagemap, e);
+	return rc < 0 ? rc : find_huge(&w, &pagemap, e);
 }

@@ -154,6 +154,8 @@ static bool parse_detail(const char *p, const char *end, struct vma *v, bool *do
 {
 	if (*p == 'R' && str_starts(p, "Rss:"))
 		return parse_kilobytes(p + 4, end, &v->rss);
+	if (*p == 'A' && str_starts(p, "AnonHugePages:"))
+		return parse_kilobytes(p + 14, end, &v->huge);
 	if (*p == 'K' && str_starts(p, "KernelPageSize:"))
 		return parse_kilobytes(p + 15, end, &v->page_size);
 	if (*p == 'P' && str_starts(p, "ProtectionKey:"))

@@ -74,6 +74,7 @@ struct vma {
 	uint64_t flags; /* VMF(..) bits */
 	char unknown[4];
 	uint64_t rss, swap; /* bytes */
+	uint64_t huge;      /* bytes in huge pages that the kernel has made of itself */
 	uint64_t page_size; /* 4096, or that of hugetlbfs */
 	bool has_key;       /* the processor has protection keys */
 	uint8_t key;        /* 0: that of all memory */

@@ -47,6 +47,8 @@ static void set_categories(struct pagemap_scan *arg, enum pagemap_what what, boo
 						      : what == PAGEMAP_PRIVATE_FILE
 							      ? PAGE_IS_PFNZERO | PAGE_IS_FILE
 							      : PAGE_IS_PFNZERO;
+	if (what == PAGEMAP_HUGE)
+		arg->category_mask |= PAGE_IS_HUGE;
 	arg->category_anyof_mask =
 		what == PAGEMAP_GUARDS ? guard : PAGE_IS_PRESENT | PAGE_IS_SWAPPED;
 	arg->return_mask = guard;
@@ -183,8 +185,8 @@ int pagemap_walk(struct pagemap *p, uint64_t start, uint64_t end, enum pagemap_w
 			return rc;
 		p->no_scan = true;
 	}
-	/* Kernels without the ioctl have no guards either. */
-	if (what == PAGEMAP_GUARDS && !p->force_read)
+	/* Kernels without the ioctl have no guards either, and the entries do not tell huge pages. */
+	if (what == PAGEMAP_HUGE || (what == PAGEMAP_GUARDS && !p->force_read))
 		return 0;
 	rc = add_entries(p, start, end, &w, e);
 	return rc < 0 ? rc : flush(&w);

@@ -37,6 +37,7 @@ enum pagemap_what {
 	PAGEMAP_PAGES,        /* in memory or in swap, and guards */
 	PAGEMAP_PRIVATE_FILE, /* the same, but for what is the file's: what was copied on write */
 	PAGEMAP_GUARDS,       /* guards alone */
+	PAGEMAP_HUGE,         /* huge pages alone; nothing where the ioctl is not there */
 };
 typedef int pagemap_found(void *arg, uint64_t start, uint64_t end, bool guard);
 

@@ -8,6 +8,7 @@
 
 typedef unsigned long long ull;
 
+#define HUGE_PAGE (2ull << 20)
 #define KEYS 16u /* protection keys of x86; elsewhere there are fewer */
 #define MAX_HUGE (16ull << 30)
 #define MAX_AUXV 1024u /* the kernel's saved_auxv has less than half of it */
@@ -229,6 +230,30 @@ static int check_guard(const Mm *mm, const Guard *g, uint64_t after, size_t *at,
 	return 0;
 }
 
+/* Of private anonymous memory, and in one mapping. */
+static int check_huge_pages(const Mm *mm, struct error *e)
+{
+	uint64_t after = 0;
+	size_t at = 0;
+
+	for (size_t i = 0; i < mm->n_huge; i++) {
+		const HugePages *h = mm->huge[i];
+		const Mapping *m;
+
+		if (h->length > CHECK_MAX_ADDRESS || h->start > CHECK_MAX_ADDRESS || !h->length ||
+		    (h->start | h->length) % HUGE_PAGE || h->start < after)
+			return fail(e, 0, "huge pages %llx+%llx are not in order", (ull)h->start,
+				    (ull)h->length);
+		m = mapping_at(mm, h->start, &at);
+		after = h->start + h->length;
+		if (!m || after > m->end || m->sort != MAPPING__SORT__ANON || m->flags & VMF(ht))
+			return fail(e, 0,
+				    "huge pages %llx+%llx do not lie in private anonymous memory",
+				    (ull)h->start, (ull)h->length);
+	}
+	return 0;
+}
+
 static int check_guards(const Mm *mm, struct error *e)
 {
 	uint64_t after = 0;
@@ -338,5 +363,7 @@ int check_mm(const struct image *img, const Mm *mm, struct error *e)
 		rc = check_extents(img, mm, e);
 	if (rc == 0)
 		rc = check_guards(mm, e);
+	if (rc == 0)
+		rc = check_huge_pages(mm, e);
 	return rc;
 }
