@@ -51,6 +51,7 @@
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25 /* 6.1 */
 #endif
+#define UFFD_HAS_MOVE (1u << 16) /* UFFD_FEATURE_MOVE, 6.8; newer headers have it */
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102 /* 6.13 */
 #define MADV_GUARD_REMOVE 103

@@ -5,7 +5,7 @@
 _cr_options() {
 	case $1 in
 	dump) echo --leave-running --leave-stopped --force --no-sync --compress --jobs --timeline --json --timeout ;;
-	restore) echo --detach --pidfile --explain --any-cpu --timeline --json --timeout ;;
+	restore) echo --detach --pidfile --explain --any-cpu --jobs --timeline --json --timeout ;;
 	show) echo --json ;;
 	check) echo --json ;;
 	verify) ;;

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
+#include <inttypes.h>
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "base/work.h"
 #include "cmd/command.h"
 #include "cmd/options.h"
 #include "cmd/timeline.h"
@@ -14,11 +16,14 @@ static const struct option_row rows[] = {
 	OPTION_SET(struct restore_options, explain, "explain", "print the plan, run nothing"),
 	OPTION_SET(struct restore_options, any_cpu, "any-cpu",
 		   "even on a processor that lacks what the image's had"),
+	OPTION_NUMBER(struct restore_options, jobs, "jobs", "N",
+		      "use N workers (else one for each processor)"),
 	OPTION_SET(struct restore_options, timeline, "timeline", "print where the time has gone"),
 	OPTION_SET(struct restore_options, json, "json", "print it as JSON"),
 	OPTION_SECONDS(struct restore_options, timeout, "timeout",
 		       "give up after SECONDS (default: grows with the image)"),
 	OPTION_TEXT(struct restore_options, exe_way, "exe-way", "WAY", NULL),
+	OPTION_SET(struct restore_options, in_place, "in-place", NULL),
 };
 
 static int run(int argc, char **argv, const struct common *common, struct error *e)
@@ -30,6 +35,9 @@ static int run(int argc, char **argv, const struct common *common, struct error 
 
 	if (rc <= 0)
 		return rc;
+	if (o.jobs > WORK_MAX)
+		return usage_error(&command_restore, e, "--jobs %" PRIu64 ": at most %u", o.jobs,
+				   WORK_MAX);
 	o.dir = operands.v[0];
 	o.times = o.timeline || o.json ? &times : NULL;
 	rc = restore_run(&o, &status, e);

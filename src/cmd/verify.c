@@ -19,7 +19,7 @@ static int verify(const char *dir, struct error *e)
 	if (rc < 0)
 		return rc;
 	inform("%s: records: %zu, page stores: %zu", dir, img.records.n, img.n_stores);
-	rc = restore_check_pages(&img, dir, e);
+	rc = restore_check_pages(&img, dir, 0, e);
 	if (rc >= 0)
 		rc = within(e, restore_check(&img, e), "%s", dir);
 	image_free(&img);

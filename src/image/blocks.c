@@ -219,7 +219,8 @@ static size_t grain(const struct checking *c)
 	return (packed ? GRAIN_PACKED : GRAIN_BYTES) / bytes + 1;
 }
 
-int image_check_pages(struct image *img, const char *dir, struct image_place *at, struct error *e)
+int image_check_pages(struct image *img, const char *dir, unsigned int width,
+		      struct image_place *at, struct error *e)
 {
 	struct checking c = { .dir = dir, .failed = SIZE_MAX };
 	struct work w = { .each = check_block, .arg = &c };
@@ -229,7 +230,7 @@ int image_check_pages(struct image *img, const char *dir, struct image_place *at
 	w.n = c.n;
 	w.grain = grain(&c);
 	if (rc >= 0)
-		rc = work_over(&w, c.n < 2 * w.grain ? 1 : work_width(), e);
+		rc = work_over(&w, c.n < 2 * w.grain ? 1 : width ? width : work_width(), e);
 	for (unsigned int i = 0; i < WORK_MAX; i++)
 		free(c.buffers[i]);
 	if (rc < 0 && c.failed != SIZE_MAX)

@@ -119,15 +119,15 @@ struct image {
 int image_open(struct image *img, const char *dir, const struct record_type *types, size_t n_types,
 	       bool skip_pages, struct error *e) must_check;
 /*
- * Checks all page stores, block by block, by several workers; compressed ones become readable: their pages are
+ * Checks all page stores, block by block, by `width` workers (0: one for each processor); compressed ones become readable: their pages are
  * put into memory. After a failure *at tells which store it was, and where in its pages.
  */
 struct image_place {
 	uint32_t store;
 	uint64_t offset, length; /* 0, 0: nowhere */
 };
-int image_check_pages(struct image *img, const char *dir, struct image_place *at,
-		      struct error *e) must_check;
+int image_check_pages(struct image *img, const char *dir, unsigned int width,
+		      struct image_place *at, struct error *e) must_check;
 void image_free(struct image *img);
 /* The record, or NULL. */
 const struct record *image_find(const struct image *img, const char *tag, uint32_t id);

@@ -258,7 +258,7 @@ static int open_image(struct image *img, const char *dir, const struct record_ty
 	if (rc == 0)
 		rc = open_stores(img, dir, e);
 	if (rc == 0 && !skip_pages)
-		rc = image_check_pages(img, dir, &ignored, e);
+		rc = image_check_pages(img, dir, 0, &ignored, e);
 	return rc;
 }
 

@@ -26,7 +26,8 @@
 
 int restore_check(const struct image *img, struct error *e) must_check;
 /* image_check_pages; a damaged block is named with one whose pages it has. */
-int restore_check_pages(struct image *img, const char *dir, struct error *e) must_check;
+int restore_check_pages(struct image *img, const char *dir, unsigned int width,
+			struct error *e) must_check;
 
 /* Its parts. */
 int check_mm(const struct image *img, const Mm *mm, struct error *e) must_check;

@@ -54,10 +54,10 @@ static int name_owner(const struct image *img, const struct image_place *at, int
 	return rc;
 }
 
-int restore_check_pages(struct image *img, const char *dir, struct error *e)
+int restore_check_pages(struct image *img, const char *dir, unsigned int width, struct error *e)
 {
 	struct image_place at;
-	int rc = image_check_pages(img, dir, &at, e);
+	int rc = image_check_pages(img, dir, width, &at, e);
 
 	return rc < 0 && at.length ? name_owner(img, &at, rc, e) : rc;
 }

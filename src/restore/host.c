@@ -5,10 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/ioprio.h>
+#include <linux/userfaultfd.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -21,8 +23,10 @@
 #include "base/compat.h"
 #include "base/fd.h"
 #include "base/str.h"
+#include "base/work.h"
 #include "proc/maps.h"
 #include "proc/task.h"
+#include "restore/plan_memory.h"
 
 static const struct vma *find_own(const struct maps *m)
 {
@@ -223,6 +227,24 @@ static int open_self(struct restore *r, struct error *e)
 	return 0;
 }
 
+/*
+ * The kernel is asked where pages may be many enough for it; what the plan does then is what is asked here.
+ */
+static void ask_for_moves(struct restore *r)
+{
+	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_HAS_MOVE };
+	uint64_t bytes = 0;
+	auto_fd fd = -1;
+
+	for (size_t i = 0; i < r->img.n_stores; i++)
+		bytes += r->img.store_sizes[i];
+	if (bytes < READERS_LEAST)
+		return;
+	r->host.workers = work_width();
+	fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
+	r->host.can_move = fd >= 0 && ioctl(fd, UFFDIO_API, &api) == 0;
+}
+
 static int choose_ways(struct restore *r, struct error *e)
 {
 	static const struct {
@@ -265,6 +287,7 @@ int host_fill(struct restore *r, struct error *e)
 	find_rseq(h);
 	read_attributes(h, proc);
 	read_timing(r);
+	ask_for_moves(r);
 	rc = choose_ways(r, e);
 	if (rc < 0)
 		return rc;

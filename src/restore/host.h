@@ -67,7 +67,9 @@ struct host {
 	uint32_t redirected; /* bit n: descriptor n of cr (0, 1, 2) is not on its terminal */
 	struct hugepages huge[HUGE_SIZES];
 	size_t n_huge;
-	uint32_t ways; /* CR_RST_WAY_* allowed, 0: all */
+	uint32_t workers; /* processors that cr may run on */
+	bool can_move;    /* pages can be moved (UFFDIO_MOVE); asked for where there are many */
+	uint32_t ways;    /* CR_RST_WAY_* allowed, 0: all */
 };
 
 #endif

@@ -140,6 +140,7 @@ enum plan_sort {
 	PLAN_KEEPER,
 	PLAN_INTERMEDIATE,
 	PLAN_HELPER,
+	PLAN_READER,   /* reads memory and is gone before that runs */
 	PLAN_RELATIVE, /* one that has ended, or only makes a group or a session */
 	PLAN_START
 };
@@ -242,6 +243,7 @@ struct restore {
 	uint32_t n_words;           /* of region_head.words that are given away */
 	struct host_range hole;     /* of the region and, behind it, room for a vDSO */
 	char vdso_missing[64];      /* a function of the image's vDSO that nothing stands for */
+	uint64_t scratch;           /* a block of memory for each reader */
 	uint64_t region_size, room; /* bytes that it needs, bytes that there are */
 	uint64_t region_used;       /* up to here there is something in it */
 	uint64_t frames_size;       /* of stopped processes, at the end of the room */
@@ -294,6 +296,11 @@ uint32_t restore_how_many(const struct restore *r);
 int planner_run(struct restore *r, struct error *e) must_check;
 /* late.c: when all plans are made, whether all are there who wait for each other. */
 int late_check(struct restore *r, struct error *e) must_check;
+/* A reader of the memory of this process (plan_readers.c); a child of the leader's that goes on in the other
+ * plan. And how many there can be. */
+struct task_plan *planner_new_reader(struct restore *r, struct rprocess *p);
+uint32_t planner_emit_clone(struct plan *p, uint64_t flags, const struct task_plan *child);
+uint32_t readers_width(const struct restore *r);
 /* A leader's memory: first what it has from its parent, then what it leaves to each child, before it forks
  * that, then all the rest. */
 void plan_inheritance(struct restore *r, struct task_plan *t);

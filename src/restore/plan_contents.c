@@ -13,9 +13,8 @@
 #define MAX_READ (1ull << 30) /* the kernel reads at most 2 GiB less a page at once */
 
 /* One page of zeros, and from there upwards each page from the one below it. */
-static void emit_zero(struct memory *mem, uint64_t start, uint64_t length)
+static void emit_zero(struct plan *p, uint64_t start, uint64_t length)
 {
-	struct plan *p = &mem->t->plan;
 	uint64_t at = plan_data(p, NULL, 4096);
 
 	plan_op(p, CR_RST_COPY, 0, PLAN_ARGS(arg_num(start), arg_data(at), arg_num(4096)),
@@ -26,10 +25,23 @@ static void emit_zero(struct memory *mem, uint64_t start, uint64_t length)
 			CR_RST_WANT_OK, 0);
 }
 
-/* Gathers runs that lie one behind the other in the store into one call; gives how many. */
-static size_t emit_read(struct memory *mem, const struct run *x, size_t n_runs, uint32_t fetch)
+/* All readers of a process fetch the one descriptor that cr has opened for it. */
+static uint32_t fetch_store(struct reader *rd, uint32_t store)
 {
-	struct plan *p = &mem->t->plan;
+	struct memory *mem = rd->mem;
+	uint32_t *slot = &mem->slot_of_store[store], *known = &rd->fetch_of_store[store];
+
+	if (!*slot)
+		*slot = slot_add(mem->r, (struct slot){ .sort = SLOT_STORE, .id = store }) + 1;
+	if (!*known)
+		*known = restore_emit_fetch(mem->r, rd->plan, *slot - 1) + 1;
+	return *known - 1;
+}
+
+/* Gathers runs that lie one behind the other in the store into one call; gives how many. */
+static size_t emit_read(struct reader *rd, const struct run *x, size_t n_runs)
+{
+	uint32_t fetch = fetch_store(rd, x->store);
 	struct iovec iov[MAX_IOV];
 	uint64_t bytes = 0, next = x->place;
 	size_t n = 0;
@@ -44,23 +56,11 @@ static size_t emit_read(struct memory *mem, const struct run *x, size_t n_runs, 
 		bytes += size;
 		next += size;
 	}
-	plan_op(p, CR_RST_READV, 0,
-		PLAN_ARGS(arg_result(fetch), arg_data(plan_data(p, iov, n * sizeof(*iov))),
+	plan_op(rd->plan, CR_RST_READV, 0,
+		PLAN_ARGS(arg_result(fetch), arg_data(plan_data(rd->plan, iov, n * sizeof(*iov))),
 			  arg_num(n), arg_num(x->place)),
 		CR_RST_WANT_OK, 0);
 	return n;
-}
-
-static uint32_t fetch_store(struct memory *mem, uint32_t store)
-{
-	uint32_t *known = &mem->fetch_of_store[store];
-
-	if (!*known)
-		*known = restore_emit_fetch(mem->r, &mem->t->plan,
-					    slot_add(mem->r, (struct slot){ .sort = SLOT_STORE,
-									    .id = store })) +
-			 1;
-	return *known - 1;
 }
 
 static int by_place(const void *a, const void *b)
@@ -74,10 +74,33 @@ static int by_place(const void *a, const void *b)
 	return x->start < y->start ? -1 : x->start > y->start;
 }
 
-static void populate(struct memory *mem, uint64_t start, uint64_t end)
+/* In the order of the image: what several processes have lies among the pages of the first of them. */
+struct run *contents_by_place(struct memory *mem, const struct runs *runs)
+{
+	size_t n = runs->list.n;
+	struct run *v = n ? arena_copy(&mem->r->arena, runs->list.v, n * sizeof(*v)) : NULL;
+
+	if (n)
+		qsort(v, n, sizeof(*v), by_place);
+	return v;
+}
+
+void contents_read(struct reader *rd, const struct run *v, size_t n)
+{
+	for (size_t i = 0; i < n;) {
+		if (v[i].store == RUN_ZERO) {
+			emit_zero(rd->plan, v[i].start, v[i].end - v[i].start);
+			i++;
+			continue;
+		}
+		i += emit_read(rd, &v[i], n - i);
+	}
+}
+
+void contents_populate(struct plan *p, uint64_t start, uint64_t end)
 {
 	if (end - start > 4096)
-		plan_call_any(&mem->t->plan, SYS_madvise, arg_num(start), arg_num(end - start),
+		plan_call_any(p, SYS_madvise, arg_num(start), arg_num(end - start),
 			      arg_num(MADV_POPULATE_WRITE));
 }
 
@@ -87,6 +110,7 @@ static void populate(struct memory *mem, uint64_t start, uint64_t end)
  */
 static void populate_mapping(struct memory *mem, const Mapping *m, const struct runs *runs)
 {
+	struct plan *p = &mem->t->plan;
 	uint64_t start = 0, end = 0;
 
 	for (size_t k = runs_at(runs, m->start); k < runs->list.n; k++) {
@@ -95,32 +119,62 @@ static void populate_mapping(struct memory *mem, const Mapping *m, const struct 
 		if (x->start >= m->end)
 			break;
 		if (x->start != end) {
-			populate(mem, start, end);
+			contents_populate(p, start, end);
 			start = x->start < m->start ? m->start : x->start;
 		}
 		end = x->end < m->end ? x->end : m->end;
 	}
-	populate(mem, start, end);
+	contents_populate(p, start, end);
 }
 
-/* In the order of the image: what several processes have lies among the pages of the first of them. */
-void plan_contents(struct memory *mem, const struct runs *runs)
+/* By the leader alone. */
+static void plan_few(struct memory *mem, const struct runs *runs)
 {
-	size_t n = runs->list.n;
-	struct run *v = n ? arena_copy(&mem->r->arena, runs->list.v, n * sizeof(*v)) : NULL;
+	struct reader own = readers_leader(mem);
 
-	if (n)
-		qsort(v, n, sizeof(*v), by_place);
-	plan_note(&mem->t->plan, "contents");
 	for (size_t i = 0; i < mem->mm->n_mappings; i++)
 		if (!mem->is_present[i])
 			populate_mapping(mem, mem->mm->mappings[i], runs);
-	for (size_t i = 0; i < n;) {
-		if (v[i].store == RUN_ZERO) {
-			emit_zero(mem, v[i].start, v[i].end - v[i].start);
-			i++;
+	contents_read(&own, contents_by_place(mem, runs), runs->list.n);
+}
+
+/*
+ * Huge pages that were not moved in: the kernel makes them of what is there, or does not, and the memory is
+ * right either way.
+ */
+static void plan_collapse(struct memory *mem, const struct runs *moved)
+{
+	const Mm *mm = mem->mm;
+
+	for (size_t i = 0; i < mm->n_huge; i++) {
+		uint64_t start = mm->huge[i]->start, end = start + mm->huge[i]->length;
+		size_t k = runs_at(moved, start);
+
+		if (k < moved->list.n && moved->list.v[k].start < end)
 			continue;
-		}
-		i += emit_read(mem, &v[i], n - i, fetch_store(mem, v[i].store));
+		plan_call_any(&mem->t->plan, SYS_madvise, arg_num(start), arg_num(end - start),
+			      arg_num(MADV_COLLAPSE));
 	}
+}
+
+void plan_contents(struct memory *mem, const struct runs *runs, bool is_last)
+{
+	struct runs moved = { 0 }, rest = { 0 };
+
+	plan_note(&mem->t->plan, "contents");
+	if (mem->is_much)
+		readers_find_blocks(mem, runs, is_last, &moved, &rest);
+	if (!mem->is_much)
+		plan_few(mem, runs);
+	else if (!readers_plan_rest(mem, &rest))
+		plan_few(mem, &rest);
+	if (moved.list.n)
+		readers_plan_blocks(mem, &moved);
+	if (is_last) {
+		plan_note(&mem->t->plan, "huge pages");
+		plan_collapse(mem, &moved);
+	}
+	mem->is_begun = true;
+	runs_free(&moved);
+	runs_free(&rest);
 }

@@ -137,7 +137,8 @@ static void emit_mmap(struct memory *mem, size_t i, const struct span *at, uint6
 				  10);
 	if (has(m, VMF_dp))
 		plan_note(p, "droppable memory (MAP_DROPPABLE needs Linux 6.11 or newer)");
-	mem->is_present[i] = is_full && !has(m, VMF_nh);
+	mem->is_present[i] = is_full && !has(m, VMF_nh) &&
+			     !(mem->is_much && at->end - at->start >= READERS_BLOCK);
 	plan_call_is(p, at->start, SYS_mmap, arg_num(at->start), arg_num(at->end - at->start),
 		     arg_num(prot), arg_num(map_flags(mem, m, at, mem->is_present[i])), fd,
 		     arg_num(offset));
@@ -279,6 +280,8 @@ void plan_inheritance(struct restore *r, struct task_plan *t)
 	mem->fetch_of_file = arena_alloc(&r->arena, (mm->n_files + 1) * 2 * sizeof(uint32_t));
 	mem->fetch_of_shmem = arena_alloc(&r->arena, (r->n_shmems + 1) * 2 * sizeof(uint32_t));
 	mem->fetch_of_store = arena_alloc(&r->arena, (r->img.n_stores + 1) * sizeof(uint32_t));
+	mem->slot_of_store = arena_alloc(&r->arena, (r->img.n_stores + 1) * sizeof(uint32_t));
+	mem->is_much = readers_are_worth(&t->process->sharing->own);
 	mem->is_present = arena_alloc(&r->arena, mm->n_mappings + 1);
 	t->memory = mem;
 	if (!parent || is_member(t->process) || is_member(parent))
@@ -316,7 +319,7 @@ void plan_legacy(struct task_plan *t, struct rprocess *child)
 	mem->is_laid = true;
 	mem->note = NULL;
 	if (before->list.n)
-		plan_contents(mem, before);
+		plan_contents(mem, before, false);
 }
 
 /* What was mapped for children only. */
@@ -373,7 +376,7 @@ static void plan_mappings(struct memory *mem)
 		if (is_mapped_by_us(mm->mappings[i]))
 			plan_mapping(mem, i, &opened[i]);
 	}
-	plan_contents(mem, &mem->t->process->sharing->fill);
+	plan_contents(mem, &mem->t->process->sharing->fill, true);
 	plan_keys_take(mem);
 	for (size_t i = 0; i < mm->n_mappings; i++) {
 		if (is_mapped_by_us(mm->mappings[i]))

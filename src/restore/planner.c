@@ -9,6 +9,7 @@
  */
 #include "restore/members.h"
 #include "restore/relations.h"
+#include "restore/plan_memory.h"
 #include "restore/sharing.h"
 #include "restore/tables.h"
 
@@ -53,6 +54,8 @@ void plan_title(const struct task_plan *t, struct buf *out)
 		buf_printf(out, "cr");
 	else if (t->sort == PLAN_LEADER || t->sort == PLAN_THREAD || t->sort == PLAN_RELATIVE)
 		buf_printf(out, "task %u", t->tid);
+	else if (t->sort == PLAN_READER)
+		buf_printf(out, "reader of task %u", t->process->rec->id);
 	else if (t->sort == PLAN_KEEPER)
 		buf_printf(out, "keeper of task %u", t->process->rec->id);
 	else
@@ -100,6 +103,20 @@ uint32_t restore_how_many(const struct restore *r)
 	for (size_t i = 0; i < r->n_processes; i++)
 		n += r->processes[i].keeper_at != 0;
 	return n;
+}
+
+struct task_plan *planner_new_reader(struct restore *r, struct rprocess *p)
+{
+	struct task_plan *t = new_plan(r, PLAN_READER, p, 0);
+
+	plan_note(&t->plan, "bond to the parent");
+	emit_bond(&t->plan, p->rec->id);
+	return t;
+}
+
+uint32_t planner_emit_clone(struct plan *p, uint64_t flags, const struct task_plan *child)
+{
+	return emit_clone(p, flags, 0, 0, child);
 }
 
 static uint32_t parent_of(const struct restore *r, const struct rprocess *p)
@@ -678,6 +695,25 @@ static uint64_t aside(const struct host *h)
 	return span.end - span.start;
 }
 
+/* Bytes of the plans of those that read much. */
+static uint64_t readers_room(const struct rprocess *p)
+{
+	uint64_t bytes = 0;
+
+	vec_each(x, &p->sharing->own.list)
+		bytes += x->end - x->start;
+	return bytes < READERS_LEAST ? 0 : 2 * WORK_MAX * 4096 + bytes / READERS_BLOCK * 512;
+}
+
+/* Addresses in front of the region for the blocks of all readers of a process. */
+static uint64_t readers_scratch(const struct restore *r)
+{
+	for (size_t i = 0; i < r->n_processes && r->host.can_move; i++)
+		if (readers_are_worth(&r->processes[i].sharing->own))
+			return (readers_width(r) + 1) * READERS_BLOCK;
+	return 0;
+}
+
 /* A guess that is hardly ever too small; what is too much costs addresses only. */
 static uint64_t guess_size(const struct restore *r)
 {
@@ -690,23 +726,27 @@ static uint64_t guess_size(const struct restore *r)
 		size += (p->mm->n_mappings * 4 + p->sharing->fill.list.n +
 			 p->sharing->before.list.n + p->files->n_fds * 4) *
 			96;
+		size += readers_room(p);
 	}
 	return page_up(size) + stop_room(r, 16384);
 }
 
 int planner_run(struct restore *r, struct error *e)
 {
-	uint64_t room;
+	uint64_t room, scratch;
 
 	sharing_decide(r);
 	room = guess_size(r);
+	scratch = readers_scratch(r);
 
 	/* Where the hole can be depends on the size of the plans, and the plans on where it is. */
 	for (;;) {
-		int rc = hole_of_tree(r, room + aside(&r->host), e);
+		int rc = hole_of_tree(r, scratch + room + aside(&r->host), e);
 
 		if (rc < 0)
 			return rc;
+		r->scratch = (r->hole.start + READERS_BLOCK - 1) & ~(READERS_BLOCK - 1);
+		r->hole.start += scratch;
 		r->region_size = r->room = room;
 		rc = compile(r, e);
 		if (rc < 0)

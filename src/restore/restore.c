@@ -86,7 +86,7 @@ int restore_read(struct restore *r, bool skip_pages, struct error *e)
 	rc = image_open(&r->img, r->opt->dir, types, n_types, true, e);
 	timeline_mark(r->opt->times, "check the pages");
 	if (rc >= 0 && !skip_pages)
-		rc = restore_check_pages(&r->img, r->opt->dir, e);
+		rc = restore_check_pages(&r->img, r->opt->dir, (unsigned int)r->opt->jobs, e);
 	timeline_mark(r->opt->times, "check, link and plan");
 	if (rc < 0)
 		return rc;

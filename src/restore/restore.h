@@ -29,6 +29,8 @@ struct restore_options {
 	bool timeline, json;    /* for cmd */
 	struct timeline *times; /* or NULL */
 	bool any_cpu;           /* one that lacks what the image's had will do */
+	uint64_t jobs;          /* workers, up to WORK_MAX; 0: as many as there are processors */
+	bool in_place;          /* for tests: no page is moved to its place */
 	double timeout;         /* seconds until the tree must run; 0: ten */
 	const char *
 		exe_way; /* for tests: "plain", "mount" or "copy" alone; NULL: the first that helps */
