@@ -38,7 +38,7 @@ int main(void)
 		x ^= x << 13;
 		x ^= x >> 7;
 		x ^= x << 17;
-		if (i % 65536 < 60000) /* holes of pages in between */
+		if (i % 65536 < 60000 || i < OWN / 16) /* behind the first half holes of pages in between */
 			own[i] = i % 512 < 256 ? x : i;
 		if (i < SHARED / 8 && i % 8192 < 6000)
 			shared[i] = i % 512 < 256 ? ~x : i;
@@ -75,8 +75,10 @@ dump() { # NAME OPTION...
 	shift
 	"$cr" dump --no-sync "$@" "$pid" "$work/$name" 2>"$work/err"
 }
-restore() { # NAME
-	"$cr" restore --detach "$work/$1" </dev/null >"$work/told" 2>"$work/err" || cat "$work/err" "$work/told"
+restore() { # NAME OPTION...
+	image=$work/$1
+	shift
+	"$cr" restore --detach "$@" "$image" </dev/null >"$work/told" 2>"$work/err" || cat "$work/err" "$work/told"
 }
 # both_ways TITLE OPTION...: dumped, and restored
 both_ways() {
@@ -104,6 +106,35 @@ both_ways "four workers" --jobs 4
 wrong=
 [ "$(stores image)" -gt 1 ] || wrong="there is one"
 report "... write several stores" "$wrong"
+
+# What is read by the task itself or by readers, moved as huge pages or put in place.
+rss() {
+	sed -n 's/^Rss: *\([0-9]*\) kB/\1/p' "/proc/$pid/smaps_rollup"
+}
+flags() {
+	grep -E '^VmFlags' "/proc/$pid/smaps"
+}
+has_been=$(rss)
+flags=$(flags)
+for options in "--jobs 1" "--jobs 3" "--jobs 16" --in-place "--in-place --jobs 1" "--in-place --jobs 5"; do
+	stop
+	# shellcheck disable=SC2086 # several words
+	wrong=$(restore image $options)
+	[ -n "$wrong" ] || wrong=$(goes_on)
+	[ -n "$wrong" ] || [ "$(rss)" -le $((has_been * 105 / 100)) ] || wrong="$(rss) kB are there, $has_been kB were"
+	[ "$(flags)" = "$flags" ] || wrong="$wrong other flags in smaps"
+	[ -z "$(cat "/proc/$pid/task/$pid/children")" ] || wrong="$wrong it has children"
+	report "restored with $options" "$wrong"
+done
+"$cr" restore --explain --jobs 3 "$work/image" >"$work/told" 2>"$work/err" </dev/null
+wrong=
+[ "$(grep -c '^reader of task' "$work/told")" -ge 3 ] || wrong="no readers"
+grep -q ' move(' "$work/told" || wrong="$wrong nothing is moved"
+"$cr" restore --explain --in-place "$work/image" 2>"$work/err" </dev/null | grep -q ' move(' && wrong="$wrong in place, and moved"
+report "... as the plan says" "$wrong"
+"$cr" restore --jobs 17 "$work/image" 2>"$work/err" </dev/null
+wrong=$(sentence 'jobs 17: at most 16')
+report "... and not by more than there can be" "$wrong"
 
 raw=$(cat "$work"/image/pages-* | wc -c)
 for way in zstd lz4:3; do
