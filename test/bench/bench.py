@@ -20,6 +20,8 @@ import sys
 import tempfile
 import time
 
+import memory as much
+
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNS, MS_REC, MS_PRIVATE, PR_SET_CHILD_SUBREAPER = 0x20000, 0x4000, 1 << 18, 36
 SUBJECTS = {
@@ -221,14 +223,17 @@ def main():
     parser.add_argument("--tools", default=".", help="where sleeper and count are (default: .)")
     parser.add_argument("--disk", default=".", help="a folder on a disk (default: .)")
     parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--size", type=int, default=much.default_size(),
+                        help="MiB of mem-4k and mem-huge (default: 4096, or what fits)")
     usual = [name for name in SUBJECTS if name != "python3"]
     parser.add_argument("subject", nargs="*", default=usual + ["kcmp"],
-                        help=f"{' '.join(SUBJECTS)} kcmp (default: all but python3)")
+                        help=f"{' '.join(SUBJECTS)} kcmp {' '.join(much.SUBJECTS)} (default: all but python3 and those "
+                        "of much memory, which are measured three times at most)")
     args = parser.parse_args()
     names = args.subject
-    if args.rounds < 1 or set(names) - set(SUBJECTS) - {"kcmp"}:
+    if args.rounds < 1 or args.size < 4 or set(names) - set(SUBJECTS) - set(much.SUBJECTS) - {"kcmp"}:
         parser.error("unknown subject, or no rounds")
-    helpers = {name: os.path.abspath(os.path.join(args.tools, name)) for name in ("sleeper", "count")}
+    helpers = {name: os.path.abspath(os.path.join(args.tools, name)) for name in ("sleeper", "count", "plain")}
     tree = os.path.abspath(args.criu)
     program = os.path.abspath(args.cr) if args.cr else None
     disk = tempfile.mkdtemp(prefix="cr-bench-", dir=args.disk)
@@ -255,6 +260,14 @@ def main():
                         one_round(tool, command, folder)
                 print(f"\n{name}, images on {place}:\n")
                 table(tools, int(command[-1]) if "-" in name else 1)
+                sys.stdout.flush()
+        for name in (n for n in names if n in much.SUBJECTS):
+            for place, folder in (("tmpfs", memory), ("disk", disk)):
+                tools = [criu(tree)[0]]
+                if program:
+                    tools += [cr(program, "cr --no-sync", "--no-sync"), cr(program, "cr")]
+                print(f"\n{name}, images on {place}:\n")
+                much.measure(sys.modules[__name__], name, folder, tools, helpers, min(args.rounds, 3), args.size)
                 sys.stdout.flush()
         if "kcmp" in names and program:
             compare(program, helpers, memory)
