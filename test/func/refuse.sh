@@ -460,6 +460,7 @@ static pid_t supervise(int as)
 	MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, ends));
 	p = (pid_t)MUST(fork());
 	if (!p) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 		fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
 				  SECCOMP_FILTER_FLAG_NEW_LISTENER, &prog);
