@@ -301,6 +301,7 @@ int late_check(struct restore *r, struct error *e) must_check;
 struct task_plan *planner_new_reader(struct restore *r, struct rprocess *p);
 uint32_t planner_emit_clone(struct plan *p, uint64_t flags, const struct task_plan *child);
 uint32_t readers_width(const struct restore *r);
+bool readers_are_there(const struct restore *r);
 /* A leader's memory: first what it has from its parent, then what it leaves to each child, before it forks
  * that, then all the rest. */
 void plan_inheritance(struct restore *r, struct task_plan *t);

@@ -150,7 +150,8 @@ static void plan_collapse(struct memory *mem, const struct runs *moved)
 		uint64_t start = mm->huge[i]->start, end = start + mm->huge[i]->length;
 		size_t k = runs_at(moved, start);
 
-		if (k < moved->list.n && moved->list.v[k].start < end)
+		if ((k < moved->list.n && moved->list.v[k].start < end) ||
+		    !readers_may_collapse(mem, start))
 			continue;
 		plan_call_any(&mem->t->plan, SYS_madvise, arg_num(start), arg_num(end - start),
 			      arg_num(MADV_COLLAPSE));
@@ -160,21 +161,20 @@ static void plan_collapse(struct memory *mem, const struct runs *moved)
 void plan_contents(struct memory *mem, const struct runs *runs, bool is_last)
 {
 	struct runs moved = { 0 }, rest = { 0 };
+	const struct runs *here;
 
 	plan_note(&mem->t->plan, "contents");
-	if (mem->is_much)
-		readers_find_blocks(mem, runs, is_last, &moved, &rest);
-	if (!mem->is_much)
-		plan_few(mem, runs);
-	else if (!readers_plan_rest(mem, &rest))
-		plan_few(mem, &rest);
+	if (mem->is_much && is_last)
+		readers_find_blocks(mem, runs, &moved, &rest);
+	here = mem->is_much && is_last ? &rest : runs;
+	if (!mem->is_much || !readers_plan_rest(mem, here))
+		plan_few(mem, here);
 	if (moved.list.n)
 		readers_plan_blocks(mem, &moved);
 	if (is_last) {
 		plan_note(&mem->t->plan, "huge pages");
 		plan_collapse(mem, &moved);
 	}
-	mem->is_begun = true;
 	runs_free(&moved);
 	runs_free(&rest);
 }

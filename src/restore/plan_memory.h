@@ -26,7 +26,6 @@ struct memory {
 	bool is_open;             /* it has waited for cr to open everything */
 	bool is_laid;             /* what it leaves to children is there */
 	bool is_much;             /* its pages are many */
-	bool is_begun;            /* some pages have been read */
 	const char *note;         /* of anonymous mappings */
 	uint32_t
 		own_key; /* that the kernel chose for mappings that can only be executed; 0: none */
@@ -66,8 +65,10 @@ void contents_populate(struct plan *p, uint64_t start, uint64_t end);
 struct reader readers_leader(struct memory *mem);
 bool readers_are_worth(const struct runs *runs);
 /* The runs of whole blocks that can be moved to their places, and all others. */
-void readers_find_blocks(struct memory *mem, const struct runs *runs, bool is_last,
-			 struct runs *moved, struct runs *rest);
+void readers_find_blocks(struct memory *mem, const struct runs *runs, struct runs *moved,
+			 struct runs *rest);
+/* Whether huge pages may be made of what is there by now. */
+bool readers_may_collapse(const struct memory *mem, uint64_t at);
 /* Gives whether there are readers for that. */
 bool readers_plan_rest(struct memory *mem, const struct runs *runs);
 void readers_plan_blocks(struct memory *mem, const struct runs *moved);

@@ -13,11 +13,13 @@
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "base/compat.h"
+#include "prctls.pb-c.h"
 
 #define BLOCK READERS_BLOCK
 /* Less than this, together, is not worth a reader more. */
@@ -42,28 +44,70 @@ bool readers_are_worth(const struct runs *runs)
 	return bytes_of(runs) >= READERS_LEAST;
 }
 
+static uint32_t how_many_have_much(const struct restore *r)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < r->n_processes; i++)
+		n += readers_are_worth(&r->processes[i].sharing->own);
+	return n;
+}
+
+bool readers_are_there(const struct restore *r)
+{
+	return how_many_have_much(r) > 0 && readers_width(r) > 1;
+}
+
+/* Of one process; all together there are as many as there are to be. */
 uint32_t readers_width(const struct restore *r)
 {
 	uint32_t n = r->opt->jobs ? (uint32_t)r->opt->jobs : r->host.workers;
+	uint32_t much = how_many_have_much(r);
 
+	n /= much ? much : 1;
 	return n < 1 ? 1 : n;
 }
 
 /* --- which blocks are moved ---------------------------------------------------------------------- */
 
+/* Neither from the parent nor left to a child: what they share would be no more. */
+static bool is_own(const struct memory *mem, size_t i)
+{
+	const struct legacy *l = &mem->t->process->sharing->maps[i];
+
+	return !l->above && !(l->is_left && mem->is_laid);
+}
+
+/* PR_SET_THP_DISABLE. */
+static bool has_no_huge_pages(const struct memory *mem)
+{
+	const Prctls *m = restore_record(mem->r, "PRCT", mem->t->process->threads[0].rec->id);
+
+	for (size_t i = 0; m && i < m->n_values; i++)
+		if (!strcmp(m->values[i]->name, "thp_disable"))
+			return m->values[i]->value != 0;
+	return false;
+}
+
 /* Only into memory that nothing has been written to, and whose protection is that of the scratch. */
-static bool can_move(const struct memory *mem, size_t i, bool is_last)
+static bool can_move(const struct memory *mem, size_t i)
 {
 	const Mapping *m = mem->mm->mappings[i];
-	const struct legacy *l = &mem->t->process->sharing->maps[i];
-	uint32_t prot = is_last ? m->prot | PROT_WRITE : l->prot;
 
-	if (m->sort != MAPPING__SORT__ANON || m->has_page_size || prot != (PROT_READ | PROT_WRITE))
+	if (m->sort != MAPPING__SORT__ANON || m->has_page_size ||
+	    (m->prot | PROT_WRITE) != (PROT_READ | PROT_WRITE))
 		return false;
-	if (has(m, VMF_nh) || has(m, VMF_dp) || has(m, VMF_gd))
+	return !has(m, VMF_nh) && !has(m, VMF_dp) && !has(m, VMF_gd) && is_own(mem, i);
+}
+
+bool readers_may_collapse(const struct memory *mem, uint64_t at)
+{
+	if (has_no_huge_pages(mem))
 		return false;
-	return is_last ? !l->above && !(l->is_left && mem->is_laid)
-		       : l->is_left && !l->above && !mem->is_begun;
+	for (size_t i = 0; i < mem->mm->n_mappings; i++)
+		if (at >= mem->mm->mappings[i]->start && at < mem->mm->mappings[i]->end)
+			return is_own(mem, i);
+	return false;
 }
 
 static bool was_huge(const Mm *mm, uint64_t at)
@@ -93,6 +137,12 @@ static void add_blocks(const struct memory *mem, const struct runs *runs, uint64
 
 		if (x->start > at)
 			at = x->start & ~(BLOCK - 1);
+		/* Zeros are not read: they cost the same wherever they are. */
+		if (x->store == RUN_ZERO && x->start <= at && x->end >= at + BLOCK) {
+			at = x->end & ~(BLOCK - 1);
+			k += x->end == at;
+			continue;
+		}
 		if (at + BLOCK > end)
 			break;
 		if (runs_cover(runs, at, at + BLOCK) || was_huge(mem->mm, at)) {
@@ -107,10 +157,16 @@ static void add_blocks(const struct memory *mem, const struct runs *runs, uint64
 	}
 }
 
-/* A descriptor of this number belongs to the process alone: the image's tables do not have it. */
-static int move_fd(const struct restore *r)
+/*
+ * A descriptor of this number belongs to the process alone: the image's tables do not have it, nor has the leader,
+ * who keeps what it has fetched for its mappings under the lowest numbers.
+ */
+static int move_fd(const struct memory *mem)
 {
-	return tree_free_fd(r, r->self_pidfd + 1);
+	const struct restore *r = mem->r;
+	size_t fetched = 2 * (mem->mm->n_files + r->n_shmems) + r->img.n_stores;
+
+	return tree_free_fd(r, r->self_pidfd + 8 + (int)fetched);
 }
 
 /*
@@ -122,25 +178,23 @@ static bool may_move(const struct memory *mem)
 	const struct restore *r = mem->r;
 	const struct rprocess *p = mem->t->process;
 
-	return r->host.can_move && !r->opt->in_place && !p->n_members &&
+	return !has_no_huge_pages(mem) && r->host.can_move && !r->opt->in_place && !p->n_members &&
 	       p->threads[0].table[TABLE_FILES]->n_processes <= 1 &&
 	       !p->relative->born_with[TABLE_FILES] &&
-	       (uint64_t)move_fd(r) < r->host.limits[RLIMIT_NOFILE].rlim_cur;
+	       (uint64_t)move_fd(mem) < r->host.limits[RLIMIT_NOFILE].rlim_cur;
 }
 
-void readers_find_blocks(struct memory *mem, const struct runs *runs, bool is_last,
-			 struct runs *moved, struct runs *rest)
+void readers_find_blocks(struct memory *mem, const struct runs *runs, struct runs *moved,
+			 struct runs *rest)
 {
-	const struct legacy *maps = mem->t->process->sharing->maps;
 	struct spans spans = { 0 };
 	uint64_t at = 0;
 
 	for (size_t i = 0; i < mem->mm->n_mappings && may_move(mem); i++) {
 		const Mapping *m = mem->mm->mappings[i];
 
-		if (can_move(mem, i, is_last))
-			add_blocks(mem, runs, is_last ? m->start : maps[i].start,
-				   is_last ? m->end : maps[i].end, &spans);
+		if (can_move(mem, i))
+			add_blocks(mem, runs, m->start, m->end, &spans);
 	}
 	vec_each(s, &spans.list) {
 		runs_clip(runs, at, s->start, rest);
@@ -243,6 +297,9 @@ bool readers_plan_rest(struct memory *mem, const struct runs *runs)
 		for (uint64_t at = v[i].start; at < v[i].end;) {
 			uint64_t stop = at + BLOCK - part < v[i].end ? at + BLOCK - part : v[i].end;
 
+			if (v[i].store == RUN_ZERO)
+				stop = v[i].end;
+
 			*vec_add(&pieces.list) = (struct run){
 				.start = at,
 				.end = stop,
@@ -269,9 +326,7 @@ bool readers_plan_rest(struct memory *mem, const struct runs *runs)
 /* Whole mappings, so that none is split. */
 static void plan_register(struct memory *mem, uint32_t fd, const struct runs *runs)
 {
-	const struct legacy *maps = mem->t->process->sharing->maps;
 	struct plan *p = &mem->t->plan;
-	bool is_whole = !mem->is_laid;
 
 	for (size_t i = 0; i < mem->mm->n_mappings; i++) {
 		const Mapping *m = mem->mm->mappings[i];
@@ -280,9 +335,8 @@ static void plan_register(struct memory *mem, uint32_t fd, const struct runs *ru
 
 		if (k == runs->list.n || runs->list.v[k].start >= m->end)
 			continue;
-		is_whole = !(maps[i].is_left && mem->is_laid);
-		reg.range.start = is_whole ? m->start : maps[i].start;
-		reg.range.len = (is_whole ? m->end : maps[i].end) - reg.range.start;
+		reg.range.start = m->start;
+		reg.range.len = m->end - m->start;
 		plan_call_is(p, 0, SYS_ioctl, arg_num(fd), arg_num(UFFDIO_REGISTER),
 			     arg_data(plan_data(p, &reg, sizeof(reg))));
 	}
@@ -293,7 +347,7 @@ static uint32_t plan_watch(struct memory *mem, const struct runs *runs)
 {
 	const struct uffdio_api api = { .api = UFFD_API, .features = UFFD_HAS_MOVE };
 	struct plan *p = &mem->t->plan;
-	uint32_t op, fd = (uint32_t)move_fd(mem->r);
+	uint32_t op, fd = (uint32_t)move_fd(mem);
 
 	plan_note(p, "whole blocks of its memory");
 	op = plan_call(p, SYS_userfaultfd, arg_num(O_CLOEXEC | UFFD_USER_MODE_ONLY));

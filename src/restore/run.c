@@ -7,6 +7,7 @@
 #include "restore/shmem.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
@@ -371,6 +372,32 @@ static int64_t await_clone(struct restore *r, const struct task_plan *t)
 }
 
 /*
+ * Readers live for a while, under numbers that the kernel chooses: behind the last one it has given, and that is what
+ * it goes by, not the numbers that are wanted. In a young pid namespace they would get those that others still need.
+ * Who may not write this has numbers enough, or finds one that is taken.
+ */
+static void keep_off_numbers(const struct restore *r)
+{
+	const char *path = "/proc/sys/kernel/ns_last_pid";
+	uint64_t last = 0, highest = 0;
+	auto_buf text = { 0 };
+	const char *p;
+
+	for (size_t i = 0; i < r->n_processes; i++)
+		for (size_t k = 0; k < r->processes[i].n_threads; k++)
+			if (r->processes[i].threads[k].rec->id > highest)
+				highest = r->processes[i].threads[k].rec->id;
+	if (fd_read_file(AT_FDCWD, path, &text) < 0)
+		return;
+	p = text.p;
+	if (!str_take_u64(&p, 10, &last) || last >= highest)
+		return;
+	auto_fd fd = fd_open(AT_FDCWD, path, O_WRONLY);
+	if (fd >= 0)
+		(void)!dprintf(fd, "%" PRIu64, highest);
+}
+
+/*
  * The number of a process that has been waited for is free only a moment later: a number that is
  * taken and that nobody has is tried again for a while.
  */
@@ -425,6 +452,8 @@ int run_start(struct restore *r, struct error *e)
 	if (rc < 0)
 		return rc;
 	await_numbers(r);
+	if (readers_are_there(r))
+		keep_off_numbers(r);
 	mem_hold_back(true);
 	rc = clone_root(r, e);
 	mem_hold_back(false);
