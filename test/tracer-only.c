@@ -6,7 +6,7 @@
  *
  *   CR_DENIED_LOG=FILE   one line for each read that was denied: "PID" of who wanted it
  *   CR_DENIED_N=N        the N-th one is something special; 0 or unset: none
- *   CR_DENIED_HOW=WHAT   kill: before that the children of cr get SIGKILL; end: cr gets SIGINT, which it blocks;
+ *   CR_DENIED_HOW=WHAT   kill: the tracer, when it is to read next, gets SIGKILL (it is in no batch then); end: cr gets SIGINT, which it blocks;
  *                        all: from that on the tracer is denied it too, by ptrace(2) as well
  *                        never: proc_mem.force_override=never; the number does not matter
  */
@@ -109,18 +109,6 @@ static size_t allowed(const char *folder, uint64_t at, size_t n, char right)
 	return to - at < n ? to - at : n;
 }
 
-static void kill_children(void)
-{
-	char path[64], text[256] = "";
-	int fd, child;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0 && read(fd, text, sizeof(text) - 1) > 0 && sscanf(text, "%d", &child) == 1)
-		kill(child, SIGKILL);
-	close(fd);
-}
-
 static void note_denied(void)
 {
 	int n = __atomic_add_fetch(denied, 1, __ATOMIC_SEQ_CST);
@@ -131,16 +119,19 @@ static void note_denied(void)
 		dprintf(fd, "%d\n", getpid());
 		close(fd);
 	}
-	if (n == special() && is_how("kill"))
-		kill_children();
 	if (n == special() && is_how("end"))
 		kill(getpid(), SIGINT);
+}
+
+static bool is_special(void)
+{
+	return special() && __atomic_load_n(denied, __ATOMIC_SEQ_CST) >= special();
 }
 
 /* While it is denied to cr, it is to the tracer, if that is what is wanted. */
 static bool is_for_nobody(void)
 {
-	return is_how("all") && special() && __atomic_load_n(denied, __ATOMIC_SEQ_CST) >= special();
+	return is_how("all") && is_special();
 }
 
 ssize_t __wrap_pread(int fd, void *p, size_t n, off_t at)
@@ -150,6 +141,8 @@ ssize_t __wrap_pread(int fd, void *p, size_t n, off_t at)
 
 	if (!find_folder(fd, folder))
 		return __real_pread(fd, p, n, at);
+	if (is_tracer(folder) && is_how("kill") && is_special())
+		raise(SIGKILL);
 	if (is_tracer(folder) && !is_for_nobody() && !is_how("never"))
 		return __real_pread(fd, p, n, at);
 	may = allowed(folder, (uint64_t)at, n, 'r');

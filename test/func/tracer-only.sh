@@ -201,7 +201,8 @@ fi
 failing() {
 	nth=$1 how=$2 want=$3
 	shift 3
-	CR_DENIED_N=$nth CR_DENIED_HOW=$how "$cr" dump --no-sync --jobs 4 "$pid" "$work/none" 2>"$work/err"
+	CR_DENIED_N=$nth CR_DENIED_HOW=$how env --default-signal=INT,QUIT \
+		"$cr" dump --no-sync --jobs 4 "$pid" "$work/none" 2>"$work/err"
 	status=$?
 	[ $status -eq "$want" ] || echo "status $status"
 	sentence "$@"
@@ -214,10 +215,8 @@ start
 for nth in 1 20 60; do
 	report "the tracer may not either: number $nth" \
 		"$(failing $nth all 1 'task [0-9]+: read [0-9]+ bytes of memory at 0x[0-9a-f]+: Input/output error')"
-	# At the first one some answer their questions still, and may be in the call that cr-dump(1) names.
-	[ $nth -eq 1 ] ||
-		report "the holder is killed: number $nth" \
-			"$(failing $nth kill 1 '^cr: the process that holds the subject \([0-9]*\) has ended: it was killed')"
+	report "the holder is killed: number $nth" \
+		"$(failing $nth kill 1 '^cr: the process that holds the subject \([0-9]*\) has ended: it was killed')"
 	report "SIGINT: number $nth" "$(failing $nth end 130 'SIGINT: nothing was saved, and the process runs on')"
 done
 report "after all of that it has what it had" "$(judge)"
