@@ -384,7 +384,7 @@ int ask_finish(struct dump *d, struct error *e)
 	const struct holder_page *page = d->holder.page;
 	int rc = holder_await(&d->holder, e);
 
-	if (rc < 0 && !d->holder.is_lost)
+	if (rc < 0 && !d->holder.is_lost && page->batch_at < page->n_batches)
 		return within(e, rc, "task %d", page->batches[page->batch_at].pid);
 	for (size_t i = 0; i < d->processes.n && rc >= 0; i++) {
 		struct dump_process *p = d->processes.v[i];

@@ -368,6 +368,10 @@ static void run_rounds(struct session *s, size_t n)
 			which[n_which++] = i;
 		}
 		run_round(s, rounds, which, n_which);
+		/* With one that has failed the dump fails, and the time may be over for all. */
+		for (size_t i = 0; i < n; i++)
+			if (s[i].rc < 0)
+				n_which = 0;
 	} while (n_which);
 }
 

@@ -121,8 +121,10 @@ static int start_call(const struct session_call *c)
 static int pass_call(const struct session_call *c)
 {
 	struct batch_thread *t = &c->s->b->threads[0];
-	int rc = wait_for(c->s, t, true, c->e);
+	int rc;
 
+	session_be_alone(c->s);
+	rc = wait_for(c->s, t, true, c->e);
 	return rc < 0 ? rc : resume_call(t, c->e);
 }
 
@@ -131,8 +133,10 @@ static int end_call(struct session_call *c)
 	struct batch_thread *t = &c->s->b->threads[0];
 	uint64_t regs[ARCH_MAX_REGS];
 	uint32_t n = t->held->n_regs;
-	int rc = wait_for(c->s, t, true, c->e);
+	int rc;
 
+	session_be_alone(c->s);
+	rc = wait_for(c->s, t, true, c->e);
 	if (rc >= 0)
 		rc = read_result(t, regs, &n, c->e);
 	if (rc < 0)
@@ -141,7 +145,8 @@ static int end_call(struct session_call *c)
 	return session_restore(t, c->e);
 }
 
-/* Each wait but the first finds that the thread is there already, or nearly. */
+/* Each wait but the first finds that the thread is there already, or nearly; alone, since a call that has begun is
+ * waited for. */
 int session_calls(struct session_call *calls, size_t n)
 {
 	int rc = 0;
