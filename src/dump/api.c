@@ -160,19 +160,49 @@ static uint64_t read_limit(int proc)
 	return limit;
 }
 
-int dump_check_numbers(struct dump *d, const struct task_view *v, uint32_t n, struct error *e)
+/* The highest number that is needed for n more, and for those that are late. */
+static uint64_t highest_number(const struct dump *d, const struct dump_thread *t, uint32_t n)
+{
+	uint64_t highest = free_number(t, n - 1);
+
+	vec_each(f, &t->fds)
+		if (dump_is_late(d, f->view.id) && (uint64_t)f->view.fd > highest)
+			highest = (uint64_t)f->view.fd;
+	return highest;
+}
+
+int dump_check_numbers(struct dump *d, const struct task_view *v, uint32_t n, uint32_t *lowest,
+		       struct error *e)
 {
 	uint32_t table = dump_table_of(d, v->tid);
 	uint64_t highest = 0;
 
 	vec_each(p, &d->processes)
 		vec_each(t, &(*p)->threads)
-			if (stands_for(*t, TABLE_FILES) && table_id(*t, TABLE_FILES) == table)
-				highest = free_number(*t, n - 1);
+			if (stands_for(*t, TABLE_FILES) && table_id(*t, TABLE_FILES) == table) {
+				highest = highest_number(d, *t, n);
+				*lowest = (uint32_t)free_number(*t, 0);
+			}
 	if (highest < read_limit(v->proc))
 		return 0;
 	return fail(
 		e, 0,
-		"has no descriptor free (RLIMIT_NOFILE), which a seccomp filter with a listener "
-		"needs to come back; raise the limit (prlimit)");
+		"has no descriptor free below %llu (RLIMIT_NOFILE), which the listener of a seccomp "
+		"filter needs to come back; raise the limit (prlimit)",
+		(unsigned long long)read_limit(v->proc));
+}
+
+bool dump_table_is_own(struct dump *d, int pid)
+{
+	vec_each(p, &d->processes) {
+		bool is_it = (*p)->pid == pid;
+
+		if (is_it && (*p)->exited)
+			return false;
+		vec_each(t, &(*p)->threads)
+			if ((table_id((*t)->table[TABLE_FILES], TABLE_FILES) == (uint32_t)pid) !=
+			    is_it)
+				return false;
+	}
+	return true;
 }

@@ -31,8 +31,11 @@ bool dump_is_late(const struct dump *d, uint32_t description);
 uint32_t dump_table_of(struct dump *d, int tid);
 /* Whether a table has a description. */
 bool dump_table_has(struct dump *d, uint32_t table, uint32_t description);
-/* Whether the process of a task may open n more descriptors (RLIMIT_NOFILE); an error if not. */
-int dump_check_numbers(struct dump *d, const struct task_view *v, uint32_t n,
+/* Whether all threads of a process, its first one too, have one table, and nobody else has it. */
+bool dump_table_is_own(struct dump *d, int pid);
+/* Whether the process of a task may open n more descriptors, and those that are late under their numbers
+ * (RLIMIT_NOFILE); an error if not. *lowest: the first number that is free. */
+int dump_check_numbers(struct dump *d, const struct task_view *v, uint32_t n, uint32_t *lowest,
 		       struct error *e) must_check;
 
 #endif

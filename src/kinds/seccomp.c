@@ -216,13 +216,40 @@ static int count_user(void *arg, const struct held_thread *held)
 	return 0;
 }
 
+/* As the restore will do it: for all threads at once, and with the number that the new listener gets. */
+static int check_way(struct dump *d, const struct task_view *v, bool for_all, uint32_t number,
+		     struct error *e)
+{
+	struct chain c = held_chain(d, v->held->filter, 1);
+
+	for (size_t i = 0; i < c.n; i++) {
+		uint64_t sync = for_all ? SECCOMP_FILTER_FLAG_TSYNC : 0;
+
+		if (for_all && way_to_install(&c, i, sync).nr != SYS_seccomp)
+			return fail(
+				e, 0,
+				"its seccomp filter %zu of %zu could not be installed again for all "
+				"its threads, since those before it forbid that",
+				i + 1, c.n);
+		if (c.v[i].listener && !is_let(&c, i + 1, SYS_close, number, 0))
+			return fail(
+				e, 0,
+				"its seccomp filter asks a listener and forbids close, by which "
+				"it gets rid of the new one at a restore; allow it");
+		if (c.v[i].listener)
+			break;
+	}
+	return 0;
+}
+
 /* Nobody tells which listener is a filter's: so there has to be one of each, and it is not shared by fork. */
 static int find_listener(struct dump *d, const struct task_view *v, const struct held_filter *f,
 			 uint32_t *listener, struct error *e)
 {
 	struct listeners l = { .d = d };
 	struct users u = { .filter = f };
-	uint32_t name = (uint32_t)((uintptr_t)f / sizeof(uint64_t)), process;
+	uint32_t name = (uint32_t)((uintptr_t)f / sizeof(uint64_t)), process, number = 0;
+	int rc;
 
 	(void)!dump_each_description(d, count_listener, &l);
 	*listener = l.first;
@@ -248,11 +275,15 @@ static int find_listener(struct dump *d, const struct task_view *v, const struct
 			"its seccomp filter asks a listener and is that of %zu of %zu threads, which "
 			"cannot be saved; have it for one or for all (SECCOMP_FILTER_FLAG_TSYNC)",
 			u.n, u.all);
-	if (dump_make_late(d, l.first, v->id) != (uint32_t)v->pid && u.all > 1 && u.n == u.all)
-		return fail(e, 0,
-			    "its seccomp filter asks a listener and is that of all threads but the "
-			    "first, which has exited; that cannot be saved yet");
-	return dump_check_numbers(d, v, 1, e);
+	dump_make_late(d, l.first, v->id);
+	if (!dump_table_is_own(d, v->pid))
+		return fail(
+			e, 0,
+			"its seccomp filter asks a listener, and its descriptors are shared with "
+			"another process, or not by all its threads, or its first thread has exited; "
+			"that cannot be saved yet");
+	rc = dump_check_numbers(d, v, 1, &number, e);
+	return rc < 0 ? rc : check_way(d, v, u.n > 1, number, e);
 }
 
 static int find_listeners(struct dump *d, const struct task_view *v, uint32_t *listener,
@@ -468,6 +499,7 @@ static void emit_handover(struct plan *p, const struct late *l)
 	emit_count(p, l->made_at);
 	emit_spin(p, l->taken_at, l->n_tables);
 	plan_call_is(p, 0, SYS_close, arg_num(l->number));
+	emit_count(p, l->made_at);
 }
 
 /* tid: whose filters they are, or of all whose. */

@@ -1,46 +1,74 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A thread of a process that has the listener of a seccomp filter (listener.c tells how that comes back): it goes on
- * when the listener is there. Until then a keeper, who has the rights of cr, waits for the filter, fetches the listener
+ * A thread of a process that has the listener of a seccomp filter (listener.c tells how that comes back), or of the one
+ * in which a task makes it: it goes on when the listener is where it belongs. Until then a keeper, who has the rights of cr, waits for the filter, fetches the listener
  * and gives it its numbers.
  */
 #include "kind.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/seccomp.h>
 
+#include "base/cbpf.h"
 #include "dump/api.h"
 #include "files.pb-c.h"
+#include "process.pb-c.h"
 #include "restore/api.h"
+#include "restore/host.h"
 #include "supervisor.pb-c.h"
 
 /* --- dump --------------------------------------------------------------------------------------- */
 
 struct search {
 	struct dump *d;
-	uint32_t table, found;
+	uint32_t table, found, any;
 };
 
 static int look(void *arg, const struct fd_view *v)
 {
 	struct search *s = arg;
 
-	if (dump_is_late(s->d, v->id) && dump_table_has(s->d, s->table, v->id))
+	if (!dump_is_late(s->d, v->id))
+		return 0;
+	s->any = v->id;
+	if (dump_table_has(s->d, s->table, v->id))
 		s->found = v->id;
 	return 0;
+}
+
+static int find_asking(void *arg, const struct held_thread *held)
+{
+	for (const struct held_filter *f = held->filter; f; f = f->below)
+		*(bool *)arg |= cbpf_can_give(f->code, f->n, SECCOMP_RET_USER_NOTIF);
+	return 0;
+}
+
+/* It is not under the filter that another thread of its process is to install. */
+static bool is_beside(struct dump *d, const struct task_view *v)
+{
+	bool own = false, of_any = false;
+
+	(void)!find_asking(&own, v->held);
+	(void)!dump_each_thread(d, v->pid, find_asking, &of_any);
+	return of_any && !own;
 }
 
 static int dump(struct dump *d, const struct task_view *v, void *record, struct error *e)
 {
 	struct search s = { .d = d };
 	Supervisor *m = record;
+	uint32_t lowest;
 	int rc;
 
 	if (!dump_n_late(d))
 		return 0;
 	s.table = dump_table_of(d, v->tid);
 	(void)!dump_each_description(d, look, &s);
+	m->listener = s.found ? s.found : s.any;
 	if (!s.found)
-		return 0;
+		return is_beside(d, v);
 	if (s.table == (uint32_t)v->tid && v->tid != v->pid)
 		return fail(
 			e, 0,
@@ -51,8 +79,12 @@ static int dump(struct dump *d, const struct task_view *v, void *record, struct 
 			e, 0,
 			"has the listener of a seccomp filter and is under seccomp itself, which "
 			"cannot be saved yet; have it close the listener, if that is another's");
-	m->listener = s.found;
-	rc = dump_check_numbers(d, v, 2, e);
+	/* A parent waits for its stopped children, before it comes to its filters. */
+	if (v->held->stop_signal)
+		return fail(e, 0,
+			    "has the listener of a seccomp filter and is stopped, which cannot be "
+			    "saved yet; continue it (SIGCONT)");
+	rc = dump_check_numbers(d, v, 2, &lowest, e);
 	return rc < 0 ? rc : 1;
 }
 
@@ -68,10 +100,9 @@ static int emit(struct restore *r, struct plan *p, const void *record, uint32_t 
 	(void)tid;
 	if (rc < 0)
 		return rc;
-	plan_note(p, "until the listener is there");
-	plan_op(p, CR_RST_WAIT, 0,
-		PLAN_ARGS(arg_region(l.taken_at), arg_num(l.n_tables), arg_num(1)), CR_RST_WANT_OK,
-		0);
+	plan_note(p, "until the listener is where it belongs");
+	plan_op(p, CR_RST_WAIT, 0, PLAN_ARGS(arg_region(l.made_at), arg_num(2), arg_num(1)),
+		CR_RST_WANT_OK, 0);
 	return 0;
 }
 
@@ -115,9 +146,19 @@ static int emit_fetch(struct restore *r, struct plan *p, uint32_t listener, uint
 	return 1;
 }
 
-/* The calls of the keeper come when those of the others have come to their filters. */
-static int check_free(struct restore *r, const uint32_t *tids, size_t n, struct error *e)
+/* What the keeper does comes when all others of the process are at their filters, or have gone on; and it cannot fail
+ * any more. */
+static int check_keeper(struct restore *r, uint32_t pid, const uint32_t *tids, size_t n,
+			struct error *e)
 {
+	const Process *p = restore_record(r, record_process.tag, pid);
+
+	if (!(restore_host(r)->cap_eff & 1ull << CAP_SYS_PTRACE))
+		return fail(e, EPERM,
+			    "it has the listener of a seccomp filter: to fetch that needs "
+			    "CAP_SYS_PTRACE");
+	if (p && p->stop_signal)
+		return fail(e, 0, "it has the listener of a seccomp filter and is stopped");
 	for (size_t i = 0; i < n; i++)
 		if (restore_record(r, "SECC", tids[i]))
 			return fail(e, 0, "task %u has a listener and is under seccomp itself",
@@ -138,11 +179,13 @@ static int emit_keeper(struct restore *r, struct plan *p, uint32_t pid, struct e
 	if (!m)
 		return 0;
 	rc = restore_late(r, m->listener, LATE_WAITS, &l, e);
-	if (rc >= 0)
-		rc = check_free(r, tids, n, e);
-	for (size_t i = 0; rc >= 0 && i < l.n_tables; i++)
-		if (l.tables[i] == pid)
+	for (size_t i = 0; rc >= 0 && i < l.n_tables; i++) {
+		if (l.tables[i] != pid)
+			continue;
+		rc = check_keeper(r, pid, tids, n, e);
+		if (rc >= 0)
 			return p ? emit_fetch(r, p, m->listener, pid, e) : 1;
+	}
 	return rc;
 }
 

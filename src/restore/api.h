@@ -26,8 +26,9 @@ size_t restore_threads(struct restore *r, uint32_t pid, const uint32_t **tids);
 int restore_words(struct restore *r, uint32_t n, uint64_t *at, struct error *e) must_check;
 /*
  * A description that a task makes late (late.c). The maker finds it under `number`, adds 1 to the word made_at, waits
- * until as many as there are tables have added 1 to the word taken_at, and closes the number. For each of the tables
- * somebody waits for made_at, fetches it from there, and adds 1 to taken_at. What these do is told to restore_late:
+ * until as many as there are tables have added 1 to the word taken_at, closes the number and adds 1 once more. For each
+ * of the tables somebody waits for made_at, fetches it from there, and adds 1 to taken_at. Whoever has one of the
+ * tables or that of the maker waits until made_at is 2. What these do is told to restore_late:
  * without the maker, or one who takes, the plan is refused, since somebody would wait for ever. Pure.
  */
 struct late {
@@ -45,8 +46,8 @@ enum late_part {
 };
 int restore_late(struct restore *r, uint32_t description, enum late_part part, struct late *out,
 		 struct error *e) must_check;
-/* Whether a process may open n descriptors more than its table has (RLIMIT_NOFILE); *lowest: the first of their
- * numbers. Pure. */
+/* Whether a process may open n descriptors more than its table has, and those that are late under their numbers
+ * (RLIMIT_NOFILE); *lowest: the first that is free. Pure. */
 int restore_check_numbers(struct restore *r, uint32_t pid, uint32_t table, uint32_t n,
 			  uint32_t *lowest, struct error *e) must_check;
 /* What a kind remembers of an object while plans are made: NULL at first, and when they are made anew. */

@@ -59,6 +59,13 @@ int restore_late(struct restore *r, uint32_t description, enum late_part part, s
 	return restore_check_numbers(r, th->process, th->files, 1, &out->number, e);
 }
 
+static bool is_late(struct restore *r, uint32_t description)
+{
+	const Description *d = restore_record(r, record_description.tag, description);
+
+	return d && d->late;
+}
+
 int restore_check_numbers(struct restore *r, uint32_t pid, uint32_t table, uint32_t n,
 			  uint32_t *lowest, struct error *e)
 {
@@ -74,6 +81,9 @@ int restore_check_numbers(struct restore *r, uint32_t pid, uint32_t table, uint3
 		else if (!found++)
 			*lowest = number;
 	}
+	for (size_t at = 0; at < t->n_fds; at++)
+		if (t->fds[at]->fd >= number && is_late(r, t->fds[at]->description))
+			number = t->fds[at]->fd + 1;
 	for (size_t i = 0; l && i < l->n_limits; i++)
 		if (l->limits[i]->resource == RLIMIT_NOFILE && l->limits[i]->soft < number)
 			return fail(e, 0, "process %u has no descriptor free (RLIMIT_NOFILE)", pid);

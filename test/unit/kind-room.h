@@ -175,9 +175,17 @@ uint32_t dump_make_late(struct dump *d, uint32_t description, uint32_t tid)
 	return tid;
 }
 
-int dump_check_numbers(struct dump *d, const struct task_view *v, uint32_t n, struct error *e)
+bool dump_table_is_own(struct dump *d, int pid)
+{
+	(void)d;
+	return pid == 7;
+}
+
+int dump_check_numbers(struct dump *d, const struct task_view *v, uint32_t n, uint32_t *lowest,
+		       struct error *e)
 {
 	(void)d, (void)v, (void)n, (void)e;
+	*lowest = 3;
 	return 0;
 }
 

@@ -156,7 +156,10 @@ static int dump_supervisor(struct dump *d, int tid, uint32_t seccomp, Supervisor
 			   struct error *e)
 {
 	struct proc_status status = { .seccomp = seccomp };
-	struct task_view v = { .pid = 7, .tid = tid, .id = (uint32_t)tid, .status = &status };
+	struct held_thread thread = { 0 };
+	struct task_view v = {
+		.pid = 7, .tid = tid, .id = (uint32_t)tid, .status = &status, .held = &thread
+	};
 
 	supervisor__init(m);
 	return room_kind("supervisor")->task->dump(d, &v, m, e);
@@ -164,6 +167,8 @@ static int dump_supervisor(struct dump *d, int tid, uint32_t seccomp, Supervisor
 
 static void who_has_a_listener_waits_for_it(void)
 {
+	struct held_filter a = held(NULL, asks, 4);
+	const struct held_thread asking = { .filter = &a };
 	struct error e = { 0 };
 	struct dump d = { 0 };
 	Supervisor m;
@@ -173,6 +178,10 @@ static void who_has_a_listener_waits_for_it(void)
 	CU_ASSERT_EQUAL(dump_supervisor(&d, 7, 0, &m, &e), 1);
 	CU_ASSERT_EQUAL(m.listener, 5);
 	CU_ASSERT_EQUAL(dump_supervisor(&d, 8, 0, &m, &e), 0);
+	/* Beside one who is to make it. */
+	d.held = &asking;
+	CU_ASSERT_EQUAL(dump_supervisor(&d, 8, 0, &m, &e), 1);
+	CU_ASSERT_EQUAL(m.listener, 5);
 	CU_ASSERT(dump_supervisor(&d, 7, 2, &m, &e) < 0);
 	CU_ASSERT_PTR_NOT_NULL(strstr(e.text, "under seccomp itself"));
 	room_dump_free(&d);
@@ -374,6 +383,7 @@ static void plant_supervised(struct supervised *s, size_t n)
 	s->t.of[0].n_filters = 2;
 	s->t.list[1]->program.data = (uint8_t *)(uintptr_t)asks;
 	s->t.list[1]->listener = 5;
+	s->t.r.host.cap_eff = 1ull << CAP_SYS_PTRACE;
 	description__init(&s->listener);
 	late__init(&s->late);
 	s->listener.late = &s->late;
@@ -458,6 +468,12 @@ static void bad_listeners_are_refused(void)
 	CU_ASSERT_PTR_NOT_NULL(strstr(plan_of_supervisor(&s, false), "6 is made by nobody"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(plan_of_supervisor(&s, true), "6 is made by nobody"));
 	s.supervisor.listener = 5;
+	s.process.stop_signal = 20;
+	CU_ASSERT_PTR_NOT_NULL(strstr(plan_of_supervisor(&s, true), "is stopped"));
+	s.process.stop_signal = 0;
+	s.t.r.host.cap_eff = 0;
+	CU_ASSERT_PTR_NOT_NULL(strstr(plan_of_supervisor(&s, true), "needs CAP_SYS_PTRACE"));
+	s.t.r.host.cap_eff = 1ull << CAP_SYS_PTRACE;
 	put(&s.t.r, "SECC", 70, &s.t.of[0]);
 	CU_ASSERT_PTR_NOT_NULL(strstr(plan_of_supervisor(&s, true), "under seccomp itself"));
 	room_restore_free(&s.t.r);
