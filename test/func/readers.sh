@@ -97,11 +97,11 @@ once() {
 	(bare "$work/subject" "$1" "$2" "$dir" </dev/null >/dev/null 2>&1) &
 	pid=$!
 	await "$dir/ready" || echo "it does not run"
-	"$cr" dump --no-sync "$pid" "$dir/image" || echo "the dump of $1 files, $2 children"
+	"$cr" dump --no-sync "$pid" "$dir/image" 2>&1 || echo "the dump of $1 files, $2 children"
 	wait "$pid" 2>/dev/null
 	numbers="$1 files, $2 children"
 	shift 2
-	"$cr" restore --detach "$@" "$dir/image" || {
+	"$cr" restore --detach "$@" "$dir/image" 2>&1 || {
 		echo "the restore of $numbers $*"
 		return
 	}
@@ -114,7 +114,7 @@ for children in 0 2; do
 	for jobs in 1 3; do
 		for files in 0 1 2 3 4 5 6 7 8 9 10 12 16 24; do
 			once $files $children --jobs $jobs
-		done >"$work/out" 2>&1
+		done >"$work/out" 2>"$work/told" # there the shell tells who was killed
 		[ ! -s "$work/out" ]
 		say $? "any number of mapped files, $children children, $jobs readers"
 	done
