@@ -175,7 +175,7 @@ int dump_check_numbers(struct dump *d, const struct task_view *v, uint32_t n, ui
 		       struct error *e)
 {
 	uint32_t table = dump_table_of(d, v->tid);
-	uint64_t highest = 0;
+	uint64_t highest = 0, limit = read_limit(v->proc);
 
 	vec_each(p, &d->processes)
 		vec_each(t, &(*p)->threads)
@@ -183,13 +183,13 @@ int dump_check_numbers(struct dump *d, const struct task_view *v, uint32_t n, ui
 				highest = highest_number(d, *t, n);
 				*lowest = (uint32_t)free_number(*t, 0);
 			}
-	if (highest < read_limit(v->proc))
+	if (highest < limit)
 		return 0;
 	return fail(
 		e, 0,
 		"has no descriptor free below %llu (RLIMIT_NOFILE), which the listener of a seccomp "
 		"filter needs to come back; raise the limit (prlimit)",
-		(unsigned long long)read_limit(v->proc));
+		(unsigned long long)limit);
 }
 
 bool dump_table_is_own(struct dump *d, int pid)

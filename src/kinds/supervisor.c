@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A thread of a process that has the listener of a seccomp filter (listener.c tells how that comes back), or of the one
- * in which a task makes it: it goes on when the listener is where it belongs. Until then a keeper, who has the rights of cr, waits for the filter, fetches the listener
- * and gives it its numbers.
+ * A thread of a process that has the listener of a seccomp filter (listener.c tells how that comes
+ * back), or of the one in which a task makes it: it goes on when the listener is where it belongs.
+ * Until then a keeper, who has the rights of cr, waits for the filter, fetches the listener and gives
+ * it its numbers.
  */
 #include "kind.h"
 

@@ -267,11 +267,24 @@ static void plant(struct tree *t, size_t n)
 		t->of[i].filters = &t->list[2 * i];
 }
 
+/* The plan, which is given up, or the error. */
+static const char *told(struct tree *t, struct plan *p, int rc, const struct error *e)
+{
+	auto_buf text = { 0 };
+
+	if (rc < 0)
+		buf_printf(&text, "%s", e->text);
+	else
+		plan_explain(p, &text);
+	buf_add(&text, "", 1);
+	plan_free(p);
+	return arena_strdup(&t->r.arena, text.p);
+}
+
 /* The plan of thread i, or the error; keeper: of the thread that is there for the others. */
 static const char *plan_of(struct tree *t, size_t i, bool keeper)
 {
 	const struct task_ops *ops = room_kind("seccomp")->task;
-	auto_buf text = { 0 };
 	struct error e = { 0 };
 	struct plan p;
 	int rc;
@@ -279,13 +292,7 @@ static const char *plan_of(struct tree *t, size_t i, bool keeper)
 	plan_init(&p, &t->r.arena, 7);
 	rc = keeper ? ops->emit_keeper(&t->r, &p, 7, &e)
 		    : ops->emit(&t->r, &p, &t->of[i], t->tids[i], &e);
-	if (rc < 0)
-		buf_printf(&text, "%s", e.text);
-	else
-		plan_explain(&p, &text);
-	buf_add(&text, "", 1);
-	plan_free(&p);
-	return arena_strdup(&t->r.arena, text.p);
+	return told(t, &p, rc, &e);
 }
 
 static size_t count(const char *text, const char *what)
@@ -415,7 +422,6 @@ static void plant_supervised(struct supervised *s, size_t n)
 static const char *plan_of_supervisor(struct supervised *s, bool keeper)
 {
 	const struct task_ops *ops = room_kind("supervisor")->task;
-	auto_buf text = { 0 };
 	struct error e = { 0 };
 	struct plan p;
 	int rc;
@@ -423,13 +429,7 @@ static const char *plan_of_supervisor(struct supervised *s, bool keeper)
 	plan_init(&p, &s->t.r.arena, 70);
 	rc = keeper ? ops->emit_keeper(&s->t.r, &p, 70, &e)
 		    : ops->emit(&s->t.r, &p, &s->supervisor, 70, &e);
-	if (rc < 0)
-		buf_printf(&text, "%s", e.text);
-	else
-		plan_explain(&p, &text);
-	buf_add(&text, "", 1);
-	plan_free(&p);
-	return arena_strdup(&s->t.r.arena, text.p);
+	return told(&s->t, &p, rc, &e);
 }
 
 static void a_listener_is_handed_over(void)
