@@ -463,19 +463,6 @@ static int find_group(struct restore *r, uint32_t pid, struct group **out, struc
 
 /* --- restore: operations ------------------------------------------------------------------------- */
 
-/* Both without a system call, since the filter may come at any moment: nobody is woken. */
-static void emit_spin(struct plan *p, uint64_t word, size_t value)
-{
-	plan_op(p, CR_RST_WAIT, 0, PLAN_ARGS(arg_region(word), arg_num(value), arg_num(1)),
-		CR_RST_WANT_OK, 0);
-}
-
-static void emit_count(struct plan *p, uint64_t word)
-{
-	plan_op(p, CR_RST_POST, 0, PLAN_ARGS(arg_region(word), arg_num(1), arg_num(UINT32_MAX)),
-		CR_RST_WANT_OK, 0);
-}
-
 /* Whoever installs it has to be the one that its description names: by its descriptors the new one gets its
  * number. All threads have it, or one. */
 static int check_listener(struct restore *r, const struct chain *c, size_t i, uint32_t tid,
@@ -496,10 +483,10 @@ static int check_listener(struct restore *r, const struct chain *c, size_t i, ui
 static void emit_handover(struct plan *p, const struct late *l)
 {
 	plan_note(p, "its listener, until the supervisors have it");
-	emit_count(p, l->made_at);
-	emit_spin(p, l->taken_at, l->n_tables);
+	plan_count(p, l->made_at);
+	plan_spin(p, l->taken_at, l->n_tables);
 	plan_call_is(p, 0, SYS_close, arg_num(l->number));
-	emit_count(p, l->made_at);
+	plan_count(p, l->made_at);
 }
 
 /* tid: whose filters they are, or of all whose. */
@@ -532,16 +519,17 @@ static int emit_install(struct restore *r, struct plan *p, const struct chain *c
 	return 0;
 }
 
+/* What tasks wait for costs no system call, since the filter may come at any moment. */
 static int emit_common(struct restore *r, struct plan *p, const struct group *g, uint32_t pid,
 		       struct error *e)
 {
 	int rc = 0;
 
 	plan_note(p, "until the other threads make no more calls");
-	emit_spin(p, g->spinning, g->keeper ? g->n_threads : g->n_threads - 1);
+	plan_spin(p, g->spinning, g->keeper ? g->n_threads : g->n_threads - 1);
 	for (size_t i = 0; i < g->common && rc >= 0; i++)
 		rc = emit_install(r, p, &g->chain, i, SECCOMP_FILTER_FLAG_TSYNC, pid, e);
-	emit_count(p, g->done);
+	plan_count(p, g->done);
 	return rc;
 }
 
@@ -575,8 +563,8 @@ static int emit(struct restore *r, struct plan *p, const void *record, uint32_t 
 		rc = emit_common(r, p, g, tid, e);
 	} else if (g->common) {
 		plan_note(p, "until the filters of all are there");
-		emit_count(p, g->spinning);
-		emit_spin(p, g->done, 1);
+		plan_count(p, g->spinning);
+		plan_spin(p, g->done, 1);
 	}
 	for (size_t i = g->common; i < c.n && rc >= 0; i++)
 		rc = emit_install(r, p, &c, i, 0, tid, e);

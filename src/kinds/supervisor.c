@@ -102,8 +102,7 @@ static int emit(struct restore *r, struct plan *p, const void *record, uint32_t 
 	if (rc < 0)
 		return rc;
 	plan_note(p, "until the listener is where it belongs");
-	plan_op(p, CR_RST_WAIT, 0, PLAN_ARGS(arg_region(l.made_at), arg_num(2), arg_num(1)),
-		CR_RST_WANT_OK, 0);
+	plan_spin(p, l.made_at, 2);
 	return 0;
 }
 
@@ -131,8 +130,7 @@ static int emit_fetch(struct restore *r, struct plan *p, uint32_t listener, uint
 	if (rc < 0)
 		return rc;
 	plan_note(p, "the listener, when its filter is installed");
-	plan_op(p, CR_RST_WAIT, 0, PLAN_ARGS(arg_region(l.made_at), arg_num(1), arg_num(1)),
-		CR_RST_WANT_OK, 0);
+	plan_spin(p, l.made_at, 1);
 	pidfd = plan_call(p, SYS_pidfd_open, arg_num(l.process), arg_num(0));
 	fetched = plan_call(p, SYS_pidfd_getfd, arg_result(pidfd), arg_num(l.number), arg_num(0));
 	if (l.flags & O_NONBLOCK)
@@ -141,9 +139,7 @@ static int emit_fetch(struct restore *r, struct plan *p, uint32_t listener, uint
 	emit_numbers(r, p, listener, table, fetched);
 	plan_call_is(p, 0, SYS_close, arg_result(fetched));
 	plan_call_is(p, 0, SYS_close, arg_result(pidfd));
-	plan_op(p, CR_RST_POST, 0,
-		PLAN_ARGS(arg_region(l.taken_at), arg_num(1), arg_num(UINT32_MAX)), CR_RST_WANT_OK,
-		0);
+	plan_count(p, l.taken_at);
 	return 1;
 }
 

@@ -141,3 +141,25 @@ void plan_set_slots(const struct plan *p, void *region, uint64_t at, const int *
 		}
 	}
 }
+
+void plan_post(struct plan *p, uint64_t word, uint64_t value)
+{
+	plan_op(p, CR_RST_POST, 0, PLAN_ARGS(arg_region(word), arg_num(1), arg_num(value)),
+		CR_RST_WANT_OK, 0);
+}
+
+void plan_wait(struct plan *p, uint64_t word, uint64_t value)
+{
+	plan_op(p, CR_RST_WAIT, 0, PLAN_ARGS(arg_region(word), arg_num(value)), CR_RST_WANT_OK, 0);
+}
+
+void plan_count(struct plan *p, uint64_t word)
+{
+	plan_post(p, word, UINT32_MAX);
+}
+
+void plan_spin(struct plan *p, uint64_t word, uint64_t value)
+{
+	plan_op(p, CR_RST_WAIT, 0, PLAN_ARGS(arg_region(word), arg_num(value), arg_num(1)),
+		CR_RST_WANT_OK, 0);
+}

@@ -87,6 +87,14 @@ uint32_t plan_op(struct plan *p, enum cr_rst_code code, uint32_t nr, struct plan
 #define plan_call_or(p, or, nr, ...) \
 	plan_op(p, CR_RST_CALL, nr, PLAN_ARGS(__VA_ARGS__), CR_RST_WANT_OK_OR, (or))
 
+/* Tasks meet at a word of the region, as an offset in it: adds 1, and wakes those who wait for `value`; waits until it
+ * has that value. */
+void plan_post(struct plan *p, uint64_t word, uint64_t value);
+void plan_wait(struct plan *p, uint64_t word, uint64_t value);
+/* The same without a system call, for who may make none: wakes nobody; spins. */
+void plan_count(struct plan *p, uint64_t word);
+void plan_spin(struct plan *p, uint64_t word, uint64_t value);
+
 /* Bytes that the plan takes in memory, its stack included. */
 size_t plan_size(const struct plan *p, size_t stack);
 /*

@@ -15,17 +15,6 @@ static uint64_t word_of(const struct rprocess *p, unsigned int which)
 	return p->memory->words + which * sizeof(uint32_t);
 }
 
-static void post(struct plan *p, uint64_t word, uint32_t value)
-{
-	plan_op(p, CR_RST_POST, 0, PLAN_ARGS(arg_region(word), arg_num(1), arg_num(value)),
-		CR_RST_WANT_OK, 0);
-}
-
-static void await(struct plan *p, uint64_t word, uint32_t value)
-{
-	plan_op(p, CR_RST_WAIT, 0, PLAN_ARGS(arg_region(word), arg_num(value)), CR_RST_WANT_OK, 0);
-}
-
 int members_find_words(struct restore *r, struct error *e)
 {
 	int rc = 0;
@@ -74,11 +63,11 @@ void members_plan_before(struct task_plan *t)
 
 	if (is_member(p)) {
 		plan_note(&t->plan, "memory, which task %u lays out", p->memory->rec->id);
-		post(&t->plan, word_of(p, READY), p->memory->n_members);
-		await(&t->plan, word_of(p, LAID), 1);
+		plan_post(&t->plan, word_of(p, READY), p->memory->n_members);
+		plan_wait(&t->plan, word_of(p, LAID), 1);
 	} else if (p->n_members) {
 		plan_note(&t->plan, "until all that share the memory have their children");
-		await(&t->plan, word_of(p, READY), p->n_members);
+		plan_wait(&t->plan, word_of(p, READY), p->n_members);
 	}
 }
 
@@ -87,5 +76,5 @@ void members_plan_behind(struct task_plan *t)
 	if (!t->process->n_members)
 		return;
 	plan_note(&t->plan, "the memory is laid out");
-	post(&t->plan, word_of(t->process, LAID), 1);
+	plan_post(&t->plan, word_of(t->process, LAID), 1);
 }

@@ -73,18 +73,6 @@ static uint32_t emit_clone(struct plan *p, uint64_t flags, uint32_t exit_signal,
 		       CR_RST_WANT_OK, 0);
 }
 
-static void emit_wait(struct plan *p, uint64_t word, uint32_t value)
-{
-	plan_op(p, CR_RST_WAIT, 0, PLAN_ARGS(arg_region(word), arg_num(value)), CR_RST_WANT_OK, 0);
-}
-
-/* Who waits for the word waits for this value. */
-static void emit_post(struct plan *p, uint64_t word, uint32_t value)
-{
-	plan_op(p, CR_RST_POST, 0, PLAN_ARGS(arg_region(word), arg_num(1), arg_num(value)),
-		CR_RST_WANT_OK, 0);
-}
-
 /* The parent's death is the task's own until the commit; the check closes the gap before the call. */
 static void emit_bond(struct plan *p, uint32_t parent)
 {
@@ -242,7 +230,7 @@ static void plan_maker(struct restore *r, struct task_plan *leader, struct task_
 	plan_op(p, CR_RST_CALL, SYS_wait4,
 		PLAN_ARGS(arg_result(op), arg_num(0), arg_num(__WALL), arg_num(0)), CR_RST_WANT_OK,
 		0);
-	emit_post(p, WORD_AT(reaped), r->n_memories - 1);
+	plan_post(p, WORD_AT(reaped), r->n_memories - 1);
 }
 
 /*
@@ -273,15 +261,15 @@ static void plan_helper(struct restore *r, struct task_plan *leader)
 	plan_maker(r, leader, t);
 	tables_plan_helper(r, t);
 	if (pr->parent)
-		emit_wait(h, WORD_AT(reaped), r->n_memories - 1);
+		plan_wait(h, WORD_AT(reaped), r->n_memories - 1);
 	for (struct rprocess *q = pr; q; q = members_next(r, q)) {
 		if (!process_is_stopped(q))
 			continue;
 		plan_stop_watch(t, q);
 		stopped = stopped ? stopped : q;
 	}
-	emit_post(h, WORD_AT(ready), restore_how_many(r));
-	emit_wait(h, WORD_AT(go), 1);
+	plan_post(h, WORD_AT(ready), restore_how_many(r));
+	plan_wait(h, WORD_AT(go), 1);
 	if (stopped)
 		plan_stop_await(r, t, stopped);
 	for (struct rprocess *q = pr; q; q = members_next(r, q)) {
@@ -410,7 +398,7 @@ static int plan_tail(struct restore *r, struct task_plan *t, const struct rthrea
 	/* It may become a subreaper, and must not get the helpers of those below it, which are cr's. */
 	if (leader && t->process->n_children) {
 		plan_note(p, "until the helpers are cr's");
-		emit_wait(p, WORD_AT(reaped), r->n_memories - 1);
+		plan_wait(p, WORD_AT(reaped), r->n_memories - 1);
 	}
 	for (enum stage s = STAGE_FS; s < STAGE_COMMITTED; s++) {
 		size_t before;
@@ -448,8 +436,8 @@ static int plan_tail(struct restore *r, struct task_plan *t, const struct rthrea
 	plan_note(p, "commit");
 	if (leader)
 		plan_call_is(p, 0, SYS_prctl, arg_num(PR_SET_PDEATHSIG), arg_num(0));
-	emit_post(p, WORD_AT(ready), restore_how_many(r));
-	emit_wait(p, WORD_AT(go), 1);
+	plan_post(p, WORD_AT(ready), restore_how_many(r));
+	plan_wait(p, WORD_AT(go), 1);
 	if (gives)
 		terminal_plan_foreground(r, p, terminal);
 	plan_stop_wait(r, t);
@@ -482,8 +470,8 @@ static int plan_keeper(struct restore *r, struct task_plan *leader, struct error
 	emit_clone(&leader->plan, THREAD_FLAGS, 0, 0, t);
 	keeper_plan_mark(&t->plan, pr->keeper_at);
 	plan_note(&t->plan, "commit");
-	emit_post(&t->plan, WORD_AT(ready), restore_how_many(r));
-	emit_wait(&t->plan, WORD_AT(go), 1);
+	plan_post(&t->plan, WORD_AT(ready), restore_how_many(r));
+	plan_wait(&t->plan, WORD_AT(go), 1);
 	return keeper_plan(r, &t->plan, pr, e);
 }
 

@@ -78,17 +78,6 @@ int relations_build(struct restore *r, struct error *e)
 
 /* --- plans ----------------------------------------------------------------------------------------- */
 
-static void post(struct plan *p, uint64_t word, uint32_t value)
-{
-	plan_op(p, CR_RST_POST, 0, PLAN_ARGS(arg_region(word), arg_num(1), arg_num(value)),
-		CR_RST_WANT_OK, 0);
-}
-
-static void await(struct plan *p, uint64_t word, uint32_t value)
-{
-	plan_op(p, CR_RST_WAIT, 0, PLAN_ARGS(arg_region(word), arg_num(value)), CR_RST_WANT_OK, 0);
-}
-
 void relations_plan_own(struct restore *r, struct task_plan *t, const struct relative *x)
 {
 	const struct relative *root = &r->relatives->v[0];
@@ -106,7 +95,7 @@ void relations_plan_own(struct restore *r, struct task_plan *t, const struct rel
 		plan_call_is(p, 0, SYS_setpgid, arg_num(0), arg_num(x->group));
 	}
 	if (x->is_awaited)
-		post(p, WORD_AT(led), r->relatives->n_led);
+		plan_post(p, WORD_AT(led), r->relatives->n_led);
 }
 
 void relations_plan_join(struct restore *r, struct plan *p, const struct relative *x)
@@ -122,10 +111,10 @@ void relations_plan_join(struct restore *r, struct plan *p, const struct relativ
 			     arg_num(is_job ? root->id : (uint64_t)r->host.group));
 		return;
 	}
-	await(p, WORD_AT(led), r->relatives->n_led);
+	plan_wait(p, WORD_AT(led), r->relatives->n_led);
 	plan_call_is(p, 0, SYS_setpgid, arg_num(0), arg_num(x->group));
 	if (x->leader->is_made)
-		post(p, WORD_AT(joined), r->relatives->n_joined);
+		plan_post(p, WORD_AT(joined), r->relatives->n_joined);
 }
 
 /* No core file: what the zombie's own death has left is there already. */
@@ -154,7 +143,7 @@ void relations_plan_ended(struct restore *r, struct task_plan *t, const struct r
 	relations_plan_join(r, p, x);
 	if (x->is_made && x->is_awaited) {
 		plan_note(p, "until all are in the group");
-		await(p, WORD_AT(joined), r->relatives->n_joined);
+		plan_wait(p, WORD_AT(joined), r->relatives->n_joined);
 	}
 	if (x->is_made)
 		return;

@@ -43,17 +43,6 @@ int tables_find_begun(struct restore *r, struct rprocess *p, struct error *e)
 	return p->n_own[TABLE_FS] ? restore_words(r, 1, &p->begun, e) : 0;
 }
 
-static void post(struct plan *p, uint64_t word, uint32_t value)
-{
-	plan_op(p, CR_RST_POST, 0, PLAN_ARGS(arg_region(word), arg_num(1), arg_num(value)),
-		CR_RST_WANT_OK, 0);
-}
-
-static void await(struct plan *p, uint64_t word, uint32_t value)
-{
-	plan_op(p, CR_RST_WAIT, 0, PLAN_ARGS(arg_region(word), arg_num(value)), CR_RST_WANT_OK, 0);
-}
-
 static uint64_t word_of(const struct rtable *t, unsigned int which)
 {
 	return t->words + which * sizeof(uint32_t);
@@ -95,7 +84,7 @@ void tables_plan_leave(struct restore *r, struct task_plan *t, const uint32_t le
 		plan_note(&t->plan, "leaves the %s of task %u to others",
 			  k == TABLE_FILES ? "descriptors" : "folders", old->owner->rec->id);
 		plan_call_is(&t->plan, 0, SYS_unshare, arg_num(flags[k]));
-		post(&t->plan, word_of(old, ARRIVED), n_others(old));
+		plan_post(&t->plan, word_of(old, ARRIVED), n_others(old));
 	}
 }
 
@@ -120,16 +109,16 @@ int tables_plan_files(struct restore *r, struct task_plan *t, struct error *e)
 		return plan_files(r, p, of, e);
 	if (of->owner != leader) {
 		plan_note(p, "descriptors, which task %u puts in place", of->owner->rec->id);
-		post(p, word_of(of, ARRIVED), n_others(of));
-		await(p, word_of(of, FILLED), 1);
+		plan_post(p, word_of(of, ARRIVED), n_others(of));
+		plan_wait(p, word_of(of, FILLED), 1);
 		return 0;
 	}
 	plan_note(p, "until nobody else uses the descriptors");
-	await(p, word_of(of, ARRIVED), n_others(of));
+	plan_wait(p, word_of(of, ARRIVED), n_others(of));
 	plan_close_all(r, p);
 	rc = plan_files(r, p, of, e);
 	plan_note(p, "the descriptors are in place");
-	post(p, word_of(of, FILLED), 1);
+	plan_post(p, word_of(of, FILLED), 1);
 	return rc;
 }
 
@@ -137,7 +126,7 @@ int tables_plan_thread(struct restore *r, struct plan *p, const struct rthread *
 {
 	if (th->own[TABLE_FS]) {
 		plan_note(p, "has folders of its own");
-		post(p, th->process->begun, th->process->n_own[TABLE_FS]);
+		plan_post(p, th->process->begun, th->process->n_own[TABLE_FS]);
 	}
 	if (!th->own[TABLE_FILES])
 		return 0;
@@ -161,11 +150,11 @@ void tables_plan_before_fs(struct restore *r, struct plan *p, const struct rthre
 	(void)r;
 	if ((is_leader(th) || fs->owner == th) && th->process->n_own[TABLE_FS]) {
 		plan_note(p, "until all threads with folders of their own are there");
-		await(p, th->process->begun, th->process->n_own[TABLE_FS]);
+		plan_wait(p, th->process->begun, th->process->n_own[TABLE_FS]);
 	}
 	if (is_shared(fs) && fs->owner == th) {
 		plan_note(p, "until nobody else uses the folders");
-		await(p, word_of(fs, ARRIVED), n_others(fs));
+		plan_wait(p, word_of(fs, ARRIVED), n_others(fs));
 	}
 }
 
@@ -176,15 +165,15 @@ void tables_plan_behind_fs(struct restore *r, struct plan *p, const struct rthre
 
 	if (is_shared(fs) && is_leader(th) && fs->owner != th) {
 		plan_note(p, "folders, which task %u sets", fs->owner->rec->id);
-		post(p, word_of(fs, ARRIVED), n_others(fs));
+		plan_post(p, word_of(fs, ARRIVED), n_others(fs));
 	}
 	if (files->owner == th) {
 		plan_note(p, "the way to cr's descriptors");
 		if (is_shared(files))
-			await(p, word_of(files, DONE), files->n_processes - 1);
+			plan_wait(p, word_of(files, DONE), files->n_processes - 1);
 		plan_call_is(p, 0, SYS_close, arg_num((uint64_t)r->self_pidfd));
 	} else if (is_shared(files) && is_leader(th)) {
 		plan_note(p, "has all of cr's descriptors");
-		post(p, word_of(files, DONE), files->n_processes - 1);
+		plan_post(p, word_of(files, DONE), files->n_processes - 1);
 	}
 }
