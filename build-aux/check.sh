@@ -7,4 +7,5 @@ top=$(cd "$(dirname "$0")/.." && pwd)
 cd "$top"
 sh build-aux/setup.sh --tests
 cd build
-make check -j"$(nproc)" CR_MUST_WORK=1 VERBOSE=1
+# Tests wait about half of their time: twice as many as there are processors.
+make check -j"$((2 * $(nproc)))" CR_MUST_WORK=1 VERBOSE=1

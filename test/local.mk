@@ -3,6 +3,14 @@
 
 EXTRA_DIST += $(test_data_files) $(unit_headers) $(test_libraries)
 
+# What takes longest begins first, so that no test is left to run alone at the end: the scripts, of them
+# those of calls that fail, see below.
+if FAULT
+TESTS += test/func/faults.sh test/func/crash.sh
+endif
+dist_check_SCRIPTS += $(test_scripts)
+TESTS += $(test_scripts)
+
 # Unit tests.
 UNIT_CPPFLAGS = $(AM_CPPFLAGS) $(CUNIT_CFLAGS) -I$(srcdir)/test/unit -I$(srcdir)/test/fuzz
 UNIT_LIBS = libtap.a libhostile.a $(LIBCR) $(LIBCR_LIBS) $(CUNIT_LIBS)
@@ -24,9 +32,6 @@ libsubject_a_CFLAGS = $(FUNC_CFLAGS)
 check_PROGRAMS += $(func_tests)
 TESTS += $(func_tests)
 
-dist_check_SCRIPTS += $(test_scripts)
-TESTS += $(test_scripts)
-
 include test/fuzz/local.mk
 
 # Calls that fail on demand, see test/fault.c, and the test of them.
@@ -47,7 +52,6 @@ FAULT_WRAPS = -Wl,--wrap=calloc -Wl,--wrap=realloc -Wl,--wrap=mmap -Wl,--wrap=mp
 	-Wl,--wrap=work_width -Wl,--wrap=holder_answered \
 	-Wl,--wrap=freeze_tree -Wl,--wrap=batch_run -Wl,--wrap=session_call -Wl,--wrap=session_calls
 if FAULT
-TESTS += test/func/faults.sh test/func/crash.sh
 cr_SOURCES += test/fault.c
 cr_LDFLAGS += $(FAULT_WRAPS)
 endif

@@ -132,6 +132,13 @@ def reap():
         pass
 
 
+def end_children():
+    """Whatever was started, when the benchmark itself is ended."""
+    for pid in open(f"/proc/self/task/{os.getpid()}/children").read().split():
+        os.kill(int(pid), signal.SIGKILL)
+    reap()
+
+
 def end_restored(tool, pid, before):
     after = identity(pid)
     if after:
@@ -238,6 +245,8 @@ def main():
     program = os.path.abspath(args.cr) if args.cr else None
     disk = tempfile.mkdtemp(prefix="cr-bench-", dir=args.disk)
     memory = tempfile.mkdtemp(prefix="cr-bench-")
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda number, frame: sys.exit(f"bench: ended by signal {number}"))
     try:
         private_mounts(memory)
         check(LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
@@ -272,6 +281,7 @@ def main():
         if "kcmp" in names and program:
             compare(program, helpers, memory)
     finally:
+        end_children()
         LIBC.umount2(os.fsencode(memory), 2)
         shutil.rmtree(memory, ignore_errors=True)
         shutil.rmtree(disk, ignore_errors=True)
