@@ -74,5 +74,6 @@ $(test_cr_tracer_only_OBJECTS): | $(GENERATED)
 test/func/tracer-only.log: test/cr-tracer-only test/func/f-anon test/func/f-pkey test/func/f-threads \
 	test/func/f-limit-data
 
+include test/refuse/local.mk
 include test/bench/local.mk
 include test/kernels/local.mk

@@ -112,21 +112,33 @@ void probe_read_own(struct dump *d)
 	d->label = read_label(&d->arena, self);
 }
 
-/* After unshare(CLONE_NEWPID) the link of the new namespace cannot be read until a child is in there. */
-static bool is_without_child(const struct dump_thread *t, const char *name)
+/*
+ * After unshare(CLONE_NEWPID): the link of the new namespace, which cannot be read until a child is in there
+ * (Linux 7.2: it can).
+ */
+static bool is_for_children_only(const struct dump_thread *t, const char *name)
 {
-	char text[8];
+	char own[64], children[64];
+	ssize_t n, n_children;
 
-	return !strcmp(name, "ns/pid_for_children") &&
-	       readlinkat(t->dir, "ns/mnt", text, sizeof(text)) > 0;
+	if (strcmp(name, "ns/pid_for_children") != 0)
+		return false;
+	n = readlinkat(t->dir, "ns/pid", own, sizeof(own));
+	n_children = readlinkat(t->dir, name, children, sizeof(children));
+	return n > 0 && (n_children != n || memcmp(own, children, (size_t)n) != 0);
+}
+
+static int fail_for_children(struct error *e)
+{
+	return fail(
+		e, 0,
+		"has a new pid namespace for its children (unshare), which cannot be saved yet");
 }
 
 static int fail_namespace(const struct dump_thread *t, const char *name, int code, struct error *e)
 {
-	if (code == ENOENT && is_without_child(t, name))
-		return fail(e, 0,
-			    "has a new pid namespace for its children (unshare), which cannot be "
-			    "saved yet");
+	if (code == ENOENT && is_for_children_only(t, name))
+		return fail_for_children(e);
 	if (code == EACCES || code == EPERM)
 		return fail(e, code,
 			    "read the link %s: it is another user's, or not dumpable; that needs "
@@ -149,12 +161,14 @@ static int check_namespaces(const struct dump *d, struct dump_thread *t, struct 
 		if (len < 0)
 			return fail_namespace(t, ns_names[i], errno, e);
 		text[len] = '\0';
-		if (!d->namespaces[i] || strcmp(text, d->namespaces[i]))
-			return fail(
-				e, 0,
-				"is in another %s namespace than cr, which cannot be saved yet; "
-				"run cr in there (nsenter --target %d --all)",
-				ns_names[i] + 3, t->process->pid);
+		if (d->namespaces[i] && !strcmp(text, d->namespaces[i]))
+			continue;
+		if (is_for_children_only(t, ns_names[i]))
+			return fail_for_children(e);
+		return fail(e, 0,
+			    "is in another %s namespace than cr, which cannot be saved yet; "
+			    "run cr in there (nsenter --target %d --all)",
+			    ns_names[i] + 3, t->process->pid);
 	}
 	return 0;
 }

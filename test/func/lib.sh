@@ -39,7 +39,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/cr-func.XXXXXX") || exit 99
 CR_TEST_WORK=$work
 export CR_TEST_WORK
 is_ours() { # [PID]
-	grep -qz "^CR_TEST_WORK=$work\$" "/proc/${1:-$pid}/environ" 2>/dev/null
+	tr '\0' '\n' 2>/dev/null <"/proc/${1:-$pid}/environ" | grep -qx "CR_TEST_WORK=$work"
 }
 end_ours() { # PID...
 	for p; do

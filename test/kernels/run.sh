@@ -6,6 +6,7 @@
 #
 #   KERNELS="SUITE..."      whose kernels; bookworm, bookworm-backports and bookworm-open if unset; SUITE-open is
 #                           built from the suite's source, without a restriction (open.sh)
+#   KERNEL_FILES="..."    paths below the build folder, of what the tests run
 #   KERNEL_FLAVOUR=NAME     cloud-amd64
 #   KERNEL_ARGUMENTS=TEXT   more of the kernel's command line, as proc_mem.force_override=ptrace
 #   KERNEL_DEADLINE=SEC     for one kernel; 1200
@@ -73,13 +74,18 @@ for test; do
 	*.sh)
 		mkdir -p "$root/t/$(dirname "$test")"
 		cp "$srcdir/$test" "$root/t/$test"
+		mkdir -p "$root/t/test/func"
 		cp "$srcdir/test/tap.sh" "$root/t/test/"
+		cp "$srcdir/test/func/lib.sh" "$root/t/test/func/"
 		[ ! -x "${test%.sh}" ] || put "${test%.sh}" "t/${test%.sh}"
 		;;
 	*) put "$test" "t/$test" ;;
 	esac
 	echo "$test"
 done >"$root/t/list"
+for program in ${KERNEL_FILES-}; do
+	put "$program" "t/$program"
+done
 echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
 echo 'root:x:0:' >"$root/etc/group"
 cp "$here/init" "$root/init"
