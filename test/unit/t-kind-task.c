@@ -557,7 +557,7 @@ static void plan_of_loginuid(void)
 	CU_ASSERT(is_plan(&r, "loginuid", &m,
 			  "    # login uid 1000\n"
 			  "   0  openat(-100, \"/proc/thread-self/loginuid\", 02000001) any\n"
-			  "   1  syscall_1(#0, data+0x20, 0x4, 0, 0, 0) any\n"
+			  "   1  write(#0, data+0x20, 0x4) any\n"
 			  "   2  close(#0) any\n"));
 	r.host.login_uid = 1000;
 	CU_ASSERT(is_plan(&r, "loginuid", &m, ""));
