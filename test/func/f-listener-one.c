@@ -13,9 +13,12 @@
 #include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
-#include "filter.h"
+#include "listener.h"
 
 #define ASKED SYS_getpgid
 
@@ -31,15 +34,7 @@ static int listener, orders[2];
 
 static void *ask(void *unused)
 {
-	const struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ASKED, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-
-	table->listener = (int)filter_install(code, sizeof(code) / sizeof(code[0]),
-					      SECCOMP_FILTER_FLAG_NEW_LISTENER);
+	table->listener = listener_install(ASKED);
 	table->has_listener = 1;
 	while (!table->may_ask)
 		usleep(1000);
@@ -87,14 +82,11 @@ static _Noreturn void answer(void)
 static void *receive(void *unused)
 {
 	for (;;) {
-		struct seccomp_notif n = { 0 };
+		struct seccomp_notif n;
 		struct seccomp_notif_resp r = { 0 };
 
-		if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &n) < 0) {
-			if (errno == ENOENT)
-				continue;
+		if (!listener_take(listener, &n))
 			return (void *)(intptr_t)errno;
-		}
 		r.id = n.id;
 		r.val = (long long)n.data.args[0] + 1;
 		if (write(orders[1], &r, sizeof(r)) != sizeof(r))
@@ -116,7 +108,6 @@ static bool is_answered(unsigned int n)
 static const char *prepare(void)
 {
 	pthread_t thread;
-	int pidfd;
 
 	table = mmap(NULL, sizeof(*table), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 		     0);
@@ -129,9 +120,8 @@ static const char *prepare(void)
 		usleep(1000);
 	if (table->listener < 0)
 		return skip("no filter with a listener");
-	pidfd = (int)syscall(SYS_pidfd_open, child, 0);
-	listener = (int)syscall(SYS_pidfd_getfd, pidfd, table->listener, 0);
-	need(listener >= 0 && close(pidfd) == 0);
+	listener = listener_fetch(child, table->listener);
+	need(listener >= 0);
 	other = fork();
 	need(other >= 0);
 	if (!other)

@@ -13,11 +13,11 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "filter.h"
+#include "listener.h"
 
 #define THREADS 3
 #define ASKED SYS_getpgid /* with a number of its own each time */
@@ -54,20 +54,13 @@ static void *work(void *arg)
 
 static _Noreturn void live(int report)
 {
-	const struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ASKED, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
 	pthread_t thread;
 	int fd;
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		_exit(1);
 	filter_deny(SYS_getppid, 71, 0);
-	fd = (int)filter_install(code, sizeof(code) / sizeof(code[0]),
-				 SECCOMP_FILTER_FLAG_NEW_LISTENER);
+	fd = listener_install(ASKED);
 	if (write(report, &fd, sizeof(fd)) != sizeof(fd))
 		_exit(1);
 	while (fcntl(fd, F_GETFD) >= 0 && !table->handled)
@@ -82,25 +75,10 @@ static _Noreturn void live(int report)
 
 /* --- the supervisor ------------------------------------------------------------------------------- */
 
-static bool take(struct seccomp_notif *n)
-{
-	for (;;) {
-		memset(n, 0, sizeof(*n));
-		if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, n) == 0)
-			return true;
-		/* ENOENT: the task was interrupted just then. EINTR nobody has a right to, here. */
-		if (errno != ENOENT)
-			return false;
-	}
-}
-
 /* Whether the request was there still; if not the task asks again. */
 static bool answer(const struct seccomp_notif *n)
 {
-	struct seccomp_notif_resp r = { .id = n->id };
-
-	r.val = (long long)n->data.args[0] * 3 + 1;
-	if (ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &r) < 0)
+	if (!listener_answer(listener, n, (long long)n->data.args[0] * 3 + 1))
 		return false;
 	atomic_fetch_add(&table->handled, 1);
 	return true;
@@ -111,7 +89,7 @@ static void *answer_all(void *unused)
 	struct seccomp_notif n;
 
 	(void)unused;
-	while (take(&n)) {
+	while (listener_take(listener, &n)) {
 		/* Once it keeps one in its hand until it is told to go on. */
 		if (table->handled == 20 && !table->let_go) {
 			table->holds = 1;
@@ -121,15 +99,6 @@ static void *answer_all(void *unused)
 		(void)answer(&n);
 	}
 	return (void *)(uintptr_t)errno;
-}
-
-static int fetch(int from)
-{
-	int pidfd = (int)syscall(SYS_pidfd_open, child, 0);
-	int fd = (int)syscall(SYS_pidfd_getfd, pidfd, from, 0);
-
-	close(pidfd);
-	return fd;
 }
 
 static const char *prepare(void)
@@ -149,7 +118,7 @@ static const char *prepare(void)
 	close(report[1]);
 	if (fd < 0)
 		return skip("no filter with a listener");
-	fd = fetch(fd);
+	fd = listener_fetch(child, fd);
 	need(fd >= 0 && dup3(fd, LISTENER, O_CLOEXEC) == LISTENER && close(fd) == 0);
 	need(dup2(LISTENER, LISTENER + 2) == LISTENER + 2);
 	need(fcntl(LISTENER, F_SETFL, O_NONBLOCK) == 0);

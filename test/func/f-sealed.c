@@ -12,35 +12,16 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#ifndef SYS_mseal
-#define SYS_mseal 462
-#endif
+#include "sealed.h"
+
 #define PAGE 4096ul
 
 static char *anon, *fixed, *none, *file, *shared, *told, *seen;
 static int question[2], answer[2];
 static pid_t child;
-
-static int seal(char *p)
-{
-	return (int)syscall(SYS_mseal, p, 2 * PAGE, 0ul);
-}
-
-/* 0, or which of the things that are not allowed has been done. */
-static int is_open(char *p)
-{
-	if (munmap(p, PAGE) == 0 || errno != EPERM)
-		return 1;
-	if (mprotect(p, PAGE, PROT_READ | PROT_WRITE) == 0 || errno != EPERM)
-		return 2;
-	if (mremap(p, PAGE, 2 * PAGE, MREMAP_MAYMOVE) != MAP_FAILED || errno != EPERM)
-		return 3;
-	return 0;
-}
 
 /* What it sees of its supervisor's, and whether that is sealed; as often as it is asked. */
 static void supervised(void)
@@ -87,7 +68,7 @@ static const char *prepare(void)
 	int own = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 
 	anon = map(PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
-	if (seal(anon) < 0 && errno == ENOSYS)
+	if (seal(anon, 2 * PAGE) < 0 && errno == ENOSYS)
 		return skip("this kernel has no mseal");
 	fixed = map(PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 	none = map(PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
@@ -101,14 +82,15 @@ static const char *prepare(void)
 	shared[PAGE] = 's';
 	file[PAGE] = 0x7f;
 	need(mprotect(fixed, 2 * PAGE, PROT_READ) == 0 && mprotect(file, 2 * PAGE, PROT_READ) == 0);
-	need(!seal(fixed) && !seal(none) && !seal(file) && !seal(shared));
+	need(!seal(fixed, 2 * PAGE) && !seal(none, 2 * PAGE) && !seal(file, 2 * PAGE) &&
+	     !seal(shared, 2 * PAGE));
 	need(pipe(question) == 0 && pipe(answer) == 0);
 	child = fork();
 	if (child == 0) {
 		munmap(told, 2 * PAGE);
 		seen = map(PROT_READ, MAP_SHARED, fd);
 		close(fd);
-		if (!seen || seal(seen) < 0)
+		if (!seen || seal(seen, 2 * PAGE) < 0)
 			_exit(1);
 		supervised();
 	}

@@ -544,6 +544,19 @@ static void show_file(const struct trial *t, const char *name)
 	say_text(text);
 }
 
+/* What could not be tested though all else was. */
+static void show_left_out(const struct trial *t)
+{
+	char text[1024];
+	int fd = open(trial_path(t, "left out"), O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	if (fd >= 0)
+		close(fd);
+	if (n > 0)
+		printf("# left out: %.*s\n", (int)n, text);
+}
+
 static bool run_mode(const struct mode *m, unsigned int number)
 {
 	const char *must = getenv("CR_MUST_WORK");
@@ -564,6 +577,7 @@ static bool run_mode(const struct mode *m, unsigned int number)
 		good = true;
 	} else {
 		printf("%sok %u - %s: %s\n", good ? "" : "not ", number, m->name, subject.about);
+		show_left_out(&t);
 		if (!good) {
 			printf("# %s\n", t.why);
 			show_file(&t, "output");

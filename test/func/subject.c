@@ -126,6 +126,17 @@ static void tell(const char *name, const char *text)
 	}
 }
 
+void left_out(const char *fmt, ...)
+{
+	char text[sizeof(message)];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	tell("left out", text);
+}
+
 static int subject_main(const char *where)
 {
 	const char *text;

@@ -31,6 +31,9 @@ const char *skip(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* The same where nothing could help: the processor or the kernel has no such thing. No failure with CR_MUST_WORK. */
 const char *lacks(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* For prepare: a part of it cannot be tested here; all else is, and this is said. */
+void left_out(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
 /* wrong("...: EXPRESSION") unless the condition holds. */
 #define need(condition)                                                                          \
 	do {                                                                                     \

@@ -23,6 +23,7 @@ test == "" { next }
 
 # Comment lines belong to the case that follows them.
 /^# exe link: / { print "  " substr($0, 3); next }
+/^# left out: / { why = why "    " $0 "\n"; next }
 /^ok / { passed++; text = ""; if ($0 ~ /# *[Ss][Kk][Ii][Pp]/) { skipped++; passed--; why = why "    " $0 "\n" } next }
 /^not ok / { failed++; why = why text "    " $0 "\n"; text = ""; next }
 /^1\.\.[0-9]+/ { plan = substr($1, 4) + 0; if ($0 ~ /# *[Ss][Kk][Ii][Pp]/) why = why "    " $0 "\n"; next }
