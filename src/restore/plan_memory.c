@@ -36,7 +36,7 @@ static uint32_t fetch_file(struct memory *mem, const Mapping *m)
 
 /*
  * A descriptor of shared memory. Without VM_SHARED ("sh") a shared mapping is of a descriptor that could
- * not write; seals take the right to write alone ("mw"), and do so again.
+ * not write; seals take the right to write alone ("mw"), and do so again (plan_shut.c).
  */
 static uint32_t fetch_shmem(struct memory *mem, const Mapping *m)
 {
@@ -373,10 +373,17 @@ static void plan_mappings(struct memory *mem)
 	plan_cut(mem);
 	plan_attaches(mem);
 	for (size_t i = 0; i < mm->n_mappings; i++) {
-		if (is_mapped_by_us(mm->mappings[i]))
+		if (is_mapped_by_us(mm->mappings[i]) && !shut_is_late(mem, mm->mappings[i]))
 			plan_mapping(mem, i, &opened[i]);
 	}
+	shut_plan_written(mem);
 	plan_contents(mem, &mem->t->process->sharing->fill, true);
+	for (size_t i = 0; i < mm->n_mappings; i++) {
+		if (!shut_is_late(mem, mm->mappings[i]))
+			continue;
+		shut_plan_seal(mem, mm->mappings[i], fetch_shmem(mem, mm->mappings[i]));
+		plan_mapping(mem, i, &opened[i]);
+	}
 	plan_keys_take(mem);
 	for (size_t i = 0; i < mm->n_mappings; i++) {
 		if (is_mapped_by_us(mm->mappings[i]))

@@ -3,6 +3,7 @@
  * The plan of one address space while it is made, for these alone:
  *
  *   plan_memory.c    mappings, what parents hand on, the fields of the mm
+ *   plan_shut.c      mappings that come when all those that may be written are there
  *   plan_contents.c  pages
  *   plan_readers.c   pages, where there are many
  *   plan_manners.c   protection, advice and whatever else comes when the pages are there
@@ -35,6 +36,11 @@ static inline bool has(const Mapping *m, enum vmf f)
 {
 	return m->flags >> f & 1;
 }
+
+/* Whether it is mapped behind all others; what is told before that, and done in front of it (fetch: the file). */
+bool shut_is_late(const struct memory *mem, const Mapping *m);
+void shut_plan_written(struct memory *mem);
+void shut_plan_seal(struct memory *mem, const Mapping *m, uint32_t fetch);
 
 /* Before and after the manners of all: protection keys. */
 void plan_keys_take(struct memory *mem);

@@ -11,6 +11,7 @@
 #include "restore/relations.h"
 #include "restore/plan_memory.h"
 #include "restore/sharing.h"
+#include "restore/shmem.h"
 #include "restore/tables.h"
 
 #include <errno.h>
@@ -660,7 +661,8 @@ static int compile(struct restore *r, struct error *e)
 		r->known[i].slot = 0;
 	r->notes.n = 0;
 	r->n_words = 0;
-	if (tables_find_words(r, e) < 0 || members_find_words(r, e) < 0)
+	if (tables_find_words(r, e) < 0 || members_find_words(r, e) < 0 ||
+	    shmem_find_words(r, e) < 0)
 		return -EINVAL;
 	for (size_t i = 0; i < r->n_processes; i++)
 		new_plan(r, PLAN_LEADER, &r->processes[i], r->processes[i].rec->id);

@@ -46,19 +46,42 @@ const SharedMemory *shmem_of(const struct restore *r, const Mapping *m)
 }
 
 /* Whoever has a mapping that may be written keeps it under F_SEAL_FUTURE_WRITE, which comes after it then. */
-static void note_writers(struct restore *r, const Mm *mm)
+static void note_sharers(struct restore *r, const Mm *mm, bool *writes)
 {
+	memset(writes, 0, r->n_shmems);
 	for (size_t i = 0; i < mm->n_mappings; i++) {
 		const Mapping *m = mm->mappings[i];
+		uint32_t k = shmem_index(r, m->memory);
 
-		if (m->sort == MAPPING__SORT__SHMEM_SHARED && m->flags & VMF(mw))
-			r->shmems[shmem_index(r, m->memory)].has_writer = true;
+		if (m->sort != MAPPING__SORT__SHMEM_SHARED || !(m->flags & VMF(sh)))
+			continue;
+		if (!(m->flags & VMF(mw)))
+			r->shmems[k].has_shut = true;
+		else if (!writes[k])
+			r->shmems[k].n_writers++;
+		writes[k] = writes[k] || m->flags & VMF(mw);
 	}
+}
+
+bool shmem_is_shut(const struct made_shmem *s)
+{
+	return s->has_shut && s->n_writers && s->rec->seals & F_SEAL_FUTURE_WRITE;
+}
+
+int shmem_find_words(struct restore *r, struct error *e)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < r->n_shmems && rc >= 0; i++)
+		if (shmem_is_shut(&r->shmems[i]))
+			rc = restore_words(r, 1, &r->shmems[i].word, e);
+	return rc;
 }
 
 void shmem_link(struct restore *r)
 {
 	size_t n = 0;
+	bool *writes;
 
 	vec_each(rec, &r->img.records)
 		n += rec->type == &record_shmem || !strcmp(rec->type->tag, record_shmem.tag);
@@ -71,8 +94,10 @@ void shmem_link(struct restore *r)
 			.fd = -1,
 		};
 	}
+	writes = arena_alloc(&r->arena, n + 1);
 	for (size_t i = 0; n && i < r->n_processes; i++)
-		note_writers(r, r->processes[i].mm);
+		if (!is_member(&r->processes[i]))
+			note_sharers(r, r->processes[i].mm, writes);
 }
 
 /* --- making -------------------------------------------------------------------------------------- */
@@ -259,7 +284,7 @@ static int fill(struct restore *r, struct made_shmem *s, struct error *e)
 
 /*
  * Seals come before the mappings of the tasks, and change what these may do; only if some task may write
- * they come after. What seals forbid to write is filled before.
+ * they come after, or in between. What seals forbid to write is filled before.
  */
 static int make(struct restore *r, struct made_shmem *s, struct error *e)
 {
@@ -270,11 +295,11 @@ static int make(struct restore *r, struct made_shmem *s, struct error *e)
 	rc = make_one(s, e);
 	if (rc >= 0)
 		rc = set_owner(r, s, e);
-	if (rc < 0 || s->has_writer)
+	if (rc < 0 || (s->n_writers && !shmem_is_shut(s)))
 		return rc;
 	if (s->rec->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
 		rc = fill(r, s, e);
-	return rc < 0 ? rc : add_seals(s, e);
+	return rc < 0 || s->n_writers ? rc : add_seals(s, e);
 }
 
 static bool is_removed(const struct made_shmem *s)

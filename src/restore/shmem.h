@@ -20,14 +20,20 @@
 
 struct made_shmem {
 	const SharedMemory *rec;
-	int fd;          /* for reading and writing; -1 until it is made */
-	bool has_writer; /* a task has a shared mapping that may be written */
+	int fd;             /* for reading and writing; -1 until it is made */
+	uint32_t n_writers; /* memories with a shared mapping that may be written */
+	bool has_shut; /* some have one that may not, though its descriptor could write: a seal came first */
 	bool is_filled, is_sealed;
+	uint64_t word;  /* in the region: how many of the writers have mapped it */
 	void *attached; /* segment: in cr */
 	bool is_new;    /* segment: made by this cr, and goes away if the restore fails */
 };
 
 void shmem_link(struct restore *r);
+/* Where those meet who map what is shut. */
+int shmem_find_words(struct restore *r, struct error *e) must_check;
+/* Whether F_SEAL_FUTURE_WRITE comes between the mappings of some and those of others (plan_shut.c). */
+bool shmem_is_shut(const struct made_shmem *s);
 /* The place in r->shmems; n_shmems if there is none. */
 uint32_t shmem_index(const struct restore *r, uint32_t id);
 const SharedMemory *shmem_of(const struct restore *r, const Mapping *m);

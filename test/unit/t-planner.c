@@ -7,6 +7,7 @@
 
 #include "personality.pb-c.h"
 #include "plan-room.h"
+#include "restore/shmem.h"
 #include "sched.pb-c.h"
 #include "tty.pb-c.h"
 
@@ -67,6 +68,8 @@ static void golden_of(const char *name, bool child, void (*change)(struct restor
 	if (change)
 		change(&r);
 	rc = tree_build(&r, &e);
+	if (rc == 0)
+		shmem_link(&r);
 	if (rc == 0)
 		rc = planner_run(&r, &e);
 	if (rc < 0)
@@ -210,6 +213,46 @@ static void share_memory(struct restore *r)
 static void golden_memory(void)
 {
 	golden_of("plan-memory.txt", true, share_memory);
+}
+
+static Mapping *add_shared(struct restore *r, uint32_t mm, uint64_t start, uint64_t flags)
+{
+	Mm *m = (Mm *)(uintptr_t)restore_record(r, "MMSP", mm);
+	Mapping *out;
+
+	add_mapping(r, m, start, start + 0x2000, MAPPING__SORT__SHMEM_SHARED,
+		    PROT_READ | (flags & VMF(wr) ? PROT_WRITE : 0), VMF(rd) | flags);
+	out = m->mappings[m->n_mappings - 1];
+	out->has_memory = out->has_offset = true;
+	out->memory = 1;
+	return out;
+}
+
+/*
+ * The parent has mapped it to be written and then, with the seal, to be read; the child has what it was born with, and
+ * one from behind the seal, sealed itself.
+ */
+static void add_shut(struct restore *r)
+{
+	SharedMemory *m = put(r, &record_shmem, 1);
+
+	m->sort = SHARED_MEMORY__SORT__FILE;
+	m->size = 0x2000;
+	m->mode = 0600;
+	m->name = arena_strdup(&r->arena, "policy");
+	m->has_seals = true;
+	m->seals = F_SEAL_FUTURE_WRITE | F_SEAL_SHRINK | F_SEAL_SEAL;
+	put_index(r);
+	add_shared(r, 100, 0x91000000, VMF(sh));
+	add_shared(r, 100, 0x92000000, VMF(wr) | VMF(sh) | VMF(mw));
+	add_shared(r, 100, 0x93000000, VMF(wr) | VMF(sh) | VMF(mw));
+	add_shared(r, 110, 0x92000000, VMF(sh) | VMF(mw));
+	add_shared(r, 110, 0x93000000, VMF(sh) | VMF(sl));
+}
+
+static void golden_shut(void)
+{
+	golden_of("plan-shut.txt", true, add_shut);
 }
 
 /* The second thread has its own. */
@@ -570,6 +613,7 @@ static CU_TestInfo plan_tests[] = {
 	{ "golden plan of a process with a child", golden_child },
 	{ "golden plan of processes that share tables", golden_shared },
 	{ "golden plan of processes that share memory", golden_memory },
+	{ "golden plan of a file that was sealed between its mappings", golden_shut },
 	{ "golden plan of a thread with tables of its own", golden_own },
 	{ "odd tables are refused", refuses_odd_tables },
 	{ "planning is repeatable", planning_is_repeatable },
