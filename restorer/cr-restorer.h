@@ -146,7 +146,8 @@ CR_RST_PINNED(sizeof(struct cr_rst_report) == 24, "ABI");
 /*
  * Runs a plan in the calling task, which keeps its stack. Result: 0 at CR_RST_END or after the last
  * operation; -EINVAL for another ABI or an unknown code; -ECANCELED when the plan failed (the
- * report tells what). Every operation's result is stored in the plan's results.
+ * report tells what). Every operation's result is stored in the plan's results. Needs no right but those of
+ * the calls in it, and a kernel that has these. On failure what the operations before have done stays done.
  */
 int64_t cr_rst_run(struct cr_rst_plan *plan);
 
@@ -245,8 +246,9 @@ CR_RST_PINNED(sizeof(struct cr_rst_range) == 32, "ABI");
  * all. mount_fd: the running executable opened through open_tree(OPEN_TREE_CLONE), or -1.
  * Result: the way taken (one CR_RST_WAY_* value) or -errno: EBUSY if no allowed way helped, EPERM
  * without CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN in the task's user namespace (a map without
- * exe_fd needs none), EINVAL for fields out of range or order, EACCES for a file that may not be
- * executed.
+ * exe_fd needs none), EINVAL for fields out of range or order, for what is no regular file, or without
+ * CONFIG_CHECKPOINT_RESTORE, EBADF, EACCES for a file that may not be executed; those of cr_rst_replace(). On
+ * failure fields and link are as they were, and `own` may have been replaced, in part or whole.
  */
 int64_t cr_rst_set_mm(const struct cr_rst_mm_map *map, const struct cr_rst_range *own, size_t n,
 		      uint32_t ways, int mount_fd);
@@ -342,8 +344,10 @@ int64_t cr_rst_file_ranges(int maps_fd, uint64_t address, struct cr_rst_range *r
 
 /*
  * Maps a list of ranges of one file (fd) or, with fd = -1, of anonymous memory, at their addresses
- * (MAP_FIXED_NOREPLACE). Result: 0, or -errno of the first that failed; those before it are
- * unmapped again.
+ * (MAP_FIXED_NOREPLACE). Needs a descriptor that can be read, and written too for a shared range with
+ * PROT_WRITE. Result: 0, or -errno of the first that failed, those before it being unmapped again: EEXIST if
+ * something is mapped there; EINVAL for what is empty or not of whole pages; EPERM below vm.mmap_min_addr or for
+ * code on a mount with noexec; EACCES, EBADF, ENODEV for what cannot be mapped so; ENOMEM above user space or for a limit.
  */
 int64_t cr_rst_map(int fd, const struct cr_rst_range *ranges, size_t n);
 

@@ -51,6 +51,15 @@ nodist_crinclude_HEADERS = restorer/restorer.h
 restorer/restorer.h: restorer/cr-restorer.h
 	$(AM_V_GEN)$(MKDIR_P) $(@D) && cp $(srcdir)/restorer/cr-restorer.h $@-t && mv $@-t $@
 
+# The preloader of the tests, as an example: with the header that others have.
+exampledir = $(docdir)/examples
+nodist_example_DATA = restorer/examples/preloader.c restorer/examples/bare.h
+restorer/examples/preloader.c: test/preloader/preloader.c
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && \
+	sed 's|"cr-restorer.h"|<cr/restorer.h>|' $(srcdir)/test/preloader/preloader.c >$@-t && mv $@-t $@
+restorer/examples/bare.h: test/preloader/bare.h
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && cp $(srcdir)/test/preloader/bare.h $@-t && mv $@-t $@
+
 # Filled in here and every time, so that `make install prefix=...` stays true.
 pkgconfig_DATA += restorer/cr-restorer.pc
 EXTRA_DIST += restorer/cr-restorer.pc.in
@@ -85,4 +94,5 @@ CLEANFILES += $(rst_objects) restorer/restorer.$(OBJEXT) restorer/restorer.$(OBJ
 	restorer/preload.$(OBJEXT) restorer/preload.$(OBJEXT)-t \
 	restorer/cr-restorer.pc restorer/cr-restorer.pc-t \
 	restorer/restorer.h restorer/restorer.h-t \
+	$(nodist_example_DATA) $(nodist_example_DATA:%=%-t) \
 	$(preloaders) $(preloaders:%=%-o)

@@ -20,13 +20,14 @@ command -v pkg-config >/dev/null || {
 # Only what belongs to the library; nothing of the make that runs this.
 env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL -u DESTDIR "$make" -s -C "${builddir:-.}" prefix="$work/prefix" \
 	exec_prefix="$work/prefix" libdir="$work/prefix/lib" includedir="$work/prefix/include" \
-	install-libLIBRARIES install-nodist_crincludeHEADERS install-pkgconfigDATA >"$work/out" 2>&1
+	docdir="$work/prefix/doc" install-libLIBRARIES install-nodist_crincludeHEADERS install-pkgconfigDATA \
+	install-nodist_exampleDATA >"$work/out" 2>&1
 say $? "installed"
 PKG_CONFIG_PATH=$work/prefix/lib/pkgconfig
 export PKG_CONFIG_PATH
 [ "$(cd "$work/prefix" && find . -type f | sort | tr '\n' ' ')" = \
-	"./include/cr/restorer.h ./lib/libcr-restorer.a ./lib/pkgconfig/cr-restorer.pc " ]
-say $? "a library, a header, a description, and nothing else"
+	"./doc/examples/bare.h ./doc/examples/preloader.c ./include/cr/restorer.h ./lib/libcr-restorer.a ./lib/pkgconfig/cr-restorer.pc " ]
+say $? "a library, a header, a description, an example, and nothing else"
 flags=$(pkg-config --cflags --libs cr-restorer 2>"$work/out")
 say $? "found by pkg-config"
 # The description tells where it was installed, whatever configure was told.
@@ -40,8 +41,7 @@ for page in cr-restorer.3 cr-preload.3; do
 	awk -v name="${page%.3}" '/^\.Bd -literal/ { n++; inside = 1; next } /^\.Ed/ { inside = 0 }
 		inside { gsub(/\\e/, "\\"); gsub(/\\-/, "-"); print >(name "-" n ".c") }' "$top/man/$page"
 done
-cp "$top/test/preloader/bare.h" .
-sed 's|"cr-restorer.h"|<cr/restorer.h>|' "$top/test/preloader/preloader.c" >preloader.c
+cp "$work/prefix/doc/examples/"* .
 sed 's|"cr-restorer.h"|<cr/restorer.h>|' "$top/test/preloader/links.c" >links.c
 
 # Sizes and places as other programs have them compiled in.
@@ -99,6 +99,15 @@ build() {
 	"$compiler" -Wall -Wextra -Werror -O2 "$@" -o "$out" "$source" $flags >"$work/out" 2>&1
 }
 
+# says WORD PROGRAM ARGUMENT...: whether it prints a line that begins so
+says() {
+	want=$1
+	shift
+	"$@" >said 2>"$work/out" || return 1
+	case $(cat said) in "$want"*) ;; *) return 1 ;; esac
+}
+other=$(readlink -f "$(command -v env)")
+
 for cc in gcc clang; do
 	command -v "$cc" >/dev/null || {
 		skip "$cc" "not installed"
@@ -108,6 +117,25 @@ for cc in gcc clang; do
 		build "$cc" "${source%.c}" "$source"
 		say $? "$cc: ${source%.c} of the manual"
 	done
+	rm -f plan
+	says ELF ./cr-restorer-1 && ./cr-restorer-1 plan && says ELF ./cr-restorer-2 plan
+	say $? "$cc: a plan is run, kept in a file, and run from there"
+	! ./cr-restorer-1 plan
+	say $? "$cc: and nothing that is there is written over"
+	printf x | dd of=plan bs=1 seek=200 conv=notrunc 2>/dev/null
+	! ./cr-restorer-2 plan 2>"$work/out" && grep -qx "Bad message" "$work/out"
+	say $? "$cc: and not if that was damaged"
+	./cr-preload-2 "$other" >said 2>"$work/out" && grep -q "^started by /" said
+	say $? "$cc: what of a file would be mapped"
+	if [ "$(id -u)" -eq 0 ]; then
+		says "way " ./cr-restorer-3 "$other" && grep -qx "way [124]: $other" said
+		say $? "$cc: another file is the executable"
+		says "way " ./cr-preload-1 "$other" && grep -qx "way [124]: $other" said
+		say $? "$cc: and its name is shown"
+	else
+		skip "$cc: another file is the executable" "not root"
+		skip "$cc: and its name is shown" "not root"
+	fi
 	build "$cc" pinned pinned.c && ./pinned
 	say $? "$cc: sizes, places and the ABI number"
 	build "$cc" pinned-static pinned.c -static && ./pinned-static

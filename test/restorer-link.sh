@@ -276,32 +276,4 @@ else
 	say 1 "undefined must fail: hostile flags alone (does not build)"
 fi
 
-# The manual's examples, as somebody who copies them would build them.
-rst_flags=$(flags_for "$cc" | tr '\n' ' ')
-mkdir "$work/cr" && cp "$top/restorer/cr-restorer.h" "$work/cr/restorer.h"
-archive lib "$cc" "" "" >"$work/out" 2>&1
-say $? "the library for the examples"
-other=$(readlink -f "$(command -v env)")
-
-# example PAGE NUMBER OUTPUT-REGEX
-example() {
-	awk -v want="$2" '/^\.Bd -literal/ { n++; inside = 1; next } /^\.Ed/ { inside = 0 } inside && n == want' \
-		"$top/man/$1" | sed 's/\\e/\\/g; s/\\-/-/g' >"$work/example.c"
-	$cc -std=gnu11 -Wall -Wextra -Werror -I"$work" -o "$work/example" \
-		"$work/example.c" "$work/lib/lib.a" >"$work/out" 2>&1
-	result=$?
-	sed 's/^/# /' "$work/out"
-	say $result "$1: example $2 builds"
-	if [ "$(id -u)" -eq 0 ]; then
-		"$work/example" "$other" >"$work/out" 2>&1
-		grep -q "$3" "$work/out"
-		say $? "$1: example $2 works"
-	else
-		skip "$1: example $2 works" "not root"
-	fi
-}
-example cr-restorer.3 1 "^way [14]: $other\$"
-example cr-preload.3 1 "^way [14]: $other\$"
-example cr-preload.3 2 "^started by /.*ld-"
-
 finish_test

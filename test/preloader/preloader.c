@@ -12,7 +12,10 @@
  * link (CR_RST_WAY_*), --tell says which one was taken. Exit status: that of PROGRAM; 125 if it
  * could not be loaded; 2 for a wrong command line.
  *
- * It is linked at an address where no program is (see restorer/local.mk).
+ * It is linked at an address where no program is:
+ *
+ *	cc -O2 -nostdlib -static -Wl,-Ttext-segment=0x7d400000 -o preloader preloader.c \
+ *		$(pkg-config --cflags --libs cr-restorer)
  */
 #include <asm/errno.h>
 #include <linux/auxvec.h>
