@@ -13,7 +13,7 @@
 #define SIZE (16 * PAGE + 100) /* the end is within a page */
 
 static int fd, reader, appender, sealed, future, unsealable;
-static char *shared, *private, *readable, *closed, *unwritable, *written;
+static char *shared, *private, *readable, *closed, *unwritable, *written, *shut;
 static struct peer peer;
 
 static int again(int of, int flags)
@@ -77,6 +77,8 @@ static const char *prepare_seals(void)
 	need(future >= 0 && ftruncate(future, PAGE) == 0);
 	written = map(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, future, 0);
 	need(written && fcntl(future, F_ADD_SEALS, F_SEAL_FUTURE_WRITE | F_SEAL_GROW) == 0);
+	shut = map(PAGE, PROT_READ, MAP_SHARED, future, 0);
+	need(shut);
 	strcpy(written, "future");
 	unsealable = memfd_create("unsealable", 0);
 	need(unsealable >= 0);
@@ -129,6 +131,7 @@ static const char *verify_seals(void)
 	need(ftruncate(sealed, PAGE) < 0 && ftruncate(sealed, 3 * PAGE) == 0);
 	need(fcntl(future, F_GET_SEALS) == (F_SEAL_FUTURE_WRITE | F_SEAL_GROW));
 	need(!map(PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, future, 0));
+	need(mprotect(shut, PAGE, PROT_READ | PROT_WRITE) < 0 && shut[1] == 'u');
 	need(fcntl(unsealable, F_GET_SEALS) == F_SEAL_SEAL);
 	return NULL;
 }
