@@ -75,8 +75,7 @@ struct fd_ops {
 	/* At the restore, where descriptors 0, 1 and 2 of cr itself are not on a terminal, they take the
 	 * place of those of this kind: `cr restore DIR >file` means what it says. */
 	bool is_terminal;
-	/* open makes something that has its numbers for the time being; a task makes it itself, behind the commit. So it
-	 * cannot be a member of an epoll. */
+	/* open makes something that has its numbers for the time being; a task makes it itself, behind the commit. */
 	bool made_late;
 	/* Status flags that open has not set and F_SETFL is to set after it (O_APPEND, O_NONBLOCK ...). */
 	uint32_t late_flags;
@@ -87,6 +86,10 @@ struct fd_ops {
 	 * in place; called once per description. pid: as the dump's view has it. May be NULL. */
 	int (*emit)(struct restore *r, struct plan *p, const void *record, uint32_t pid, int fd,
 		    struct error *e);
+	/* The same when such a one, `late`, has come under its numbers in this table, in the plan of a keeper: what emit
+	 * could not do with it. Once per description and table. May be NULL. */
+	int (*emit_late)(struct restore *r, struct plan *p, const void *record, uint32_t pid,
+			 int fd, uint32_t late, struct error *e);
 	/* In cr, on its own descriptor `fd`, when all tasks wait at the barrier: what counts time from
 	 * there on. May be NULL. */
 	int (*start)(struct restore *r, const void *record, int fd, struct error *e);

@@ -141,12 +141,6 @@ static int dump_member(const struct fd_view *v, void *arg, const struct member *
 	to->data = m->data;
 	if (!to->description)
 		return refuse(m, e);
-	if (dump_is_late(a->d, to->description))
-		return fail(e, 0,
-			    "it watches fd %" PRIu64
-			    ", the listener of a seccomp filter, which cannot be saved yet; have "
-			    "the program take it out (EPOLL_CTL_DEL), and wait with poll(2)",
-			    m->fd);
 	a->record->members[a->record->n_members++] = to;
 	return 0;
 }
@@ -198,6 +192,27 @@ static uint32_t speaks_of(const void *record)
 	return ((const Epoll *)record)->process;
 }
 
+static void emit_member(struct plan *p, int fd, const EpollMember *m)
+{
+	const struct epoll_event event = { .events = m->events, .data.u64 = m->data };
+
+	plan_note(p, "fd %d: epoll: member fd %u", fd, m->fd);
+	plan_call_is(p, 0, SYS_epoll_ctl, arg_num((uint64_t)fd), arg_num(EPOLL_CTL_ADD),
+		     arg_num(m->fd), arg_data(plan_data(p, &event, sizeof(event))));
+}
+
+/* One that a task makes late is added when it has come, which somebody has to bring here. */
+static int check_late(struct restore *r, const EpollMember *m, uint32_t pid, struct error *e)
+{
+	struct late l;
+	int rc = restore_late(r, m->description, LATE_WAITS, &l, e);
+
+	for (size_t i = 0; i < l.n_tables && rc >= 0; i++)
+		if (l.tables[i] == pid)
+			return 0;
+	return rc < 0 ? rc : fail(e, 0, "process %u does not get its member fd %u", pid, m->fd);
+}
+
 /*
  * The kernel adds EPOLLERR and EPOLLHUP whenever a member is added. So one with EPOLLONESHOT that has
  * fired, and waits for the program to set it anew, can tell of an error or a hangup once before that;
@@ -207,21 +222,32 @@ static int emit(struct restore *r, struct plan *p, const void *record, uint32_t 
 		struct error *e)
 {
 	const Epoll *m = record;
+	int rc = 0;
 
-	(void)r;
 	if (m->n_members && m->process != pid)
 		return fail(e, 0,
 			    "its members have the numbers of process %u, but it is process %u that "
 			    "has the set",
 			    m->process, pid);
-	for (size_t i = 0; i < m->n_members; i++) {
-		const EpollMember *one = m->members[i];
-		const struct epoll_event event = { .events = one->events, .data.u64 = one->data };
-
-		plan_note(p, "fd %d: epoll: member fd %u", fd, one->fd);
-		plan_call_is(p, 0, SYS_epoll_ctl, arg_num((uint64_t)fd), arg_num(EPOLL_CTL_ADD),
-			     arg_num(one->fd), arg_data(plan_data(p, &event, sizeof(event))));
+	for (size_t i = 0; i < m->n_members && rc >= 0; i++) {
+		if (restore_is_late(r, m->members[i]->description))
+			rc = check_late(r, m->members[i], pid, e);
+		else
+			emit_member(p, fd, m->members[i]);
 	}
+	return rc;
+}
+
+static int emit_late(struct restore *r, struct plan *p, const void *record, uint32_t pid, int fd,
+		     uint32_t late, struct error *e)
+{
+	const Epoll *m = record;
+
+	(void)r;
+	(void)e;
+	for (size_t i = 0; i < m->n_members && m->process == pid; i++)
+		if (m->members[i]->description == late)
+			emit_member(p, fd, m->members[i]);
 	return 0;
 }
 
@@ -234,6 +260,7 @@ static const struct fd_ops ops = {
 	.late_flags = O_APPEND | O_ASYNC | O_NOATIME | O_NONBLOCK,
 	.speaks_of = speaks_of,
 	.emit = emit,
+	.emit_late = emit_late,
 };
 
 const struct kind kind_epoll = {

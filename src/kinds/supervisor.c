@@ -2,8 +2,8 @@
 /*
  * A thread of a process that has the listener of a seccomp filter (listener.c tells how that comes
  * back), or of the one in which a task makes it: it goes on when the listener is where it belongs.
- * Until then a keeper, who has the rights of cr, waits for the filter, fetches the listener and gives
- * it its numbers.
+ * Until then a keeper, who has the rights of cr, waits for the filter, fetches the listener, gives
+ * it its numbers, and does what others want of it (an epoll set that watches it).
  */
 #include "kind.h"
 
@@ -139,8 +139,10 @@ static int emit_fetch(struct restore *r, struct plan *p, uint32_t listener, uint
 	emit_numbers(r, p, listener, table, fetched);
 	plan_call_is(p, 0, SYS_close, arg_result(fetched));
 	plan_call_is(p, 0, SYS_close, arg_result(pidfd));
+	rc = restore_emit_late(r, p, listener, table, e);
+	plan_note(p, "the supervisor has it");
 	plan_count(p, l.taken_at);
-	return 1;
+	return rc < 0 ? rc : 1;
 }
 
 /* What the keeper does comes when all others of the process are at their filters, or have gone on; and it cannot fail

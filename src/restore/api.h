@@ -46,6 +46,10 @@ enum late_part {
 };
 int restore_late(struct restore *r, uint32_t description, enum late_part part, struct late *out,
 		 struct error *e) must_check;
+bool restore_is_late(struct restore *r, uint32_t description);
+/* What others of the table want done when it has come. Pure. */
+int restore_emit_late(struct restore *r, struct plan *p, uint32_t description, uint32_t table,
+		      struct error *e) must_check;
 /* Whether a process may open n descriptors more than its table has, and those that are late under their numbers
  * (RLIMIT_NOFILE); *lowest: the first that is free. Pure. */
 int restore_check_numbers(struct restore *r, uint32_t pid, uint32_t table, uint32_t n,

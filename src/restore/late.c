@@ -59,7 +59,7 @@ int restore_late(struct restore *r, uint32_t description, enum late_part part, s
 	return restore_check_numbers(r, th->process, th->files, 1, &out->number, e);
 }
 
-static bool is_late(struct restore *r, uint32_t description)
+bool restore_is_late(struct restore *r, uint32_t description)
 {
 	const Description *d = restore_record(r, record_description.tag, description);
 
@@ -82,12 +82,40 @@ int restore_check_numbers(struct restore *r, uint32_t pid, uint32_t table, uint3
 			*lowest = number;
 	}
 	for (size_t at = 0; at < t->n_fds; at++)
-		if (t->fds[at]->fd >= number && is_late(r, t->fds[at]->description))
+		if (t->fds[at]->fd >= number && restore_is_late(r, t->fds[at]->description))
 			number = t->fds[at]->fd + 1;
 	for (size_t i = 0; l && i < l->n_limits; i++)
 		if (l->limits[i]->resource == RLIMIT_NOFILE && l->limits[i]->soft < number)
 			return fail(e, 0, "process %u has no descriptor free (RLIMIT_NOFILE)", pid);
 	return 0;
+}
+
+static bool has_before(const FdTable *t, size_t n, uint32_t description)
+{
+	for (size_t i = 0; i < n; i++)
+		if (t->fds[i]->description == description)
+			return true;
+	return false;
+}
+
+int restore_emit_late(struct restore *r, struct plan *p, uint32_t description, uint32_t table,
+		      struct error *e)
+{
+	const FdTable *t = restore_record(r, record_fdtable.tag, table);
+	int rc = 0;
+
+	for (size_t i = 0; t && i < t->n_fds && rc >= 0; i++) {
+		uint32_t id = t->fds[i]->description;
+		const Description *d = restore_record(r, record_description.tag, id);
+		const struct kind *k = d ? kind_by_tag(d->kind) : NULL;
+
+		if (!k || !k->fd || !k->fd->emit_late || has_before(t, i, id))
+			continue;
+		plan_note(p, "fd %u: %s", t->fds[i]->fd, k->name);
+		rc = k->fd->emit_late(r, p, restore_record(r, k->record.tag, id), table,
+				      (int)t->fds[i]->fd, description, e);
+	}
+	return rc;
 }
 
 int late_check(struct restore *r, struct error *e)

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -31,6 +32,7 @@
 #define SIZE (2 * PAGE) /* of what the task maps, from the second page of the file on */
 #define THREADS 2
 #define ASKED SYS_getpgid /* with: thread, number, what it was told last, what is open */
+#define COOKIE 0x1122334455667788ull
 #define SEALS (F_SEAL_FUTURE_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
 /* What the supervisor tells. */
@@ -44,7 +46,7 @@ static struct policy *policy;      /* in there, on the second page */
 static const struct policy *told;  /* the task's, mapped when the file was sealed */
 static const struct policy *early; /* and before that: the kernel would let it be made writable */
 static bool is_sealed;             /* the two, too */
-static int memory, listener;
+static int memory, listener, set;
 static pid_t child;
 static atomic_uint handled, holds, let_go, wrongs;
 
@@ -102,12 +104,21 @@ static _Noreturn void live(int report)
 
 /* --- the supervisor --------------------------------------------------------------------------------- */
 
+/* What a task was interrupted in is no event any more, and there is nothing to take then. */
+static bool waits(struct epoll_event *event)
+{
+	if (epoll_wait(set, event, 1, -1) != 1)
+		return false;
+	return event->data.u64 == COOKIE && event->events & (EPOLLIN | EPOLLHUP);
+}
+
 /* A request that was interrupted comes once more, with all that it had: the same is told and answered again. */
 static void *answer_all(void *unused)
 {
 	struct seccomp_notif n;
+	struct epoll_event event;
 
-	while (listener_take(listener, &n)) {
+	while (waits(&event) && listener_take(listener, &n)) {
 		uint64_t self = n.data.args[0], number = n.data.args[1];
 
 		if (handled == 20 && !let_go) {
@@ -208,6 +219,7 @@ static const char *prepare_memory(void)
 
 static const char *prepare(void)
 {
+	struct epoll_event event = { .events = EPOLLIN, .data.u64 = COOKIE };
 	pthread_t answering;
 	int report[2], fd;
 
@@ -223,7 +235,9 @@ static const char *prepare(void)
 	if (fd < 0)
 		return skip("no filter with a listener");
 	listener = listener_fetch(child, fd);
-	need(listener >= 0);
+	set = epoll_create1(EPOLL_CLOEXEC);
+	need(listener >= 0 && set >= 0);
+	need(epoll_ctl(set, EPOLL_CTL_ADD, listener, &event) == 0);
 	need(munmap((void *)(uintptr_t)told, SIZE) == 0 &&
 	     munmap((void *)(uintptr_t)early, SIZE) == 0);
 	pass_on(check_file());

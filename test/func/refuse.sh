@@ -173,7 +173,6 @@ try early timer_orphan "a POSIX timer that signals a thread that is gone" "timer
 try late notify "a seccomp filter that asks a listener" "task [0-9]+: seccomp:.*SECCOMP_RET_USER_NOTIF"
 try late listen_two "two seccomp filters with a listener each" "of the 2 in the tree nobody tells which"
 try late listen_nobody "a listener to whom nobody listens any more" "fd 30: .*seccomp filter that nobody has any more; close it"
-try late listen_epoll "a listener in an epoll" "fd [0-9]+: .*watches fd 30, the listener of a seccomp filter.*take it out"
 try late listen_filtered "a supervisor under a filter of its own" "has the listener of a seccomp filter and is under seccomp itself"
 try late no_sigreturn "a seccomp filter that forbids rt_sigreturn" "forbids rt_sigreturn.*allow it"
 try early traced "a traced task" "traced by process [0-9]+ \(the-tracer\); end that first"

@@ -567,13 +567,6 @@ static void listen_nobody(void)
 	MUST(kill(p, SIGKILL));
 	MUST(waitpid(p, NULL, 0));
 }
-static void listen_epoll(void)
-{
-	struct epoll_event e = { .events = EPOLLIN };
-
-	supervise(30);
-	MUST(epoll_ctl((int)MUST(epoll_create1(0)), EPOLL_CTL_ADD, 30, &e));
-}
 static void listen_filtered(void)
 {
 	supervise(30);
@@ -987,7 +980,6 @@ static const struct {
 	X(none),
 	X(listen_two),
 	X(listen_nobody),
-	X(listen_epoll),
 	X(listen_filtered),
 };
 

@@ -231,6 +231,22 @@ int restore_late(struct restore *r, uint32_t description, enum late_part part, s
 	return 0;
 }
 
+bool restore_is_late(struct restore *r, uint32_t description)
+{
+	const Description *d = restore_record(r, "DESC", description);
+
+	return d && d->late;
+}
+
+int restore_emit_late(struct restore *r, struct plan *p, uint32_t description, uint32_t table,
+		      struct error *e)
+{
+	(void)r, (void)e;
+	plan_note(p, "what others of %u do with %u", table, description);
+	plan_call_any(p, SYS_gettid, arg_num(0));
+	return 0;
+}
+
 const struct host *restore_host(struct restore *r)
 {
 	return &r->host;

@@ -258,6 +258,47 @@ static void members_have_numbers_of_their_process(void)
 	room_restore_free(&r);
 }
 
+/* Member 5 is description 2, made by a task when all others are there; member 6 is an ordinary one. */
+static void late_members_come_late(void)
+{
+	EpollMember late = EPOLL_MEMBER__INIT, other = EPOLL_MEMBER__INIT;
+	EpollMember *list[] = { &late, &other };
+	const struct fd_ops *ops = room_kind("epoll")->fd;
+	Description made = DESCRIPTION__INIT;
+	uint32_t table = 7;
+	Late by = LATE__INIT;
+	Epoll m = EPOLL__INIT;
+	struct restore r = { 0 };
+	struct error e;
+	struct plan p;
+
+	m.process = 7;
+	m.n_members = 2;
+	m.members = list;
+	late.fd = 5;
+	late.description = 2;
+	other.fd = 6;
+	other.description = 3;
+	made.late = &by;
+	by.tables = &table;
+	by.n_tables = 1;
+	*vec_add(&r.records) = (struct room_record){ "DESC", 2, &made };
+	plan_init(&p, &r.arena, 1);
+	CU_ASSERT_EQUAL(ops->emit(&r, &p, &m, 7, 3, &e), 0);
+	CU_ASSERT(p.ops.n == 1 && p.ops.v[0].op.arg[2] == 6);
+	CU_ASSERT_EQUAL(ops->emit_late(&r, &p, &m, 7, 3, 2, &e), 0);
+	CU_ASSERT(p.ops.n == 2 && p.ops.v[1].op.arg[0] == 3 && p.ops.v[1].op.arg[2] == 5);
+	/* Of another's numbers, and with another that is late: nothing. */
+	CU_ASSERT_EQUAL(ops->emit_late(&r, &p, &m, 8, 3, 2, &e), 0);
+	CU_ASSERT_EQUAL(ops->emit_late(&r, &p, &m, 7, 3, 4, &e), 0);
+	CU_ASSERT_EQUAL(p.ops.n, 2);
+	/* It is brought to nobody. */
+	table = 8;
+	REFUSED(ops->emit(&r, &p, &m, 7, 3, &e), e, "process 7 does not get its member fd 5");
+	plan_free(&p);
+	room_restore_free(&r);
+}
+
 int main(void)
 {
 	CU_TestInfo eventfds[] = {
@@ -269,6 +310,7 @@ int main(void)
 	};
 	CU_TestInfo epolls[] = {
 		{ "members with events and data", epoll_sets_come_back },
+		{ "late members come late", late_members_come_late },
 		{ "members that lost their number are refused", lost_members_are_refused },
 		{ "members have the numbers of their process",
 		  members_have_numbers_of_their_process },

@@ -444,6 +444,10 @@ static void a_listener_is_handed_over(void)
 	CU_ASSERT(count(plan, "close(") == 1 && count(plan, "wait") == 1);
 	plan = plan_of_supervisor(&s, true);
 	CU_ASSERT(count(plan, "pidfd_getfd(") == 1 && count(plan, "dup3(") == 2);
+	/* When the numbers are what they were, and before anybody is told. */
+	CU_ASSERT(count(plan, "what others of 70 do with 5") == 1);
+	CU_ASSERT(strstr(plan, "what others") > strstr(plan, "dup3(9") &&
+		  strstr(plan, "what others") < strstr(plan, "the supervisor has it"));
 	CU_ASSERT(count(plan_of_supervisor(&s, false), "wait") == 1);
 	s.late.n_tables = 0;
 	CU_ASSERT_STRING_EQUAL(plan_of_supervisor(&s, true), "");
