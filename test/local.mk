@@ -74,6 +74,8 @@ $(test_cr_tracer_only_OBJECTS): | $(GENERATED)
 test/func/tracer-only.log: test/cr-tracer-only test/func/f-anon test/func/f-pkey test/func/f-threads \
 	test/func/f-limit-data
 
+test/func/killed-late.log: test/func/f-listener
+
 include test/refuse/local.mk
 include test/bench/local.mk
 include test/kernels/local.mk

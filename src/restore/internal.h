@@ -240,8 +240,9 @@ struct restore {
 	struct made_shmem *shmems;       /* shmem.h */
 	size_t n_shmems;
 	vec(struct note *) notes;
-	uint32_t n_words;           /* of region_head.words that are given away */
-	struct host_range hole;     /* of the region and, behind it, room for a vDSO */
+	vec(const Description *) made_late; /* that a task makes late */
+	uint32_t n_words;                   /* of region_head.words that are given away */
+	struct host_range hole;             /* of the region and, behind it, room for a vDSO */
 	char vdso_missing[64];      /* a function of the image's vDSO that nothing stands for */
 	uint64_t scratch;           /* a block of memory for each reader */
 	uint64_t region_size, room; /* bytes that it needs, bytes that there are */
@@ -294,7 +295,12 @@ int host_fill(struct restore *r, struct error *e) must_check;
 /* How many say that they are ready: every thread, and a helper for each address space. */
 uint32_t restore_how_many(const struct restore *r);
 int planner_run(struct restore *r, struct error *e) must_check;
-/* late.c: when all plans are made, whether all are there who wait for each other. */
+/* late.c: which there are; what a helper does when those of its memory have left; when all plans are made, whether all
+ * are there who wait for each other. */
+#define LATE_SEEN "the listener of a seccomp filter is where it belongs"
+void late_link(struct restore *r);
+int late_plan_seen(struct restore *r, struct plan *helper, const struct rprocess *p,
+		   struct error *e) must_check;
 int late_check(struct restore *r, struct error *e) must_check;
 /* A reader of the memory of this process (plan_readers.c); a child of the leader's that goes on in the other
  * plan. And how many there can be. */

@@ -6,6 +6,7 @@
  */
 #include "restore/internal.h"
 
+#include <linux/futex.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -17,18 +18,23 @@ struct meeting {
 	size_t made, taken;
 };
 
+#define CLOSED 2 /* what the first word is when the maker has done all */
+
 static int find_meeting(struct restore *r, const Description *d, struct meeting **out,
 			struct error *e)
 {
 	void **note = restore_note(r, kind_by_tag(d->kind), d->id);
-	int rc = 0;
 
 	if (!*note) {
-		*note = arena_alloc(&r->arena, sizeof(struct meeting));
-		rc = restore_words(r, 2, &((struct meeting *)*note)->at, e);
+		struct meeting *m = arena_alloc(&r->arena, sizeof(*m));
+		int rc = restore_words(r, 2, &m->at, e);
+
+		if (rc < 0)
+			return rc;
+		*note = m;
 	}
 	*out = *note;
-	return rc;
+	return 0;
 }
 
 int restore_late(struct restore *r, uint32_t description, enum late_part part, struct late *out,
@@ -87,6 +93,58 @@ int restore_check_numbers(struct restore *r, uint32_t pid, uint32_t table, uint3
 	for (size_t i = 0; l && i < l->n_limits; i++)
 		if (l->limits[i]->resource == RLIMIT_NOFILE && l->limits[i]->soft < number)
 			return fail(e, 0, "process %u has no descriptor free (RLIMIT_NOFILE)", pid);
+	return 0;
+}
+
+void late_link(struct restore *r)
+{
+	vec_each(rec, &r->img.records) {
+		const Description *d = (const Description *)rec->msg;
+
+		if (!strcmp(rec->type->tag, record_description.tag) && d->late)
+			*vec_add(&r->made_late) = d;
+	}
+}
+
+/* Whether a process makes it or is to have it. */
+static bool takes_part(const struct rprocess *p, const Late *l)
+{
+	for (size_t i = 0; i < p->n_threads; i++)
+		if (p->threads[i].rec->id == l->task)
+			return true;
+	for (size_t i = 0; i < l->n_tables; i++)
+		if (p->rec->id == l->tables[i])
+			return true;
+	return false;
+}
+
+/*
+ * Who takes part goes on when all is done, and may make no call while he waits. If he has ended before, by a signal from
+ * outside, the others would wait for ever: the helper of his memory, which sees him gone, tells of a failure in his
+ * place, and they end.
+ */
+int late_plan_seen(struct restore *r, struct plan *helper, const struct rprocess *p,
+		   struct error *e)
+{
+	vec_each(it, &r->made_late) {
+		const Description *d = *it;
+		struct meeting *m;
+		bool is_in = false;
+		int rc;
+
+		for (size_t i = 0; i < r->n_processes; i++)
+			is_in = is_in || (r->processes[i].memory == p &&
+					  takes_part(&r->processes[i], d->late));
+		if (!is_in)
+			continue;
+		rc = find_meeting(r, d, &m, e);
+		if (rc < 0)
+			return rc;
+		plan_note(helper, "%s", LATE_SEEN);
+		/* Compares the word, wakes nobody and moves nobody. */
+		plan_call_is(helper, 0, SYS_futex, arg_region(m->at), arg_num(FUTEX_CMP_REQUEUE),
+			     arg_num(0), arg_num(0), arg_region(m->at), arg_num(CLOSED));
+	}
 	return 0;
 }
 

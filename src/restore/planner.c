@@ -250,7 +250,7 @@ static void emit_left(struct plan *p, const Thread *t)
 		0);
 }
 
-static void plan_helper(struct restore *r, struct task_plan *leader)
+static int plan_helper(struct restore *r, struct task_plan *leader, struct error *e)
 {
 	struct rprocess *pr = leader->process;
 	struct task_plan *t = new_plan(r, PLAN_HELPER, pr, 0);
@@ -258,6 +258,7 @@ static void plan_helper(struct restore *r, struct task_plan *leader)
 	const struct rprocess *stopped = NULL; /* the first of those */
 	struct cr_rst_range *own;
 	size_t n;
+	int rc;
 
 	plan_maker(r, leader, t);
 	tables_plan_helper(r, t);
@@ -279,6 +280,9 @@ static void plan_helper(struct restore *r, struct task_plan *leader)
 		if (q->keeper_at)
 			keeper_plan_gone(h, q->keeper_at);
 	}
+	rc = late_plan_seen(r, h, pr, e);
+	if (rc < 0)
+		return rc;
 	own = plan_own_left(r, pr->mm, &n);
 	plan_note(h, "what is left of cr's executable");
 	for (size_t i = 0; i < n; i++)
@@ -287,6 +291,7 @@ static void plan_helper(struct restore *r, struct task_plan *leader)
 	plan_note(h, "the restorer itself");
 	plan_op(h, CR_RST_VANISH, 0, PLAN_ARGS(arg_num(r->hole.start), arg_num(r->region_size)),
 		CR_RST_WANT_ANY, 0);
+	return 0;
 }
 
 /* --- what every thread does at the end --------------------------------------------------------- */
@@ -542,9 +547,7 @@ static int plan_space(struct restore *r, struct task_plan *t, struct error *e)
 	/* The helper waits for the keepers of all. */
 	for (struct rprocess *q = pr; q && rc >= 0; q = members_next(r, q))
 		rc = keeper_find(r, q, e);
-	if (rc >= 0)
-		plan_helper(r, t);
-	return rc;
+	return rc < 0 ? rc : plan_helper(r, t, e);
 }
 
 static int plan_leader(struct restore *r, struct task_plan *t, struct error *e)

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,9 +26,26 @@ static int reap_helper(const struct restore *r, const struct task_plan *maker, s
 	if (waitpid((pid_t)results[maker->clone_op], &status, __WALL) < 0)
 		return fail(e, errno, "wait for the helper of task %u", maker->process->rec->id);
 	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGSEGV)
-		return fail(e, 0, "a thread of task %u has not left the restorer in time",
-			    maker->process->rec->id);
+		return fail(
+			e, 0,
+			"a thread of task %u has not left the restorer in time; something of cr stays "
+			"in its memory",
+			maker->process->rec->id);
 	return 0;
+}
+
+/* The helper that has seen it (late.c); the others could but follow. */
+static const struct task_plan *killed(const struct restore *r)
+{
+	const struct cr_rst_report *rep = &((const struct region_head *)r->region)->report;
+	const struct task_plan *t;
+	const char *note;
+
+	if (__atomic_load_n(&rep->state, __ATOMIC_ACQUIRE) != 2 || rep->task >= r->plans.n)
+		return NULL;
+	t = r->plans.v[rep->task];
+	note = rep->index < t->plan.ops.n ? t->plan.ops.v[rep->index].note : NULL;
+	return note && !strcmp(note, LATE_SEEN) ? t : NULL;
 }
 
 /*
@@ -59,6 +77,12 @@ int release_all(struct restore *r, struct error *e)
 		if (maker && reap_helper(r, maker, rc < 0 ? &later : e) < 0)
 			rc = -ETIMEDOUT;
 	}
+	if (rc < 0 && killed(r))
+		return fail(
+			e, 0,
+			"task %u was killed before the listener of a seccomp filter was where it "
+			"belongs; those who wait for that have ended too",
+			killed(r)->process->rec->id);
 	if (rc < 0)
 		return rc;
 	if (prctl(PR_SET_CHILD_SUBREAPER, 0) < 0)

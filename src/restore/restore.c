@@ -97,6 +97,8 @@ int restore_read(struct restore *r, bool skip_pages, struct error *e)
 	if (rc == 0)
 		shmem_link(r);
 	if (rc == 0)
+		late_link(r);
+	if (rc == 0)
 		rc = link_kinds(r, e);
 	debug(RESTORE, "checked and linked");
 	return within(e, rc, "%s", r->opt->dir);
@@ -237,8 +239,10 @@ static int restore_all(struct restore *r, int *status, struct error *e)
 	/* What is left takes microseconds, however long the rest took. */
 	r->deadline = deadline_in(10);
 	/* The tree is what it was, and is left alone whatever happens now. */
-	if (stop_all(r, e) < 0 || release_all(r, e) < 0)
+	if (stop_all(r, e) < 0)
 		warn("%s; something of cr stays in its memory", e->text);
+	else if (release_all(r, e) < 0)
+		warn("%s", e->text);
 	timeline_mark(r->opt->times, NULL);
 	pidfile_publish(&pidfile);
 	inform("restored: %zu processes, root %u", r->n_processes, r->processes[0].rec->id);
@@ -258,6 +262,7 @@ void restore_end(struct restore *r)
 	vec_free(&r->slots);
 	vec_free(&r->shared);
 	vec_free(&r->notes);
+	vec_free(&r->made_late);
 	buf_free(&r->others);
 	image_free(&r->img);
 	arena_free(&r->arena);
