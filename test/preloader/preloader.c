@@ -3,7 +3,7 @@
  * A preloader in the manner of Wine's, static and without a libc, and an example of how the
  * restorer library is used by one:
  *
- * preloader [--reserve START-END]... [--ways N] [--tell] PROGRAM [ARGUMENT]...
+ * preloader [--reserve START-END]... [--ways N] [--tell] [--] PROGRAM [ARGUMENT]...
  *
  * It keeps the ranges of addresses free of anything else, loads PROGRAM (a path) and its
  * interpreter, gives it arguments, environment and auxiliary vector, takes its name in /proc, makes
@@ -54,7 +54,7 @@ static const struct {
 	char text[64];
 } reasons[] = {
 	{ -EPERM, "no right to that (CAP_CHECKPOINT_RESTORE)" },
-	{ -ENOENT, "there is nothing" },
+	{ -ENOENT, "no such file" },
 	{ -EACCES, "permission denied, or it may not be executed" },
 	{ -EBUSY, "the own executable is mapped" },
 	{ -EEXIST, "something is mapped there" },
@@ -122,8 +122,8 @@ __attribute__((noreturn)) static void usage(void)
 {
 	struct text t = { .n = 0 };
 
-	add(&t,
-	    "usage: preloader [--reserve START-END]... [--ways N] [--tell] PROGRAM [ARGUMENT]...");
+	add(&t, "usage: preloader [--reserve START-END]... [--ways N] [--tell] [--] PROGRAM "
+		"[ARGUMENT]...");
 	print(&t);
 	bare_exit(USAGE);
 }
@@ -173,7 +173,10 @@ static void reserve(const char *range)
 static void read_options(char **word, struct options *o)
 {
 	for (word++; word[0] && word[0][0] == '-'; word++) {
-		if (is_word(word[0], "--tell")) {
+		if (is_word(word[0], "--")) {
+			word++;
+			break;
+		} else if (is_word(word[0], "--tell")) {
 			o->tell = 1;
 		} else if (is_word(word[0], "--reserve") && word[1]) {
 			reserve(*++word);

@@ -315,7 +315,8 @@ refused 125 '^preloader: 10001-20000: a number is wrong' --reserve 10001-20000 /
 refused 125 '^preloader: 7d000000-7e000000: something is mapped there$' --reserve 7d000000-7e000000 /bin/true
 refused 125 '^preloader: 20000-40000: something is mapped' --reserve 10000-30000 --reserve 20000-40000 /bin/true
 refused 125 '^preloader: .*/fixed: something is mapped there$' --reserve 400000-500000 "$work/fixed"
-refused 125 '^preloader: /nonexistent: there is nothing$' /nonexistent
+refused 125 '^preloader: /nonexistent: no such file$' /nonexistent
+refused 125 '^preloader: --tell: no such file$' -- --tell
 refused 125 '/script: no executable of this machine$' "$work/script"
 refused 125 '/short: a number is wrong' "$work/short"
 refused 125 '/tmp: ' /tmp
