@@ -17,19 +17,12 @@
 
 #include <errno.h>
 #include <linux/capability.h>
-#include <linux/securebits.h>
-#include <sched.h>
-#include <signal.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "arch/arch.h"
 #include "base/caps.h"
 #include "base/cbpf.h"
+#include "base/chain.h"
 #include "dump/api.h"
 #include "process.pb-c.h"
 #include "restore/api.h"
@@ -45,92 +38,9 @@
 
 extern const struct kind kind_seccomp;
 
-/* --- a chain of filters, the oldest first ------------------------------------------------------- */
-
-struct filter {
-	const struct sock_filter *code;
-	size_t n;
-	uint64_t flags;
-	uint32_t listener; /* that it asks; 0: none */
-};
-
-struct chain {
-	struct filter *v;
-	size_t n;
-};
-
-/* Whether the first n filters let a call pass. */
-static bool is_let(const struct chain *c, size_t n, int nr, uint64_t a, uint64_t b)
+static bool held_asks(const struct held_filter *f)
 {
-	const struct seccomp_data call = { .nr = nr, .arch = arch_audit, .args = { a, b } };
-	uint32_t verdict = SECCOMP_RET_ALLOW;
-
-	for (size_t i = 0; i < n; i++)
-		verdict = cbpf_stricter(verdict, cbpf_run(c->v[i].code, c->v[i].n, &call));
-	verdict &= SECCOMP_RET_ACTION_FULL;
-	return verdict == SECCOMP_RET_ALLOW || verdict == SECCOMP_RET_LOG;
-}
-
-/* How filter i is installed while those before it are in force; nr 0: not at all. */
-struct install {
-	int nr;
-	uint64_t flags;
-};
-
-static struct install way_to_install(const struct chain *c, size_t i, uint64_t sync)
-{
-	/* Allowed speculation: what was set beside the filter is an attribute of its own. */
-	const uint64_t new =
-		!c->v[i].listener ? 0
-		: sync ? SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_TSYNC_ESRCH
-		       : SECCOMP_FILTER_FLAG_NEW_LISTENER;
-	const uint64_t flags[] = { c->v[i].flags | new | sync | SECCOMP_FILTER_FLAG_SPEC_ALLOW,
-				   c->v[i].flags | new | sync };
-
-	for (size_t k = 0; k < 2; k++)
-		if (is_let(c, i, SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags[k]))
-			return (struct install){ SYS_seccomp, flags[k] };
-	if (!flags[1] && is_let(c, i, SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER))
-		return (struct install){ SYS_prctl, 0 };
-	return (struct install){ 0, 0 };
-}
-
-static bool asks(const struct sock_filter *code, size_t n)
-{
-	return cbpf_can_give(code, n, SECCOMP_RET_USER_NOTIF);
-}
-
-static int check_chain(const struct chain *c, bool alone, struct error *e)
-{
-	for (size_t i = 0; i < c->n; i++) {
-		if (!c->v[i].listener && asks(c->v[i].code, c->v[i].n))
-			return fail(
-				e, 0,
-				"its seccomp filter asks a listener (SECCOMP_RET_USER_NOTIF), or "
-				"computes its verdict, and no process of the tree has a listener; "
-				"dump the supervisor too");
-		if (c->v[i].listener && !is_let(c, i + 1, SYS_close, 3, 0))
-			return fail(
-				e, 0,
-				"its seccomp filter asks a listener and forbids close, by which "
-				"it gets rid of the new one at a restore; allow it");
-		if (!way_to_install(c, i, 0).nr)
-			return fail(e, 0,
-				    "its seccomp filter %zu of %zu could not be installed again, "
-				    "since those before it forbid that",
-				    i + 1, c->n);
-	}
-	if (!is_let(c, c->n, SYS_rt_sigreturn, 0, 0))
-		return fail(e, 0,
-			    "its seccomp filter forbids rt_sigreturn, by which a thread comes back "
-			    "at a restore; allow it");
-	if (!alone && !is_let(c, c->n, SYS_exit, 0, 0))
-		return fail(
-			e, 0,
-			"its seccomp filter forbids exit, was installed without no_new_privs, and "
-			"the right to do that again (CAP_SYS_ADMIN) is given up; allow exit, or set "
-			"no_new_privs");
-	return 0;
+	return filter_asks(&(struct filter){ f->code, f->n, f->flags, 0 });
 }
 
 /* --- dump --------------------------------------------------------------------------------------- */
@@ -168,7 +78,7 @@ static void add_filters(struct dump *d, const struct held_filter *newest, uint32
 		f->flags = newest->flags;
 		f->program.data = (uint8_t *)(uintptr_t)newest->code;
 		f->program.len = newest->n * sizeof(*newest->code);
-		f->has_listener = asks(newest->code, newest->n) && listener;
+		f->has_listener = held_asks(newest) && listener;
 		f->listener = listener;
 		m->filters[i] = f;
 	}
@@ -176,12 +86,12 @@ static void add_filters(struct dump *d, const struct held_filter *newest, uint32
 
 static struct chain held_chain(struct dump *d, const struct held_filter *newest, uint32_t listener)
 {
-	struct chain c = { .n = newest ? newest->depth : 0 };
+	struct chain c = { .n = newest ? newest->depth : 0, .arch = arch_audit };
 
 	c.v = arena_alloc(dump_arena(d), (c.n + 1) * sizeof(*c.v));
 	for (size_t i = c.n; i-- > 0; newest = newest->below)
 		c.v[i] = (struct filter){ newest->code, newest->n, newest->flags,
-					  asks(newest->code, newest->n) ? listener : 0 };
+					  held_asks(newest) ? listener : 0 };
 	return c;
 }
 
@@ -225,13 +135,13 @@ static int check_way(struct dump *d, const struct task_view *v, bool for_all, ui
 	for (size_t i = 0; i < c.n; i++) {
 		uint64_t sync = for_all ? SECCOMP_FILTER_FLAG_TSYNC : 0;
 
-		if (for_all && way_to_install(&c, i, sync).nr != SYS_seccomp)
+		if (for_all && chain_way(&c, i, sync).nr != SYS_seccomp)
 			return fail(
 				e, 0,
 				"its seccomp filter %zu of %zu could not be installed again for all "
 				"its threads, since those before it forbid that",
 				i + 1, c.n);
-		if (c.v[i].listener && !is_let(&c, i + 1, SYS_close, number, 0))
+		if (c.v[i].listener && !chain_lets(&c, i + 1, SYS_close, number, 0))
 			return fail(
 				e, 0,
 				"its seccomp filter asks a listener and forbids close, by which "
@@ -254,7 +164,7 @@ static int find_listener(struct dump *d, const struct task_view *v, const struct
 	(void)!dump_each_description(d, count_listener, &l);
 	*listener = l.first;
 	if (!l.n)
-		return 0; /* check_chain says it */
+		return 0; /* chain_check says it */
 	if (l.n > 1)
 		return fail(
 			e, 0,
@@ -293,7 +203,7 @@ static int find_listeners(struct dump *d, const struct task_view *v, uint32_t *l
 
 	*listener = 0;
 	for (const struct held_filter *f = v->held->filter; f && rc >= 0; f = f->below)
-		if (asks(f->code, f->n))
+		if (held_asks(f))
 			rc = find_listener(d, v, f, listener, e);
 	return rc;
 }
@@ -338,7 +248,7 @@ static int dump(struct dump *d, const struct task_view *v, void *record, struct 
 		return rc;
 	add_filters(d, newest, m->like_count, listener, m);
 	c = held_chain(d, newest, listener);
-	rc = check_chain(&c, m->alone, e);
+	rc = chain_check(&c, m->alone, e);
 	return rc < 0 ? rc : 1;
 }
 
@@ -365,7 +275,8 @@ static int read_chain(struct restore *r, const Seccomp *m, struct chain *c, stru
 
 	if (end > MAX_FILTERS)
 		return fail(e, 0, "%zu seccomp filters", end);
-	*c = (struct chain){ arena_alloc(restore_arena(r), (end + 1) * sizeof(*c->v)), end };
+	*c = (struct chain){ arena_alloc(restore_arena(r), (end + 1) * sizeof(*c->v)), end,
+			     arch_audit };
 	for (;;) {
 		uint32_t count = m->like_count;
 
@@ -389,23 +300,11 @@ struct group {
 	struct chain chain;      /* of the leader */
 };
 
-static size_t common_filters(const struct chain *a, const struct chain *b, size_t n)
-{
-	size_t i = 0;
-
-	while (i < n && i < a->n && i < b->n && a->v[i].n == b->v[i].n &&
-	       a->v[i].flags == b->v[i].flags && a->v[i].listener == b->v[i].listener &&
-	       (a->v[i].code == b->v[i].code ||
-		!memcmp(a->v[i].code, b->v[i].code, a->v[i].n * sizeof(*a->v[i].code))))
-		i++;
-	return i;
-}
-
 /* The threads that have to wait have no more than the common ones if they cannot add any. */
 static int check_group(struct restore *r, const struct group *g, const Seccomp *m,
 		       const struct chain *c, struct error *e)
 {
-	int rc = m->mode == SECCOMP_MODE_FILTER ? check_chain(c, m->alone, e) : 0;
+	int rc = m->mode == SECCOMP_MODE_FILTER ? chain_check(c, m->alone, e) : 0;
 
 	if (rc < 0 || m->alone || m->mode != SECCOMP_MODE_FILTER)
 		return rc;
@@ -433,12 +332,12 @@ static int read_group(struct restore *r, uint32_t pid, struct group *g, struct e
 			return rc;
 		if (!i)
 			g->chain = c;
-		g->common = common_filters(&g->chain, &c, g->common);
+		g->common = chain_common(&g->chain, &c, g->common);
 		g->keeper = g->keeper || (m && !m->alone && m->mode == SECCOMP_MODE_FILTER);
 	}
 	/* One that those before it let be installed by prctl(2) alone is everybody's own. */
 	for (size_t i = 0; i < g->common && (g->keeper || g->n_threads > 1); i++)
-		if (way_to_install(&g->chain, i, SECCOMP_FILTER_FLAG_TSYNC).nr != SYS_seccomp)
+		if (chain_way(&g->chain, i, SECCOMP_FILTER_FLAG_TSYNC).nr != SYS_seccomp)
 			g->common = i;
 	if (g->n_threads == 1 && !g->keeper)
 		g->common = 0;
@@ -473,7 +372,7 @@ static int check_listener(struct restore *r, const struct chain *c, size_t i, ui
 	if (rc >= 0 && l->task != tid)
 		rc = fail(e, 0, "its seccomp filter %zu of %zu asks a listener of another task",
 			  i + 1, c->n);
-	if (rc >= 0 && !is_let(c, i + 1, SYS_close, l->number, 0))
+	if (rc >= 0 && !chain_lets(c, i + 1, SYS_close, l->number, 0))
 		rc = fail(e, 0,
 			  "its seccomp filter %zu of %zu asks a listener and forbids to close it",
 			  i + 1, c->n);
@@ -495,7 +394,7 @@ static int emit_install(struct restore *r, struct plan *p, const struct chain *c
 {
 	const struct filter *f = &c->v[i];
 	const struct sock_fprog prog = { .len = (unsigned short)f->n };
-	struct install way = way_to_install(c, i, sync);
+	struct install way = chain_way(c, i, sync);
 	uint64_t at = plan_data(p, &prog, sizeof(prog));
 	uint64_t code = plan_data(p, f->code, f->n * sizeof(*f->code));
 	struct late late = { 0 };
@@ -589,71 +488,6 @@ static int emit_keeper(struct restore *r, struct plan *p, uint32_t pid, struct e
 	return rc < 0 ? rc : 1;
 }
 
-/* --- restore: whether the kernel takes them, before it is too late --------------------------------- */
-
-struct trial {
-	int installed; /* filters so far */
-	int error;
-	int done;
-};
-
-/* Nobody can be sure what calls are left in the end: so it waits to be killed. */
-static _Noreturn void install_all(const struct chain *c, volatile struct trial *t)
-{
-	const struct rlimit no_core = { 0, 0 };
-
-	setrlimit(RLIMIT_CORE, &no_core);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	for (size_t i = 0; i < c->n && !t->error; i++) {
-		const struct sock_fprog prog = { (unsigned short)c->v[i].n,
-						 (struct sock_filter *)(uintptr_t)c->v[i].code };
-		struct install way = way_to_install(c, i, 0);
-		long rc = way.nr == SYS_seccomp
-				  ? syscall(way.nr, SECCOMP_SET_MODE_FILTER, way.flags, &prog)
-				  : syscall(way.nr, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog);
-
-		if (rc < 0)
-			t->error = errno;
-		else
-			t->installed++;
-	}
-	t->done = 1;
-	for (;;)
-		continue;
-}
-
-static int try_chain(const struct chain *c, struct error *e)
-{
-	volatile struct trial *t =
-		mmap(NULL, sizeof(*t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	struct trial out;
-	bool ended = false;
-	pid_t pid;
-
-	if (t == MAP_FAILED)
-		return fail(e, errno, "mmap");
-	pid = fork();
-	if (pid == 0)
-		install_all(c, t);
-	while (pid > 0 && !t->done && !ended) {
-		ended = waitpid(pid, NULL, WNOHANG) == pid;
-		sched_yield();
-	}
-	out = *t;
-	if (pid > 0 && !ended) {
-		kill(pid, SIGKILL);
-		waitpid(pid, NULL, 0);
-	}
-	munmap((void *)(uintptr_t)t, sizeof(*t));
-	if (pid < 0)
-		return fail(e, errno, "fork");
-	if (out.error || !out.done)
-		return fail(e, out.error, "install seccomp filter %d of %zu", out.installed + 1,
-			    c->n);
-	return 0;
-}
-
 /* Once for each chain: who has nothing of its own has the same as another. */
 static int outside(struct restore *r, const void *record, int proc, struct error *e)
 {
@@ -665,7 +499,7 @@ static int outside(struct restore *r, const void *record, int proc, struct error
 	if (m->mode != SECCOMP_MODE_FILTER || !m->n_filters)
 		return 0;
 	rc = read_chain(r, m, &c, e);
-	return rc < 0 ? rc : try_chain(&c, e);
+	return rc < 0 ? rc : chain_try(&c, e);
 }
 
 static const struct task_ops ops = {
