@@ -70,14 +70,10 @@ static int add(struct freezer *f, int pid, int tid, struct error *e)
 static char state_of(const struct held *h)
 {
 	char path[64];
-	struct proc_stat stat;
-	struct error ignored;
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d", h->pid, h->thread.tid);
 	auto_fd dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0 || proc_stat_read(dir, &stat, &ignored) < 0)
-		return 0;
-	return stat.state;
+	return proc_state(dir);
 }
 
 /* The link count of the folder `task` less 2: one call in place of a listing. A leader that has exited
@@ -117,18 +113,13 @@ static int gone(struct freezer *f, struct held *h, struct error *e)
 	return 0;
 }
 
-static bool is_dying(char state)
-{
-	return !state || state == 'Z' || state == 'X';
-}
-
 static int seize(struct freezer *f, struct held *h, struct error *e)
 {
 	int rc = trace_seize(h->thread.tid);
 
 	/* Who is ending cannot be traced. By now the number may be that of a thread that has run another
 	 * program, which can be. */
-	if (rc == -EPERM && is_dying(state_of(h)))
+	if (rc == -EPERM && proc_has_ended(state_of(h)))
 		rc = -ESRCH;
 	else if (rc == -EPERM)
 		rc = trace_seize(h->thread.tid);

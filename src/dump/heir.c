@@ -33,35 +33,25 @@ void heirs_free(struct heirs *h)
 	vec_free(h);
 }
 
-/* A letter; 0: it is gone. The folder is that of the process itself, whoever has its number now. */
-static char state_of(const struct heir *h)
-{
-	struct error ignored;
-	struct proc_stat stat;
-
-	return proc_stat_read(h->dir, &stat, &ignored) < 0 ? 0 : stat.state;
-}
-
-/* Without a pidfd: before 6.9, where the leader has exited. */
+/* Without a pidfd: before 6.9, where the leader has exited. The folder is that of the process itself, whoever has its
+ * number now. */
 static void send_to(const struct heir *h, int signal)
 {
 	if (h->pidfd >= 0)
 		(void)!sys_pidfd_send_signal(h->pidfd, signal, NULL, 0);
-	else if (state_of(h))
+	else if (proc_state(h->dir))
 		kill(h->pid, signal);
 }
 
 static bool has_ended(const struct heir *h)
 {
-	char state = state_of(h);
-
-	return !state || state == 'Z' || state == 'X';
+	return proc_has_ended(proc_state(h->dir));
 }
 
 /* What the holder has stopped already would keep a second SIGSTOP as pending. */
 static bool has_stopped(const struct heir *h)
 {
-	return has_ended(h) || state_of(h) == 'T';
+	return has_ended(h) || proc_state(h->dir) == 'T';
 }
 
 static bool await(const struct heirs *h, bool (*is_done)(const struct heir *), struct deadline d)

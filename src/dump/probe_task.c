@@ -12,7 +12,7 @@
 
 static int check_state(const struct dump *d, struct dump_thread *t, struct error *e)
 {
-	if (t->stat.state == 'Z' || t->stat.state == 'X') {
+	if (proc_has_ended(t->stat.state)) {
 		if (t->tid != t->process->pid)
 			return fail(e, ESRCH, "has exited");
 		if (t->status.threads > 1)

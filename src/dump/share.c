@@ -103,7 +103,7 @@ static int by_object(const void *pa, const void *pb, void *heads)
 /* Of two that have nothing kcmp says that they share it: they have ended, or are about to, or are the kernel's own. */
 static bool has_nothing(const struct proc_stat *s)
 {
-	return s->state == 'Z' || s->state == 'X' || s->flags & (PF_EXITING | PF_KTHREAD);
+	return proc_has_ended(s->state) || s->flags & (PF_EXITING | PF_KTHREAD);
 }
 
 static bool has_ended(const struct dump *d, const struct dump_thread *t)

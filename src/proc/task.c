@@ -134,6 +134,19 @@ int proc_stat_read(int proc, struct proc_stat *out, struct error *e)
 	return rc < 0 ? rc : proc_stat_parse(text.p, out, e);
 }
 
+char proc_state(int proc)
+{
+	struct proc_stat stat;
+	struct error ignored;
+
+	return proc < 0 || proc_stat_read(proc, &stat, &ignored) < 0 ? 0 : stat.state;
+}
+
+bool proc_has_ended(char state)
+{
+	return !state || state == 'Z' || state == 'X';
+}
+
 /* --- status ---------------------------------------------------------------------------------- */
 
 enum form {

@@ -42,6 +42,10 @@ struct proc_status {
 
 /* -ESRCH when the task is gone. */
 int proc_stat_read(int proc, struct proc_stat *out, struct error *e) must_check;
+/* The letter of its state; 0: it is gone, or proc is no descriptor. And whether it has ended by that: it is gone, or
+ * a zombie. */
+char proc_state(int proc);
+bool proc_has_ended(char state);
 int proc_status_read(int proc, struct arena *a, struct proc_status *out,
 		     struct error *e) must_check;
 int proc_stat_parse(const char *text, struct proc_stat *out, struct error *e) must_check;

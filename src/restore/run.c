@@ -314,13 +314,11 @@ static bool has_task(uint32_t pid)
 /* Whoever has the number has ended, but is not waited for. */
 static bool has_zombie(uint32_t pid)
 {
-	struct proc_stat st;
-	struct error ignored;
 	char path[32];
 
 	snprintf(path, sizeof(path), "/proc/%u", pid);
 	auto_fd proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return proc >= 0 && proc_stat_read(proc, &st, &ignored) >= 0 && st.state == 'Z';
+	return proc_state(proc) == 'Z';
 }
 
 /*

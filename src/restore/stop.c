@@ -281,12 +281,10 @@ static int await_stop(const struct restore *r, const struct rthread *th, struct 
 	auto_fd dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	while (dir >= 0) {
 		auto_buf b = { 0 };
-		struct proc_stat st;
-		struct error ignored;
+		char state = proc_state(dir);
 		uint64_t mask;
 
-		if (proc_stat_read(dir, &st, &ignored) < 0 || st.state == 'T' || st.state == 'Z' ||
-		    st.state == 'X')
+		if (state == 'T' || proc_has_ended(state))
 			break;
 		if (fd_read_file(dir, "status", &b) < 0 || proc_sigblk_parse(b.p, &mask) < 0)
 			break;
@@ -307,12 +305,7 @@ static int await_exit(const struct restore *r, const struct rprocess *p, struct 
 
 	snprintf(path, sizeof(path), "/proc/%u", p->rec->id);
 	auto_fd dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	while (dir >= 0 && thread_has_exited(&p->threads[0])) {
-		struct proc_stat st;
-		struct error ignored;
-
-		if (proc_stat_read(dir, &st, &ignored) < 0 || st.state == 'Z' || st.state == 'X')
-			break;
+	while (thread_has_exited(&p->threads[0]) && !proc_has_ended(proc_state(dir))) {
 		if (deadline_is_over(r->deadline))
 			return fail(e, ETIMEDOUT, "task %u: does not exit", p->rec->id);
 		nanosleep(&pause, NULL);

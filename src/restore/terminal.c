@@ -424,14 +424,8 @@ static void await_sleep(const struct restore *r)
 			continue;
 		snprintf(path, sizeof(path), "/proc/%u", p->id);
 		auto_fd dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		for (; dir >= 0 && turns > 0; turns--) {
-			struct proc_stat stat;
-			struct error ignored;
-
-			if (proc_stat_read(dir, &stat, &ignored) < 0 || stat.state != 'R')
-				break;
+		for (; turns > 0 && proc_state(dir) == 'R'; turns--)
 			nanosleep(&pause, NULL);
-		}
 	}
 }
 

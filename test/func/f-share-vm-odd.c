@@ -133,20 +133,6 @@ static long exit_thread(long unused)
 	return syscall(SYS_exit, 3);
 }
 
-static bool is_zombie(pid_t pid)
-{
-	char path[32], text[256] = "";
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	f = fopen(path, "r");
-	if (f && !fgets(text, sizeof(text), f))
-		text[0] = '\0';
-	if (f)
-		fclose(f);
-	return strstr(text, ") Z ");
-}
-
 static long limit_space(long bytes)
 {
 	struct rlimit limit = { (rlim_t)bytes, RLIM_INFINITY };
@@ -227,7 +213,7 @@ static const char *prepare(void)
 	ended = kin_pid(ENDED);
 	need(kin_do(ENDED, KIN_EXIT, 0, 0) == 0 && call(GROUP, has_ended, ended) == 1);
 	kin_order(HEADLESS, KIN_CALL, (long)exit_thread, 0);
-	while (!is_zombie(kin_pid(HEADLESS)))
+	while (subject_state(kin_pid(HEADLESS)) != 'Z')
 		sched_yield();
 	need(call(NARROW, limit_space, 4096) == 0);
 	need(call(FILTERED, forbid, SYS_sched_yield) == 0);

@@ -133,20 +133,6 @@ static long stop(long child)
 	return kill((pid_t)child, SIGSTOP) == 0 && waitid(P_PID, (id_t)child, &si, WSTOPPED) == 0;
 }
 
-static bool is_stopped(pid_t pid)
-{
-	char path[32], text[256] = "";
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	f = fopen(path, "r");
-	if (f && !fgets(text, sizeof(text), f))
-		text[0] = '\0';
-	if (f)
-		fclose(f);
-	return strstr(text, ") T ");
-}
-
 /* Whether something is mapped there. */
 static long is_mapped(long at)
 {
@@ -252,7 +238,7 @@ static const char *verify(void)
 	siginfo_t si = { 0 };
 	pid_t ended;
 
-	need(is_stopped(kin_pid(STOPPED)) && is_stopped(kin_pid(HALTED)));
+	need(subject_state(kin_pid(STOPPED)) == 'T' && subject_state(kin_pid(HALTED)) == 'T');
 	need(told == 1 && signal(SIGCHLD, SIG_DFL) == note_child);
 	need(waitid(P_ALL, 0, &si, WSTOPPED | WNOHANG) == 0 && !si.si_pid);
 	need(kill(kin_pid(STOPPED), SIGCONT) == 0 && kill(kin_pid(HALTED), SIGCONT) == 0);

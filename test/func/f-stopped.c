@@ -69,21 +69,6 @@ static bool all_count(pid_t pid)
 	return moved == N;
 }
 
-static char state_of(pid_t pid)
-{
-	char path[64], text[512] = "", *p;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	f = fopen(path, "r");
-	if (f && !fgets(text, sizeof(text), f))
-		text[0] = '\0';
-	if (f)
-		fclose(f);
-	p = strrchr(text, ')');
-	return p ? p[2] : '?';
-}
-
 static const char *prepare(void)
 {
 	int status;
@@ -102,7 +87,7 @@ static const char *prepare(void)
 		return wrong("stopped with wait status 0x%x", status);
 	need(look(counting, (unsigned long *)stopped_at));
 	need(kill(asleep, SIGSTOP) == 0);
-	while (state_of(asleep) != 'T' || told < 2)
+	while (subject_state(asleep) != 'T' || told < 2)
 		usleep(1000);
 	return NULL;
 }
@@ -112,8 +97,9 @@ static const char *verify(void)
 	unsigned long now[N];
 	int status;
 
-	if (state_of(counting) != 'T' || state_of(asleep) != 'T')
-		return wrong("the states are %c and %c", state_of(counting), state_of(asleep));
+	if (subject_state(counting) != 'T' || subject_state(asleep) != 'T')
+		return wrong("the states are %c and %c", subject_state(counting),
+			     subject_state(asleep));
 	if (told != 2)
 		return wrong("%d signals for two stops", told);
 	need(waitpid(counting, &status, WUNTRACED | WNOHANG) == 0);

@@ -95,6 +95,21 @@ bool subject_released(void)
 	return access(path, F_OK) == 0;
 }
 
+char subject_state(int pid)
+{
+	char path[64], text[512] = "", *at;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "re");
+	if (f && !fgets(text, sizeof(text), f))
+		text[0] = '\0';
+	if (f)
+		fclose(f);
+	at = strrchr(text, ')');
+	return at && at[1] ? at[2] : 0;
+}
+
 void subject_wait(void)
 {
 	struct timespec now, nap = { .tv_nsec = 2000000 };

@@ -54,6 +54,8 @@ const char *subject_path(const char *name);
 void subject_move_folder(const char *folder);
 /* True once the judge has said go. Makes one system call. */
 bool subject_released(void);
+/* The letter that /proc shows of a process' state; 0: it is gone. */
+char subject_state(int pid);
 /* The ordinary wait: sleeps until released. */
 void subject_wait(void);
 
