@@ -48,22 +48,25 @@ static void ask_kind(struct dump_thread *t, const struct kind *k, struct asked *
 	asked->n_data = batch->data.len > asked->data_at ? batch->data.len - asked->data_at : 0;
 }
 
-/* Of a parent whose children are stopped: which of them it has not waited for. Behind all other
- * questions, since it is known only now. */
+/* What the kernel writes of a siginfo for waitid: the numbers up to the status. */
+#define TOLD_BYTES 32u
+
+/*
+ * Of a parent: whether it has waited for the stop of a child, or for its being continued (WCONTINUED). Who has
+ * ever been stopped nobody tells, so all children are asked about; WNOWAIT with P_ALL tells of the first one only.
+ * Behind all other questions, since it is known only now.
+ */
 static void ask_stops(struct dump *d)
 {
 	for (size_t i = 1; i < d->processes.n; i++) {
 		struct dump_process *p = d->processes.v[i];
-		struct plan *batch;
+		struct plan *batch = &speaker_of(p->parent)->batch;
+		uint64_t what = p->stop_signal ? WSTOPPED : WCONTINUED;
 
-		if (!p->stop_signal)
-			continue;
-		batch = &speaker_of(p->parent)->batch;
-		p->told_at = plan_data(batch, NULL, sizeof(siginfo_t));
-		p->told_op =
-			plan_call_any(batch, SYS_waitid, arg_num(P_PID), arg_num((uint64_t)p->pid),
-				      arg_data(p->told_at),
-				      arg_num(WSTOPPED | WNOHANG | WNOWAIT | __WALL), arg_num(0));
+		p->told_at = plan_data(batch, NULL, TOLD_BYTES);
+		p->told_op = plan_call_any(batch, SYS_waitid, arg_num(P_PID),
+					   arg_num((uint64_t)p->pid), arg_data(p->told_at),
+					   arg_num(what | WNOHANG | WNOWAIT | __WALL), arg_num(0));
 	}
 }
 
@@ -103,18 +106,17 @@ static void take_stops(struct dump *d)
 {
 	for (size_t i = 1; i < d->processes.n; i++) {
 		struct dump_process *p = d->processes.v[i];
-		const struct dump_thread *t;
-		const int64_t *results;
-		siginfo_t si;
+		const struct dump_thread *t = speaker_of(p->parent);
+		const uint8_t *answers = p->parent->answers;
+		const int64_t *results =
+			(const void *)(answers + plan_results_at(&t->batch, t->plan_at));
+		siginfo_t si = { 0 };
+		bool waits;
 
-		if (!p->stop_signal)
-			continue;
-		t = speaker_of(p->parent);
-		results =
-			(const void *)(p->parent->answers + plan_results_at(&t->batch, t->plan_at));
-		memcpy(&si, p->parent->answers + plan_data_at(&t->batch, t->plan_at) + p->told_at,
-		       sizeof(si));
-		p->stop_told = results[p->told_op] == 0 && !si.si_pid;
+		memcpy(&si, answers + plan_data_at(&t->batch, t->plan_at) + p->told_at, TOLD_BYTES);
+		waits = results[p->told_op] == 0 && si.si_pid == p->pid;
+		p->stop_told = p->stop_signal && results[p->told_op] == 0 && !waits;
+		p->was_continued = !p->stop_signal && waits;
 	}
 }
 

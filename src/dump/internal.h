@@ -119,9 +119,10 @@ struct dump_process {
 	struct buf auxv;        /* empty: not read yet */
 	char *exe;              /* the path of the executable */
 	struct stat exe_stat;
-	int stop_signal;  /* in a job-control stop by this one; 0: not */
-	bool stop_told;   /* and its parent in the tree has waited for that */
-	uint32_t told_op; /* the question about that in the parent's batch */
+	int stop_signal;    /* in a job-control stop by this one; 0: not */
+	bool stop_told;     /* and its parent in the tree has waited for that */
+	bool was_continued; /* after a stop, and its parent in the tree has not waited for that */
+	uint32_t told_op;   /* the question about these two in the parent's batch */
 	uint64_t told_at;
 	uint64_t brk;      /* told by the batch */
 	bool locks_future; /* as well: mlockall(MCL_FUTURE) */

@@ -54,6 +54,7 @@ static int put_process(struct dump *d, const struct dump_process *p, struct erro
 	m.has_stop_signal = p->stop_signal;
 	m.stop_signal = (uint32_t)p->stop_signal;
 	m.has_stop_told = m.stop_told = p->stop_told;
+	m.has_was_continued = m.was_continued = p->was_continued;
 	m.threads = arena_alloc(&d->arena, (p->threads.n + 1) * sizeof(*m.threads));
 	if (p->exited)
 		m.threads[m.n_threads++] = (uint32_t)p->pid;

@@ -146,6 +146,8 @@ static int check_process(struct check *c, const Process *p, struct error *e)
 		return fail(e, 0, "it cannot be in a session whose leader has ended");
 	if (p->has_stop_told && !p->has_stop_signal)
 		return fail(e, 0, "its parent has waited for a stop that there is not");
+	if (p->has_was_continued && (root || p->has_stop_signal))
+		return fail(e, 0, "its parent cannot be told that it was continued");
 	c->n_processes++;
 	return check_threads(c, p, e);
 }

@@ -242,7 +242,10 @@ struct restore {
 	vec(struct note *) notes;
 	vec(const Description *) made_late; /* that a task makes late */
 	uint32_t n_words;                   /* of region_head.words that are given away */
-	struct host_range hole;             /* of the region and, behind it, room for a vDSO */
+	/* One of them: how many are in their plans behind their stop (continued.c). */
+	uint64_t continued_at;
+	uint32_t n_continued;   /* of so many */
+	struct host_range hole; /* of the region and, behind it, room for a vDSO */
 	char vdso_missing[64];      /* a function of the image's vDSO that nothing stands for */
 	uint64_t scratch;           /* a block of memory for each reader */
 	uint64_t region_size, room; /* bytes that it needs, bytes that there are */
@@ -363,7 +366,11 @@ void plan_stop_await(struct restore *r, struct task_plan *helper, const struct r
 void plan_stop_wait(struct restore *r, struct task_plan *t);
 int stop_prepare(struct restore *r, struct error *e) must_check;
 int stop_all(struct restore *r, struct error *e) must_check;
-/* Waits until a leader that is to exit has done so. */
+
+/* continued.c: processes that went on after a stop, which their parent has not waited for. The word in which they
+ * count themselves; and when all children are forked, what a task does of its own and for those. Pure. */
+int continued_find_word(struct restore *r, struct error *e) must_check;
+void plan_continued(struct restore *r, struct task_plan *t);
 
 uint32_t slot_add(struct restore *r, struct slot s);
 int slots_open(struct restore *r, struct error *e) must_check;

@@ -202,6 +202,7 @@ static void plan_relations(struct restore *r, struct task_plan *t)
 	tables_plan_leave(r, t, own->left_at_last);
 	relations_plan_join(r, &t->plan, own);
 	relations_plan_await(&t->plan, own);
+	plan_continued(r, t);
 }
 
 /*
@@ -665,7 +666,7 @@ static int compile(struct restore *r, struct error *e)
 	r->notes.n = 0;
 	r->n_words = 0;
 	if (tables_find_words(r, e) < 0 || members_find_words(r, e) < 0 ||
-	    shmem_find_words(r, e) < 0)
+	    shmem_find_words(r, e) < 0 || continued_find_word(r, e) < 0)
 		return -EINVAL;
 	for (size_t i = 0; i < r->n_processes; i++)
 		new_plan(r, PLAN_LEADER, &r->processes[i], r->processes[i].rec->id);

@@ -405,6 +405,11 @@ BROKEN(stop_signal_unknown, "signal 9 does not stop",
        (f.child->has_stop_signal = true, f.child->stop_signal = 9))
 BROKEN(stop_told_alone, "a stop that there is not",
        (f.child->has_stop_told = true, f.child->stop_told = true))
+BROKEN(continued_root, "told that it was continued",
+       (f.process->has_was_continued = true, f.process->was_continued = true))
+BROKEN(continued_stopped, "told that it was continued",
+       (f.child->has_was_continued = true, f.child->has_stop_signal = true,
+	f.child->stop_signal = 19))
 BROKEN(exit_signal_large, "exit signal 65", f.child->exit_signal = 65)
 BROKEN(leader_not_first, "first thread is not the leader", f.process->threads[0] = 101)
 BROKEN(no_threads, "first thread is not the leader", f.process->n_threads = 0)
@@ -594,6 +599,8 @@ static CU_TestInfo tests[] = {
 	ROW(exit_signal_large),
 	ROW(stop_signal_unknown),
 	ROW(stop_told_alone),
+	ROW(continued_root),
+	ROW(continued_stopped),
 	ROW(leader_not_first),
 	ROW(no_threads),
 	ROW(thread_twice),
