@@ -108,6 +108,7 @@ enum scope {
 
 /* When at the restore its operations run, in this order. */
 enum stage {
+	STAGE_BIRTHS,  /* before a task makes others: what they are born with (an emit_late) */
 	STAGE_ACTIONS, /* before the threads are started: what must not come between their signals */
 	STAGE_FS,      /* descriptors and memory are in place */
 	STAGE_LIMITS,

@@ -46,7 +46,7 @@ struct dump_fd {
 	const struct dump_fd *like; /* of this number, whence it is inherited; NULL: it is none's */
 };
 
-#define SHARE_PARTS (TABLES + 2) /* memory and signal actions as well */
+#define SHARE_PARTS (TABLES + 3) /* memory, signal actions and I/O context as well */
 
 struct dump_thread {
 	struct dump_process *process;
@@ -66,6 +66,10 @@ struct dump_thread {
 	/* Who has its descriptor table and fs too, and stands for them: the first such speaker, or thread that
 	 * does not share them with its speaker (share.c). Before that is known: the speaker, or itself. */
 	struct dump_thread *table[TABLES];
+	/* Of its I/O context, 0: it has none, or one without a priority; and the first in the tree that has that
+	 * context too, NULL: nobody else has. */
+	uint32_t io_priority;
+	struct dump_thread *context;
 	vec(struct dump_fd) fds; /* ascending, of one that stands for a descriptor table */
 	int pidfd;               /* of such a one that is no speaker; -1: none */
 	/* Where the last look has put it among those that were compared with it (share.c), for each sort of
@@ -357,6 +361,8 @@ static inline bool stands_for(const struct dump_thread *t, enum table which)
 {
 	return t->table[which] == t;
 }
+/* The number of such a context; 0: it is not shared. */
+uint32_t context_id(const struct dump_thread *t);
 /* The id of the record. */
 uint32_t table_id(const struct dump_thread *t, enum table which);
 /* Of one that stands for its table of descriptors. */

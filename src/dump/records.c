@@ -77,6 +77,8 @@ static int put_thread(struct dump *d, const struct dump_thread *t, struct error 
 	m.sighand = (uint32_t)t->process->actions->pid;
 	m.files = table_id(has->table[TABLE_FILES], TABLE_FILES);
 	m.fs = table_id(has->table[TABLE_FS], TABLE_FS);
+	m.io_context = context_id(has);
+	m.has_io_context = m.io_context != 0;
 	m.has_exit_status = t == exited;
 	m.exit_status = m.has_exit_status ? (uint32_t)t->stat.exit_code >> 8 & 0xff : 0;
 	return records_put(d, &record_thread, &m.base, e);

@@ -82,6 +82,7 @@ static int find(struct dump *d, struct error *e)
 				all.v[all.n - 1].table[t] = table_id(speaker_of(*p)->table[t], t);
 		all.v[all.n - 1].memory = (uint32_t)((*p)->memory ? (*p)->memory : *p)->pid;
 		all.v[all.n - 1].actions = (uint32_t)((*p)->actions ? (*p)->actions : *p)->pid;
+		all.v[all.n - 1].context = context_id(speaker_of(*p));
 		if ((*p)->exited)
 			all.v[all.n - 1].exit_signal = (uint32_t)(*p)->exited->stat.exit_signal;
 	}

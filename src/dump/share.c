@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Descriptor tables, fs (working folder, root folder, umask), memory and signal actions: which tasks have the
+ * Descriptor tables, fs (working folder, root folder, umask), memory, signal actions and I/O contexts: which tasks have the
  * same. Nearly always the threads of a process share all and processes nothing, so a thread is compared with the
  * speaker of its process, and only the speakers, and threads that differ from them, with each other: by the order
  * that the kernel has for such objects.
@@ -8,21 +8,24 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ioprio.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/compat.h"
 #include "base/fd.h"
 #include "base/str.h"
 #include "dump/internal.h"
-#include "tree/tables.h"
+#include "tree/contexts.h"
 
 enum part {
 	PART_FILES = TABLE_FILES,
 	PART_FS = TABLE_FS,
 	PART_VM,
-	PART_SIGHAND, /* the last: who shares them shares memory */
+	PART_SIGHAND, /* behind it: who shares them shares memory */
+	PART_IO,
 	PARTS = SHARE_PARTS
 };
 
@@ -34,6 +37,7 @@ static const struct {
 	[PART_FS] = { KCMP_FS, "working folder" },
 	[PART_VM] = { KCMP_VM, "memory" },
 	[PART_SIGHAND] = { KCMP_SIGHAND, "table of signal actions" },
+	[PART_IO] = { KCMP_IO, "I/O context" },
 };
 
 uint32_t table_id(const struct dump_thread *t, enum table which)
@@ -42,9 +46,18 @@ uint32_t table_id(const struct dump_thread *t, enum table which)
 	return (uint32_t)(t == speaker_of(t->process) ? t->process->pid : t->tid);
 }
 
+uint32_t context_id(const struct dump_thread *t)
+{
+	return t->context ? table_id(t->context, TABLE_FILES) : 0;
+}
+
 int share_look(struct dump_thread *t, struct error *e)
 {
 	struct dump_thread *speaker = speaker_of(t->process);
+	long priority = syscall(SYS_ioprio_get, IOPRIO_WHO_PROCESS, t->tid);
+
+	/* A kernel without block devices has no such contexts. */
+	t->io_priority = priority > 0 ? (uint32_t)priority : 0;
 
 	for (enum table i = 0; i < TABLES; i++) {
 		int rc = t == speaker ? 1 : sys_kcmp(speaker->tid, t->tid, parts[i].type, 0, 0);
@@ -163,6 +176,10 @@ static int join(struct dump *d, struct heads *h, size_t start, size_t end, struc
 		if (has_ended(d, x->thread))
 			continue;
 		first = first ? first : x;
+		if (h->which == PART_IO) {
+			x->thread->context = first->thread;
+			continue;
+		}
 		if (h->which >= PART_VM) {
 			join_process(first->thread->process, x->thread->process, h->which);
 			h->is_shared = h->is_shared || x != first;
@@ -178,6 +195,9 @@ static bool is_head(const struct dump_thread *t, enum part which)
 {
 	if (t->stat.state == 'Z')
 		return false;
+	/* Those without a context are equal for kcmp, and of one without a priority nothing tells that it is there. */
+	if (which == PART_IO)
+		return t->io_priority != 0;
 	return which < PART_VM ? stands_for(t, (enum table)which) : is_speaker(t);
 }
 
@@ -375,14 +395,25 @@ static int check_threads(struct dump *d, const struct dump_process *p, struct er
 		if (!(*t)->table[TABLE_FILES] || !(*t)->table[TABLE_FS])
 			continue;
 		k = vec_add(&kin);
-		k->id = (uint32_t)(*t)->tid;
+		k->id = table_id(*t, TABLE_FILES);
+		k->context = context_id(*t);
 		for (enum table i = 0; i < TABLES; i++)
 			k->table[i] = (uint32_t)(*t)->table[i]->tid;
 	}
 	if (kin.n > 1)
 		rc = tables_find_threads(kin.v, kin.n, e);
+	if (kin.n > 1 && rc >= 0)
+		rc = contexts_find_threads(kin.v, kin.n, e);
 	vec_free(&kin);
 	return rc < 0 ? verdict(d, o, rc, e, "%s", "") : 0;
+}
+
+static bool has_contexts(const struct dump_process *p)
+{
+	vec_each(t, &p->threads)
+		if ((*t)->context)
+			return true;
+	return false;
 }
 
 /* The table of a thread is that of its speaker, which may be that of another process. */
@@ -408,7 +439,7 @@ static int find_part(struct dump *d, enum part which, const struct pids *others,
 	struct pids all = { 0 };
 	int rc = find_heads(d, &h, e);
 
-	if (rc >= 0 && which < PART_VM)
+	if (rc >= 0 && (which < PART_VM || which == PART_IO) && h.list.n)
 		rc = compare_outside(d, &h, others, e);
 	if (rc >= 0)
 		rc = join_all(d, &h, e);
@@ -433,6 +464,8 @@ int share_find(struct dump *d, struct error *e)
 	vec_each(p, &d->processes) {
 		(*p)->memory = (*p)->actions = *p;
 		(*p)->has_company = false;
+		vec_each(t, &(*p)->threads)
+			(*t)->context = NULL;
 	}
 	/* CLONE_SIGHAND needs CLONE_VM, and execve(2) gives both anew: who shares no memory shares no actions. */
 	for (enum part i = 0; i < PARTS && rc >= 0; i++)
@@ -440,7 +473,7 @@ int share_find(struct dump *d, struct error *e)
 			rc = find_part(d, i, &others, &is_shared, e);
 	vec_free(&others.list);
 	vec_each(p, &d->processes) {
-		bool any = false;
+		bool any = has_contexts(*p);
 
 		for (enum table i = 0; i < TABLES && rc >= 0; i++)
 			any = follow(*p, i) || any;

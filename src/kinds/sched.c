@@ -200,8 +200,9 @@ static int emit(struct restore *r, struct plan *p, const void *record, uint32_t 
 	if (!is_same_affinity(m, h))
 		plan_call_is(p, 0, SYS_sched_setaffinity, arg_num(0), arg_num(m->affinity.len),
 			     arg_data(plan_data(p, m->affinity.data, m->affinity.len)));
+	/* In its own context, as a copy, it can have that of whoever has made it. */
 	plan_note(p, "input and output priority");
-	if (m->io_priority != h->io_priority)
+	if (m->io_priority != h->io_priority || restore_has_shared_io(r))
 		plan_call_is(p, 0, SYS_ioprio_set, arg_num(IOPRIO_WHO_PROCESS), arg_num(0),
 			     arg_num(m->io_priority));
 	/* With a real-time policy the slack is 0, and since 6.13 it cannot be set. */
@@ -214,6 +215,21 @@ static int emit(struct restore *r, struct plan *p, const void *record, uint32_t 
 	return 0;
 }
 
+/* There is a context to be shared when it has a priority. */
+static int emit_context(struct restore *r, struct plan *p, const void *record, uint32_t tid,
+			struct error *e)
+{
+	const Sched *m = record;
+
+	(void)e;
+	if (!restore_shares_io(r, tid))
+		return 0;
+	plan_note(p, "input and output priority, for the context that others share");
+	plan_call_is(p, 0, SYS_ioprio_set, arg_num(IOPRIO_WHO_PROCESS), arg_num(0),
+		     arg_num(m->io_priority));
+	return 0;
+}
+
 static const struct task_ops ops = {
 	.scope = SCOPE_THREAD,
 	/* before the change of credentials takes the right away */
@@ -221,6 +237,8 @@ static const struct task_ops ops = {
 	.ask = ask,
 	.dump = dump,
 	.emit = emit,
+	.late_stage = STAGE_BIRTHS,
+	.emit_late = emit_context,
 };
 
 const struct kind kind_sched = {

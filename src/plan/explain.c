@@ -132,10 +132,9 @@ static const struct flag_name map_names[] = {
 	FLAG(MAP_DROPPABLE), FLAG(MAP_HUGETLB),
 };
 static const struct flag_name clone_names[] = {
-	FLAG(CLONE_VM),     FLAG(CLONE_FS),
-	FLAG(CLONE_FILES),  FLAG(CLONE_SIGHAND),
-	FLAG(CLONE_THREAD), FLAG(CLONE_SYSVSEM),
-	FLAG(CLONE_PARENT), { 0x100000000ull, "CLONE_CLEAR_SIGHAND" },
+	FLAG(CLONE_VM),      FLAG(CLONE_FS),     FLAG(CLONE_FILES),
+	FLAG(CLONE_SIGHAND), FLAG(CLONE_THREAD), FLAG(CLONE_SYSVSEM),
+	FLAG(CLONE_PARENT),  FLAG(CLONE_IO),     { 0x100000000ull, "CLONE_CLEAR_SIGHAND" },
 };
 
 static void add_flags(struct buf *out, uint64_t v, const struct flag_name *names, size_t n,

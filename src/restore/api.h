@@ -22,6 +22,9 @@ struct arena *restore_arena(struct restore *r);
 int restore_check_ip(struct restore *r, uint32_t mm, uint64_t ip, struct error *e) must_check;
 /* The numbers of a process' threads, the leader's first; how many. Pure. */
 size_t restore_threads(struct restore *r, uint32_t pid, const uint32_t **tids);
+/* Whether a thread shares its I/O context with another, and whether any does. Pure. */
+bool restore_shares_io(struct restore *r, uint32_t tid);
+bool restore_has_shared_io(const struct restore *r);
 /* n words of 32 bits that all tasks share, 0 at first: *at is for arg_region. Pure. */
 int restore_words(struct restore *r, uint32_t n, uint64_t *at, struct error *e) must_check;
 /*

@@ -46,6 +46,7 @@ struct rthread {
 	struct rtable *table[TABLES];
 	struct rthread *maker; /* the thread that clones it; the leader: itself */
 	bool own[TABLES]; /* not that of its maker: it is the first of its process that has it */
+	bool has_context; /* of input and output: that of its maker */
 };
 
 /* A descriptor table, or an fs. */
@@ -224,6 +225,7 @@ struct restore {
 	struct rprocess *processes; /* parents before their children; [0]: the root */
 	size_t n_processes;
 	uint32_t n_memories;           /* processes that are no members */
+	bool has_contexts;             /* of input and output, that tasks share */
 	struct rtable *tables[TABLES]; /* by id */
 	size_t n_tables[TABLES];
 	struct relatives *relatives; /* relations.h */

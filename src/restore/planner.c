@@ -156,8 +156,10 @@ static void plan_birth(struct restore *r, struct task_plan *t, const struct rela
 	if (b->maker)
 		emit_clone(&t->plan, CLONE_PARENT, 0, x->id, child);
 	else
-		emit_clone(&t->plan, tables_clone_flags(x) | members_clone_flags(x), x->exit_signal,
-			   x->id, child);
+		emit_clone(&t->plan,
+			   tables_clone_flags(x) | members_clone_flags(x) |
+				   (x->has_context ? CLONE_IO : 0),
+			   x->exit_signal, x->id, child);
 }
 
 static struct task_plan *plan_ended(struct restore *r, struct rprocess *parent,
@@ -298,10 +300,10 @@ static int plan_helper(struct restore *r, struct task_plan *leader, struct error
 /* --- what every thread does at the end --------------------------------------------------------- */
 
 /* A leader that exits has the name that it had, and the credentials of its process: who may signal that
- * depends on them. */
+ * depends on them; and what others are born with. */
 static uint32_t record_of(const struct rthread *th, enum stage stage, enum scope s)
 {
-	if (thread_has_exited(th) && stage == STAGE_CREDS)
+	if (thread_has_exited(th) && (stage == STAGE_CREDS || stage == STAGE_BIRTHS))
 		th = &th->process->threads[1];
 	return kind_record_id(th->rec, s);
 }
@@ -321,7 +323,7 @@ static bool is_first(const struct task_plan *t, const struct rthread *th, enum s
 
 /* The operations of one kind. */
 static int plan_kind(struct restore *r, struct task_plan *t, const struct rthread *th,
-		     const struct kind *k,
+		     const struct kind *k, enum stage stage,
 		     int (*emit)(struct restore *, struct plan *, const void *, uint32_t,
 				 struct error *),
 		     struct error *e)
@@ -331,7 +333,7 @@ static int plan_kind(struct restore *r, struct task_plan *t, const struct rthrea
 
 	if (!is_first(t, th, k->task->scope))
 		return 0;
-	rec = restore_record(r, k->record.tag, record_of(th, k->task->stage, k->task->scope));
+	rec = restore_record(r, k->record.tag, record_of(th, stage, k->task->scope));
 	if (!rec)
 		return 0;
 	plan_note(&t->plan, "%s", k->name);
@@ -348,9 +350,9 @@ static int plan_stage(struct restore *r, struct task_plan *t, const struct rthre
 		const struct kind *k = kinds[i];
 
 		if (k->task && k->task->emit && k->task->stage == stage)
-			rc = plan_kind(r, t, th, k, k->task->emit, e);
+			rc = plan_kind(r, t, th, k, stage, k->task->emit, e);
 		if (rc >= 0 && k->task && k->task->emit_late && k->task->late_stage == stage)
-			rc = plan_kind(r, t, th, k, k->task->emit_late, e);
+			rc = plan_kind(r, t, th, k, stage, k->task->emit_late, e);
 	}
 	return rc;
 }
@@ -364,7 +366,7 @@ static int plan_starts(struct restore *r, struct task_plan *t, const struct rthr
 		const struct kind *k = kinds[i];
 
 		if (k->task && k->task->start)
-			rc = plan_kind(r, t, th, k, k->task->start, e);
+			rc = plan_kind(r, t, th, k, k->task->stage, k->task->start, e);
 	}
 	return rc;
 }
@@ -494,6 +496,9 @@ static int plan_threads(struct restore *r, struct task_plan *leader, struct erro
 		int rc =
 			tables_plan_thread(r, &r->plans.v[first + i - 1]->plan, &pr->threads[i], e);
 
+		if (rc >= 0)
+			rc = plan_stage(r, r->plans.v[first + i - 1], &pr->threads[i], STAGE_BIRTHS,
+					e);
 		if (rc < 0)
 			return rc;
 	}
@@ -504,7 +509,10 @@ static int plan_threads(struct restore *r, struct task_plan *leader, struct erro
 		struct plan *p = maker ? &r->plans.v[first + maker - 1]->plan : &leader->plan;
 
 		plan_note(p, "thread %u", t->tid);
-		emit_clone(p, THREAD_FLAGS & ~tables_own_flags(th), 0, t->tid, t);
+		emit_clone(p,
+			   (THREAD_FLAGS & ~tables_own_flags(th)) |
+				   (th->has_context ? CLONE_IO : 0),
+			   0, t->tid, t);
 	}
 	for (size_t i = 1; i < pr->n_threads; i++) {
 		int rc = plan_tail(r, r->plans.v[first + i - 1], &pr->threads[i], e);
@@ -564,6 +572,9 @@ static int plan_leader(struct restore *r, struct task_plan *t, struct error *e)
 	else
 		members_plan_birth(r, t);
 	plan_inheritance(r, t);
+	rc = plan_stage(r, t, &t->process->threads[0], STAGE_BIRTHS, e);
+	if (rc < 0)
+		return rc;
 	plan_relations(r, t);
 	rc = check_death_signals(r, t->process, e);
 	if (rc >= 0)

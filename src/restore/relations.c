@@ -56,6 +56,7 @@ int relations_build(struct restore *r, struct error *e)
 			p->relative->table[t] = p->threads[0].table[t]->id;
 		p->relative->memory = p->threads[0].rec->mm;
 		p->relative->actions = p->threads[0].rec->sighand;
+		p->relative->context = p->threads[0].rec->io_context;
 	}
 	vec_each(rec, &r->img.records) {
 		const Zombie *z = (const Zombie *)rec->msg;

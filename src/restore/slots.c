@@ -63,6 +63,18 @@ size_t restore_threads(struct restore *r, uint32_t pid, const uint32_t **tids)
 	return p ? p->n_threads : 0;
 }
 
+bool restore_shares_io(struct restore *r, uint32_t tid)
+{
+	const Thread *t = restore_record(r, record_thread.tag, tid);
+
+	return t && t->io_context;
+}
+
+bool restore_has_shared_io(const struct restore *r)
+{
+	return r->has_contexts;
+}
+
 int restore_words(struct restore *r, uint32_t n, uint64_t *at, struct error *e)
 {
 	if (n > REGION_WORDS - r->n_words)

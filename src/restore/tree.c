@@ -7,7 +7,7 @@
 
 #include "restore/order.h"
 #include "restore/sharing.h"
-#include "tree/tables.h"
+#include "tree/contexts.h"
 
 static const void *find(const struct restore *r, const char *tag, uint32_t id)
 {
@@ -54,6 +54,7 @@ static int add_threads(struct restore *r, struct rprocess *p, struct error *e)
 				"task %u: it does not share memory and signal actions with its leader",
 				tid);
 		p->threads[i].maker = &p->threads[0];
+		r->has_contexts = r->has_contexts || t->io_context;
 		p->n_own[TABLE_FILES] += t->files != leader->files;
 		p->n_own[TABLE_FS] += t->fs != leader->fs;
 		if (i == 1 && thread_has_exited(&p->threads[0]) &&
@@ -182,23 +183,27 @@ struct rtable *tree_table(const struct restore *r, enum table which, uint32_t id
 }
 
 /* Which thread clones which. */
-static int find_makers(struct rprocess *p, struct error *e)
+static int find_makers(const struct restore *r, struct rprocess *p, struct error *e)
 {
 	struct kin *v;
 	int rc;
 
-	if (!p->n_own[TABLE_FILES] && !p->n_own[TABLE_FS])
+	if (!p->n_own[TABLE_FILES] && !p->n_own[TABLE_FS] && !r->has_contexts)
 		return 0;
 	v = mem_alloc(p->n_threads * sizeof(*v));
 	for (size_t i = 0; i < p->n_threads; i++) {
 		v[i].id = p->threads[i].rec->id;
+		v[i].context = p->threads[i].rec->io_context;
 		for (enum table t = 0; t < TABLES; t++)
 			v[i].table[t] = table_of(p->threads[i].rec, t);
 	}
 	rc = tables_find_threads(v, p->n_threads, e);
+	if (rc == 0)
+		rc = contexts_find_threads(v, p->n_threads, e);
 	p->n_own[TABLE_FILES] = p->n_own[TABLE_FS] = 0;
 	for (size_t i = 1; i < p->n_threads && rc == 0; i++) {
 		p->threads[i].maker = &p->threads[v[i].maker];
+		p->threads[i].has_context = v[i].has_context;
 		for (enum table t = 0; t < TABLES; t++) {
 			p->threads[i].own[t] = v[i].own[t];
 			p->n_own[t] += v[i].own[t];
@@ -242,7 +247,7 @@ static int add_tables(struct restore *r, struct error *e)
 	for (size_t i = 0; i < r->n_processes && rc == 0; i++) {
 		struct rprocess *p = &r->processes[i];
 
-		rc = find_makers(p, e);
+		rc = find_makers(r, p, e);
 		for (size_t k = 0; k < p->n_threads && rc == 0; k++)
 			if (p->threads[k].table[TABLE_FILES]->owner == &p->threads[k])
 				find_owners(r, p->threads[k].table[TABLE_FILES]);

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "tree/contexts.h"
 #include "tree/space.h"
 #include "tree/tables.h"
 
@@ -270,6 +271,8 @@ int relations_find(struct relatives *all, struct error *e)
 		rc = tables_find(all, e);
 	if (rc == 0)
 		rc = spaces_find(all, e);
+	if (rc == 0)
+		rc = contexts_find(all, e);
 	vec_free(&made.list);
 	vec_free(&index.list);
 	return rc;

@@ -52,7 +52,8 @@ struct relative {
 	bool session_is_gone;     /* nobody has the number of its session, in the tree or outside */
 	uint32_t table[TABLES];   /* ids; 0: it has none */
 	uint32_t memory, actions; /* likewise: address space and signal actions */
-	const void *record;       /* as the caller likes */
+	uint32_t context; /* of input and output: the first task that has it; 0: it is not shared */
+	const void *record; /* as the caller likes */
 	/* Found out. */
 	bool is_made;             /* no zombie either: it only makes its group, or its session */
 	struct relative *born_of; /* the leader of its session that makes it, as a sibling */
@@ -72,6 +73,7 @@ struct relative {
 	uint32_t rank;                 /* children of one parent are forked in this order */
 	/* space.h: it is born with those of its parent */
 	bool has_memory, has_actions;
+	bool has_context; /* contexts.h: likewise */
 };
 
 struct relatives {

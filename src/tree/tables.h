@@ -26,10 +26,12 @@ struct kin {
 	/* Set by the caller. */
 	uint32_t id;
 	uint32_t table[TABLES];
+	uint32_t context; /* as in struct relative */
 	/* Found out. */
 	uint32_t
 		maker; /* the index of the thread that clones it; its own: the process begins with it */
 	bool own[TABLES]; /* it is the first that has it, and does not get it from its maker */
+	bool has_context; /* contexts.h: that of its maker */
 };
 
 /* v[0] is what the process begins with: of that it has all. */

@@ -124,7 +124,7 @@ static long make_call(long nr)
 
 static long raw_thread(long number)
 {
-	return kin_raw_thread((unsigned int)number);
+	return kin_raw_thread((unsigned int)number, 0);
 }
 
 static long exit_thread(long unused)

@@ -111,7 +111,7 @@ static long clear_at_end(long unused)
 
 static long raw_thread(long number)
 {
-	return kin_raw_thread((unsigned int)number);
+	return kin_raw_thread((unsigned int)number, 0);
 }
 
 static long map_page(long at)

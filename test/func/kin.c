@@ -188,10 +188,10 @@ int kin_thread(unsigned int number)
 	return pthread_create(&thread, NULL, serve_thread, &kins[number]);
 }
 
-pid_t kin_raw_thread(unsigned int number)
+pid_t kin_raw_thread(unsigned int number, unsigned long flags)
 {
 	return clone_into(&kins[number],
-			  CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD);
+			  flags | CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD);
 }
 
 pid_t kin_pid(unsigned int number)

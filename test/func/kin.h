@@ -37,8 +37,9 @@ void kin_end_all(void);
 pid_t kin_clone(unsigned int number, unsigned long flags);
 /* A thread of the caller's; 0, or an error. */
 int kin_thread(unsigned int number);
-/* Likewise, where the caller has the memory of another process: libc knows nothing of it. Its number, or -1. */
-pid_t kin_raw_thread(unsigned int number);
+/* Likewise, where the caller has the memory of another process: libc knows nothing of it. flags: besides those that
+ * make a thread. Its number, or -1. */
+pid_t kin_raw_thread(unsigned int number, unsigned long flags);
 pid_t kin_pid(unsigned int number);
 /* The answer; -1 if it failed. The caller waits for it, which `number` must be alive for. */
 long kin_do(unsigned int number, enum kin_order what, long arg, unsigned long flags);

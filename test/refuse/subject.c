@@ -712,6 +712,28 @@ static void shares_crosswise(void)
 	MUST(unshare(CLONE_FILES));
 	for_ever(NULL);
 }
+static void set_io(void)
+{
+	MUST(syscall(SYS_ioprio_set, 1, 0, 2 << 13 | 3));
+}
+static void *own_io(void *unused)
+{
+	(void)unused;
+	set_io();
+	if (!forked((int)CLONE_IO))
+		for_ever(NULL);
+	*(volatile int *)&loud = 2;
+	doze();
+}
+/* A child has that of a thread, which will not make it again. */
+static void io_of_thread(void)
+{
+	pthread_t t;
+
+	pthread_create(&t, NULL, own_io, NULL);
+	while (loud != 2)
+		nap();
+}
 static void *own(void *flags)
 {
 	MUST(unshare((int)(intptr_t)flags));
@@ -821,6 +843,11 @@ static void parent_files(void)
 static void parent_fs(void)
 {
 	in_child_with(CLONE_FS);
+}
+static void parent_io(void)
+{
+	set_io();
+	in_child_with((int)CLONE_IO);
 }
 static void sibling_fs(void)
 {
@@ -953,6 +980,8 @@ static const struct {
 	X(parent_fs),
 	X(parent_vfork),
 	X(sibling_fs),
+	X(parent_io),
+	X(io_of_thread),
 	X(far_vm),
 	X(far_family),
 	X(own_files),

@@ -263,6 +263,21 @@ struct arena *restore_arena(struct restore *r)
 	return &r->arena;
 }
 
+static bool room_shares_io;
+
+bool restore_shares_io(struct restore *r, uint32_t tid)
+{
+	(void)r;
+	(void)tid;
+	return room_shares_io;
+}
+
+bool restore_has_shared_io(const struct restore *r)
+{
+	(void)r;
+	return room_shares_io;
+}
+
 size_t restore_threads(struct restore *r, uint32_t pid, const uint32_t **tids)
 {
 	const Process *p = restore_record(r, "PROC", pid);

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "tap.h"
-#include "tree/relations.h"
+#include "tree/contexts.h"
 
 #define MOST 8
 
@@ -64,6 +64,67 @@ static void a_job_of_a_shell(void)
 	CU_ASSERT(t.v[1].how == GROUP_JOINED && t.v[1].leader == &t.v[2] && t.v[2].is_awaited);
 	CU_ASSERT(t.v[3].how == GROUP_ABOVE && t.v[4].how == GROUP_ABOVE);
 	CU_ASSERT(t.all.n == 5 && t.all.n_led == 1 && t.all.n_joined == 0);
+}
+
+/* The context of input and output of each; 0: it shares none. */
+static void find_contexts(struct tree *t, const uint32_t contexts[4])
+{
+	*t = (struct tree){ 0 };
+	t->all.v = t->v;
+	for (uint32_t i = 0; i < 4; i++)
+		t->v[t->all.n++] = (struct relative){
+			.id = 10 + i,
+			.parent = i == 0   ? NULL
+				  : i == 3 ? &t->v[2]
+					   : &t->v[0],
+			.group = 10,
+			.session = 10,
+			.exit_signal = SIGCHLD,
+			.context = contexts[i],
+		};
+	t->rc = relations_find(&t->all, &t->e);
+}
+
+static void contexts_of_parents(void)
+{
+	struct tree t;
+
+	find_contexts(&t, (const uint32_t[]){ 10, 10, 12, 12 });
+	CU_ASSERT(t.rc == 0 && t.v[1].has_context && t.v[3].has_context);
+	CU_ASSERT(!t.v[0].has_context && !t.v[2].has_context);
+	find_contexts(&t, (const uint32_t[]){ 10, 0, 0, 0 });
+	CU_ASSERT(t.rc == 0 && !t.v[0].has_context && !t.v[1].has_context);
+}
+
+static void contexts_of_others(void)
+{
+	struct tree t;
+
+	find_contexts(&t, (const uint32_t[]){ 10, 0, 0, 10 });
+	SAYS(&t, "task 13: it shares its I/O context with task 10 (CLONE_IO), and not with the "
+		 "first thread of its parent");
+	find_contexts(&t, (const uint32_t[]){ 0, 11, 11, 0 });
+	SAYS(&t, "task 12: it shares its I/O context with task 11");
+	/* There is nobody with that number. */
+	find_contexts(&t, (const uint32_t[]){ 7, 0, 0, 0 });
+	SAYS(&t, "task 10: it shares its I/O context with task 7");
+}
+
+static void contexts_of_threads(void)
+{
+	struct error e;
+	struct kin v[4] = { { .id = 10, .context = 10 },
+			    { .id = 11, .context = 10 },
+			    { .id = 12, .context = 12 },
+			    { .id = 13, .context = 12 } };
+
+	CU_ASSERT_EQUAL(contexts_find_threads(v, 4, &e), 0);
+	CU_ASSERT(v[1].has_context && !v[1].maker && !v[2].has_context);
+	CU_ASSERT(v[3].has_context && v[3].maker == 2);
+	v[3] = (struct kin){ .id = 13, .context = 12, .table = { [TABLE_FS] = 13 } };
+	CU_ASSERT(contexts_find_threads(v, 4, &e) < 0 && strstr(e.text, "task 13: it shares"));
+	v[3] = (struct kin){ .id = 13, .context = 9 };
+	CU_ASSERT(contexts_find_threads(v, 4, &e) < 0 && strstr(e.text, "task 13: it shares"));
 }
 
 static void a_leader_that_has_ended(void)
@@ -181,6 +242,9 @@ int main(void)
 {
 	CU_TestInfo tests[] = {
 		{ "a job of a shell, led by a sibling", a_job_of_a_shell },
+		{ "I/O contexts of parents", contexts_of_parents },
+		{ "I/O contexts of others", contexts_of_others },
+		{ "I/O contexts of threads", contexts_of_threads },
 		{ "led by a zombie", a_leader_that_has_ended },
 		{ "led by nobody any more", a_leader_that_is_gone },
 		{ "of the root, which is not in the tree",
