@@ -20,6 +20,7 @@
 #include "remote/memory.h"
 
 #define SPARE_SECONDS 2.0
+#define SPARE_BUSY_SECONDS 0.1
 #define XSTATE_USUAL 2432u /* with AVX-512: what is made present for each beforehand */
 #define ASLEEP_LOOKS 1000
 
@@ -496,10 +497,12 @@ static void spare(struct holder_page *page, struct held_thread *t)
 	(void)!allow_restart(t, &ignored);
 }
 
-/* Nothing is known of filters yet: cr has died before, or refuses what it has seen. */
+/* Nothing is known of filters yet: cr has died before, or refuses what it has seen. Who waits without being
+ * interruptible, as a parent in vfork(2) does, is not in a sleep that could be broken off, and may stay there. */
 void freeze_spare_sleepers(struct holder_page *page)
 {
 	struct trace_watch alone = { deadline_in(SPARE_SECONDS), -1 };
+	struct trace_watch brief = { deadline_in(SPARE_BUSY_SECONDS), -1 };
 	struct freezer f = { page, &alone };
 	struct error ignored;
 
@@ -508,6 +511,7 @@ void freeze_spare_sleepers(struct holder_page *page)
 
 		if (!h->is_seized || h->is_gone)
 			continue;
+		f.watch = !h->is_read && state_of(h) == 'D' ? &brief : &alone;
 		if (!h->is_read && await_stop(&f, h, &ignored) < 0)
 			continue;
 		if (h->is_read && !h->thread.filter && arch_is_asleep(h->thread.regs) &&
