@@ -7,7 +7,7 @@
  *
  * Who is such a child stops before it looks after its own, so nobody waits in a circle.
  */
-#include "restore/internal.h"
+#include "restore/members.h"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -59,6 +59,7 @@ void plan_continued(struct restore *r, struct task_plan *t)
 		if (!was_continued(pr->children[i]))
 			continue;
 		any = true;
+		members_plan_await_birth(p, pr->children[i]);
 		plan_child(p, pr->children[i]->rec->id);
 	}
 	if (!any)

@@ -71,9 +71,10 @@ struct stop_frame {
 struct rprocess {
 	const Process *rec;
 	struct rprocess *parent; /* NULL: the root */
-	/* The first in the tree with the same memory, or signal actions: itself, or one above it. */
+	/* The first in the tree with the same memory, or signal actions: itself, one above it or above a sibling. */
 	struct rprocess *memory, *actions;
 	uint32_t n_members; /* of the first: others that have its memory (members.h) */
+	size_t members_end; /* likewise: index in the list of all, one past the last of them */
 	uint64_t words;     /* in the region, where those wait for each other */
 	const Mm *mm;
 	const FdTable *files;
@@ -97,7 +98,7 @@ struct rprocess {
 	uint64_t keeper_at; /* in the region, where the end of its keeper is seen; 0: it has none */
 };
 
-/* It has the memory of a process above it. */
+/* It has the memory of a process above or beside it. */
 static inline bool is_member(const struct rprocess *p)
 {
 	return p->memory != p;

@@ -7,6 +7,7 @@
 enum {
 	READY, /* members that have forked their children */
 	LAID,  /* 1: by the first */
+	BORN,  /* 1: its siblings, if it has such */
 	WORDS
 };
 
@@ -21,7 +22,8 @@ int members_find_words(struct restore *r, struct error *e)
 
 	for (size_t i = 0; i < r->n_processes && rc >= 0; i++)
 		if (r->processes[i].n_members)
-			rc = restore_words(r, WORDS, &r->processes[i].words, e);
+			rc = restore_words(r, r->processes[i].relative->has_twins ? WORDS : BORN,
+					   &r->processes[i].words, e);
 	return rc;
 }
 
@@ -29,7 +31,7 @@ struct rprocess *members_next(const struct restore *r, const struct rprocess *q)
 {
 	const struct rprocess *first = q->memory;
 
-	for (size_t i = (size_t)(q - r->processes) + 1; first->n_members && i < first->end; i++)
+	for (size_t i = (size_t)(q - r->processes) + 1; i < first->members_end; i++)
 		if (r->processes[i].memory == first)
 			return &r->processes[i];
 	return NULL;
@@ -38,6 +40,18 @@ struct rprocess *members_next(const struct restore *r, const struct rprocess *q)
 uint64_t members_clone_flags(const struct relative *x)
 {
 	return (x->has_memory ? CLONE_VM : 0) | (x->has_actions ? CLONE_SIGHAND : 0);
+}
+
+void members_plan_siblings(struct task_plan *t)
+{
+	plan_note(&t->plan, "its siblings are there");
+	plan_post(&t->plan, word_of(t->process, BORN), 1);
+}
+
+void members_plan_await_birth(struct plan *p, const struct rprocess *child)
+{
+	if (child->relative->twin)
+		plan_wait(p, word_of(child, BORN), 1);
 }
 
 void members_plan_birth(struct restore *r, struct task_plan *t)

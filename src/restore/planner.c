@@ -138,7 +138,9 @@ struct birth {
 
 static bool is_born(const struct relative *x, const struct birth *b)
 {
-	return x->born_of == b->maker && (b->maker || x->is_early == b->is_early);
+	const struct relative *maker = x->twin ? x->twin : x->born_of;
+
+	return maker == b->maker && (b->maker || x->is_early == b->is_early);
 }
 
 /* CLONE_PARENT takes the exit signal of its maker; 0 is all that may be asked for. */
@@ -146,6 +148,8 @@ static void plan_birth(struct restore *r, struct task_plan *t, const struct rela
 		       const struct birth *b, const struct task_plan *child)
 {
 	const char *what = b->maker ? "sibling" : "child";
+	uint64_t flags =
+		tables_clone_flags(x) | members_clone_flags(x) | (x->has_context ? CLONE_IO : 0);
 
 	if (!b->maker)
 		tables_plan_leave(r, t, x->left_before);
@@ -154,12 +158,9 @@ static void plan_birth(struct restore *r, struct task_plan *t, const struct rela
 		  : x->has_ended ? ", which has ended"
 				 : "");
 	if (b->maker)
-		emit_clone(&t->plan, CLONE_PARENT, 0, x->id, child);
+		emit_clone(&t->plan, CLONE_PARENT | (x->twin ? flags : 0), 0, x->id, child);
 	else
-		emit_clone(&t->plan,
-			   tables_clone_flags(x) | members_clone_flags(x) |
-				   (x->has_context ? CLONE_IO : 0),
-			   x->exit_signal, x->id, child);
+		emit_clone(&t->plan, flags, x->exit_signal, x->id, child);
 }
 
 static struct task_plan *plan_ended(struct restore *r, struct rprocess *parent,
@@ -198,6 +199,11 @@ static void plan_relations(struct restore *r, struct task_plan *t)
 {
 	const struct relative *own = t->process->relative;
 
+	/* What they are born into is what it was born into itself. */
+	if (own->has_twins) {
+		plan_births(r, t, (struct birth){ t->process->parent, own, false });
+		members_plan_siblings(t);
+	}
 	plan_births(r, t, (struct birth){ t->process, NULL, true });
 	relations_plan_own(r, t, own);
 	plan_births(r, t, (struct birth){ t->process, NULL, false });

@@ -127,7 +127,7 @@ static bool has_stopped_below(const struct restore *r, const struct rprocess *p)
 	bool has = p->actions == p && has_stopped_child(p);
 
 	for (const struct rprocess *q = p;
-	     p->memory->n_members && q < r->processes + p->end && !has; q++)
+	     p->memory->n_members && q < r->processes + p->memory->members_end && !has; q++)
 		has = q->actions == p && has_stopped_child(q);
 	return has;
 }

@@ -296,8 +296,12 @@ static void find_memories(struct restore *r)
 	for (size_t i = 0; i < r->n_processes; i++) {
 		struct rprocess *p = &r->processes[i];
 
-		p->memory = p->relative->has_memory ? p->parent->memory : p;
-		p->actions = p->relative->has_actions ? p->parent->actions : p;
+		const struct relative *twin = p->relative->twin;
+		struct rprocess *maker = twin ? &r->processes[twin - r->relatives->v] : p->parent;
+
+		p->memory = p->relative->has_memory ? maker->memory : p;
+		p->actions = p->relative->has_actions ? maker->actions : p;
+		p->memory->members_end = i + 1;
 		if (is_member(p))
 			p->memory->n_members++;
 		else

@@ -270,9 +270,9 @@ int relations_find(struct relatives *all, struct error *e)
 	if (rc == 0)
 		rc = tables_find(all, e);
 	if (rc == 0)
-		rc = spaces_find(all, e);
-	if (rc == 0)
 		rc = contexts_find(all, e);
+	if (rc == 0)
+		rc = spaces_find(all, e);
 	vec_free(&made.list);
 	vec_free(&index.list);
 	return rc;

@@ -71,8 +71,10 @@ struct relative {
 		[TABLES]; /* what its parent leaves before it forks it, for one of its own */
 	uint32_t left_at_last[TABLES]; /* what it leaves itself when all children are forked */
 	uint32_t rank;                 /* children of one parent are forked in this order */
-	/* space.h: it is born with those of its parent */
+	/* space.h: it is born with those of its parent or, if there is one, of this older sibling, which makes it */
 	bool has_memory, has_actions;
+	struct relative *twin;
+	bool has_twins;   /* and this one makes such siblings */
 	bool has_context; /* contexts.h: likewise */
 };
 

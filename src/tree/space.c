@@ -24,10 +24,10 @@ static bool is_like_parent(const struct relative *x, enum part which)
 	return x->parent && id_of(x, which) && id_of(x->parent, which) == id_of(x, which);
 }
 
-/* Those that have it from nobody. */
+/* Those that do not have it from their parents. */
 struct firsts {
 	enum part which;
-	vec(const struct relative *) list;
+	vec(struct relative *) list;
 };
 
 static int by_id(const void *a, const void *b, void *firsts)
@@ -41,9 +41,56 @@ static int by_id(const void *a, const void *b, void *firsts)
 	return x < y ? -1 : x > y;
 }
 
-/* Each has another. */
+/* Whether what the sibling is born with is what x is to be born with, at that moment. */
+static bool is_born_alike(const struct relative *first, const struct relative *x)
+{
+	for (enum table t = 0; t < TABLES; t++)
+		if (x->left_before[t] ||
+		    (x->born_with[t] && x->born_with[t] != first->born_with[t]))
+			return false;
+	return first->is_early == x->is_early && !first->born_of && !x->born_of &&
+	       (!x->has_context || first->has_context);
+}
+
+/* A sibling is what its maker is: CLONE_PARENT takes the signal of its end, too. */
+static int become_twin(struct relative *first, struct relative *x, struct error *e)
+{
+	if (!x->parent || first->parent != x->parent)
+		return fail(
+			e, 0,
+			"task %u: it shares its memory with process %u, but not with its own parent, "
+			"and is no child of that one's parent either: that cannot be made again",
+			x->id, first->id);
+	if (x->exit_signal != first->exit_signal || !is_born_alike(first, x))
+		return fail(
+			e, 0,
+			"task %u: it shares its memory with process %u, a child of the same "
+			"parent, which has other memory, but not the session, the descriptors, "
+			"folders or I/O context that this one is born with, or the signal of its "
+			"end: that cannot be made again",
+			x->id, first->id);
+	first->has_twins = x->has_memory = true;
+	x->twin = first;
+	return 0;
+}
+
+/* Signal actions come with the memory. */
+static int follow_twin(const struct relative *first, struct relative *x, struct error *e)
+{
+	if (x->twin != first)
+		return fail(
+			e, 0,
+			"task %u: it shares its %s with process %u, but not with the one that has "
+			"to make it: that cannot be made again",
+			x->id, names[ACTIONS], first->id);
+	x->has_actions = true;
+	return 0;
+}
+
+/* Each has another, or that of a sibling. */
 static int check_firsts(const struct relatives *all, enum part which, struct error *e)
 {
+	struct relative *first = NULL;
 	struct firsts f = { .which = which };
 	int rc = 0;
 
@@ -52,14 +99,13 @@ static int check_firsts(const struct relatives *all, enum part which, struct err
 			*vec_add(&f.list) = &all->v[i];
 	if (f.list.n > 1)
 		qsort_r(f.list.v, f.list.n, sizeof(*f.list.v), by_id, &f);
-	for (size_t i = 1; i < f.list.n && rc == 0; i++) {
-		const struct relative *a = f.list.v[i - 1], *b = f.list.v[i];
+	for (size_t i = 0; i < f.list.n && rc == 0; i++) {
+		struct relative *x = f.list.v[i];
 
-		if (id_of(a, which) == id_of(b, which))
-			rc = fail(e, 0,
-				  "task %u: it shares its %s with process %u, but not with its own "
-				  "parent: that cannot be made again",
-				  b->id, names[which], a->id);
+		if (!first || id_of(first, which) != id_of(x, which))
+			first = x;
+		else
+			rc = which == MEMORY ? become_twin(first, x, e) : follow_twin(first, x, e);
 	}
 	vec_free(&f.list);
 	return rc;
@@ -95,7 +141,7 @@ static uint32_t count_shared(const struct relatives *all)
 		if (!x->has_memory)
 			continue;
 		while (x->has_memory)
-			x = x->parent;
+			x = x->twin ? x->twin : x->parent;
 		n += !counted[x - all->v];
 		counted[x - all->v] = true;
 	}
@@ -107,12 +153,12 @@ int spaces_find(struct relatives *all, struct error *e)
 	bool any = false;
 	int rc = 0;
 
-	for (size_t i = 0; i < all->n && rc == 0; i++) {
+	for (size_t i = 0; i < all->n && rc == 0; i++)
 		rc = find_one(&all->v[i], e);
-		any = any || all->v[i].has_memory;
-	}
 	for (enum part which = 0; which < PARTS && rc == 0; which++)
 		rc = check_firsts(all, which, e);
+	for (size_t i = 0; i < all->n; i++)
+		any = any || all->v[i].has_memory;
 	if (rc == 0 && any && count_shared(all) > SPACES_MOST)
 		rc = fail(e, 0,
 			  "processes share more than %u different memories with each other, which "

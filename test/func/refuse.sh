@@ -178,7 +178,7 @@ try late no_sigreturn "a seccomp filter that forbids rt_sigreturn" "forbids rt_s
 try early traced "a traced task" "traced by process [0-9]+ \(the-tracer\); end that first"
 try early leaderless_session "a session whose leader has ended" "task [0-9]+: its session [0-9]+ is neither its own.*would have to be a child of task [0-9]+ too"
 try early child_socket "a socket of a child" "fd [0-9]+: socket:.*close"
-try early orphans_vm "memory shared with one who is not the parent" "task [0-9]+: it shares its memory with process [0-9]+, but not with its own parent"
+try early orphans_vm "memory shared with a nephew" "task [0-9]+: it shares its memory with process [0-9]+, but not with its own parent, and is no child"
 try early shares_crosswise "descriptors shared crosswise" "born with two of one sort, the descriptor table of process"
 outside="with .subject. .pid [0-9]+., outside the tree; dump"
 try early parent_files "descriptors shared with the parent outside" "shares its descriptor table $outside"

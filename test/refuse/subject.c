@@ -680,20 +680,37 @@ static int as_long_as_first(void *arg)
 		nap();
 	_exit(0);
 }
-/* Two have one memory, and their parent is the subject, which has another: whose they are has ended. */
+static int leaves_one(void *unused)
+{
+	(void)unused;
+	sharing(as_long_as_first);
+	_exit(0);
+}
+/* Two have one memory: a grandchild of the subject and, since whose child it was has ended, a child of it. */
 static void orphans_vm(void)
 {
-	pid_t p;
+	int up[2];
+	char c;
 
 	first = getpid();
 	MUST(prctl(PR_SET_CHILD_SUBREAPER, 1));
-	p = forked(0);
-	if (!p) {
-		sharing(as_long_as_first);
-		sharing(as_long_as_first);
-		_exit(0);
+	MUST(pipe(up));
+	if (!forked(0)) {
+		if (!forked(0)) {
+			sharing(leaves_one);
+			wait(NULL);
+			MUST(write(up[1], "x", 1));
+			close(up[0]);
+			close(up[1]);
+			as_long_as_first(NULL);
+		}
+		close(up[0]);
+		close(up[1]);
+		as_long_as_first(NULL);
 	}
-	waitpid(p, NULL, 0);
+	MUST(read(up[0], &c, 1));
+	close(up[0]);
+	close(up[1]);
 }
 /* What the first has comes to a grandchild, and what that one's brother has to its uncle. */
 static void shares_crosswise(void)

@@ -197,13 +197,45 @@ static void memory_of_the_parent(void)
 	CU_ASSERT(t.v[5].has_memory && !t.v[5].has_actions);
 }
 
+/* Their parent has run another program since, or it has them from one that has ended. */
+static void memory_of_siblings(void)
+{
+	struct tree t;
+
+	FIND_MEMORY(&t, { 10, -1, 10, 10, 0 }, { 11, 0, 11, 11, 0 }, { 12, 0, 12, 12, 0 },
+		    { 13, 0, 11, 13, 0 }, { 14, 0, 11, 11, 0 }, { 15, 3, 11, 15, 0 });
+	CU_ASSERT_EQUAL(t.rc, 0);
+	CU_ASSERT(!t.v[1].has_memory && t.v[1].has_twins && !t.v[2].has_memory);
+	CU_ASSERT(t.v[3].has_memory && t.v[3].twin == &t.v[1] && !t.v[3].has_actions);
+	CU_ASSERT(t.v[4].has_memory && t.v[4].twin == &t.v[1] && t.v[4].has_actions);
+	CU_ASSERT(t.v[5].has_memory && !t.v[5].twin && !t.v[3].has_twins);
+	/* Actions that come from nobody. */
+	FIND_MEMORY(&t, { 10, -1, 10, 10, 0 }, { 11, 0, 11, 11, 0 }, { 12, 0, 11, 12, 0 },
+		    { 13, 0, 11, 12, 0 });
+	SAYS(&t, "task 13: it shares its table of signal actions with process 12, but not");
+	/* Another signal for the end. */
+	FIND_MEMORY(&t, { 10, -1, 10, 10, 0 }, { 11, 0, 11, 11, 0 }, { 12, 0, 12, 12, 0 });
+	t.v[2].memory = 11;
+	t.v[2].exit_signal = 0;
+	CU_ASSERT(relations_find(&t.all, &t.e) < 0 && strstr(t.e.text, "or the signal of its end"));
+	/* Descriptors that their parent hands on to one of them. */
+	t.v[2].exit_signal = SIGCHLD;
+	t.v[0].table[TABLE_FILES] = t.v[2].table[TABLE_FILES] = 10;
+	CU_ASSERT(relations_find(&t.all, &t.e) < 0 && strstr(t.e.text, "but not the session, the "
+								       "descriptors"));
+	/* Born of one who has ended. */
+	FIND_MEMORY(&t, { 10, -1, 10, 10, 0 }, { 11, 0, 11, 11, 9 }, { 12, 0, 11, 12, 9 });
+	SAYS(&t, "task 12: it shares its memory with process 11, a child of the same parent");
+}
+
 static void memory_of_others(void)
 {
 	struct tree t;
 
-	/* Siblings, whose parent has run another program since. */
-	FIND_MEMORY(&t, { 10, -1, 10, 10, 0 }, { 11, 0, 11, 11, 0 }, { 12, 0, 11, 12, 0 });
-	SAYS(&t, "task 12: it shares its memory with process 11, but not with its own parent");
+	/* An uncle. */
+	FIND_MEMORY(&t, { 10, -1, 10, 10, 0 }, { 11, 0, 11, 11, 0 }, { 12, 1, 12, 12, 0 },
+		    { 13, 0, 12, 12, 0 });
+	SAYS(&t, "task 13: it shares its memory with process 12, but not with its own parent");
 	/* Past one in between. */
 	FIND_MEMORY(&t, { 10, -1, 10, 10, 0 }, { 11, 0, 11, 11, 0 }, { 12, 1, 10, 12, 0 });
 	SAYS(&t, "task 12: it shares its memory with process 10, but not with its own parent");
@@ -288,6 +320,7 @@ static CU_TestInfo processes[] = {
 };
 static CU_TestInfo of_memory[] = {
 	{ "that of the parent", memory_of_the_parent },
+	{ "that of siblings", memory_of_siblings },
 	{ "that of others", memory_of_others },
 	{ "too many", too_many_memories },
 	CU_TEST_INFO_NULL,
