@@ -46,8 +46,8 @@ static void set_known(struct freezer *f, int tid, bool known)
 		f->page->known[tid / 8] &= (uint8_t)~bit;
 }
 
-/* 1: it is new. */
-static int add(struct freezer *f, int pid, int tid, struct error *e)
+/* 1: it is new. above: as in struct held. */
+static int add(struct freezer *f, int pid, int tid, uint32_t above, struct error *e)
 {
 	struct holder_page *page = f->page;
 	struct held *h;
@@ -63,6 +63,7 @@ static int add(struct freezer *f, int pid, int tid, struct error *e)
 	memset(h, 0, sizeof(*h));
 	h->pid = pid;
 	h->thread.tid = tid;
+	h->above = above;
 	return 1;
 }
 
@@ -299,38 +300,45 @@ static bool is_new(const struct held *h)
 	return !h->is_gone && !h->is_read;
 }
 
-/* All new threads of one process, from held[i] on; a parent before its children, since one that waits
- * for the child of its vfork stops only when that child has run on. */
-static int stop_process(struct freezer *f, uint32_t i, struct error *e)
+/* One past those, from held[start] on, whose parents stand before all of them. */
+static uint32_t end_of_wave(const struct holder_page *page, uint32_t start)
 {
-	struct holder_page *page = f->page;
-	int pid = page->held[i].pid, rc = 0;
+	uint32_t end = start;
 
-	for (uint32_t k = i; k < page->n_held && rc >= 0; k++)
-		if (page->held[k].pid == pid && is_new(&page->held[k]))
-			rc = seize(f, &page->held[k], e);
-	for (uint32_t k = i; k < page->n_held && rc >= 0; k++)
-		if (page->held[k].pid == pid && is_new(&page->held[k]))
-			rc = await_stop(f, &page->held[k], e);
-	return rc;
+	while (end < page->n_held &&
+	       (page->held[end].above == HOLDER_ROOT || page->held[end].above < start))
+		end++;
+	return end;
 }
 
+/*
+ * All at once whose parents have stopped: the first of them stop while the others are told to. A parent before its
+ * children, since one that waits for the child of its vfork stops only when that child has run on.
+ */
 static int stop_new(struct freezer *f, struct error *e)
 {
+	const struct holder_page *page = f->page;
 	int rc = 0;
 
-	for (uint32_t i = 0; i < f->page->n_held && rc >= 0; i++)
-		if (is_new(&f->page->held[i]))
-			rc = stop_process(f, i, e);
+	for (uint32_t start = 0, end; start < page->n_held && rc >= 0; start = end) {
+		end = end_of_wave(page, start);
+		for (uint32_t i = start; i < end && rc >= 0; i++)
+			if (is_new(&f->page->held[i]))
+				rc = seize(f, &f->page->held[i], e);
+		for (uint32_t i = start; i < end && rc >= 0; i++)
+			if (is_new(&f->page->held[i]))
+				rc = await_stop(f, &f->page->held[i], e);
+	}
 	return rc;
 }
 
 /* --- looking for more ------------------------------------------------------------------------------ */
 
-static int find_threads(struct freezer *f, int pid, struct error *e)
+static int find_threads(struct freezer *f, uint32_t one, struct error *e)
 {
 	const struct holder_page *page = f->page;
-	uint32_t n = 0;
+	uint32_t n = 0, above = page->held[one].above;
+	int pid = page->held[one].pid;
 	char path[32];
 	struct pids tids = { 0 };
 	int rc, more = 0;
@@ -346,7 +354,7 @@ static int find_threads(struct freezer *f, int pid, struct error *e)
 		return 0;
 	rc = proc_threads(dir, &tids, e);
 	for (size_t i = 0; i < tids.list.n && rc >= 0; i++) {
-		rc = add(f, pid, tids.list.v[i], e);
+		rc = add(f, pid, tids.list.v[i], above, e);
 		more |= rc > 0;
 	}
 	vec_free(&tids.list);
@@ -355,8 +363,9 @@ static int find_threads(struct freezer *f, int pid, struct error *e)
 	return rc < 0 ? rc : more;
 }
 
-static int find_children(struct freezer *f, const struct held *h, struct error *e)
+static int find_children(struct freezer *f, uint32_t one, struct error *e)
 {
+	const struct held *h = &f->page->held[one];
 	char path[64];
 	auto_buf text = { 0 };
 	const char *p;
@@ -370,7 +379,7 @@ static int find_children(struct freezer *f, const struct held *h, struct error *
 	if (rc < 0)
 		return fail(e, -rc, "read %s", path);
 	for (p = text.p; str_take_u64(&p, 10, &pid); p++) {
-		rc = add(f, (int)pid, (int)pid, e);
+		rc = add(f, (int)pid, (int)pid, one, e);
 		if (rc < 0)
 			return rc;
 		more |= rc > 0;
@@ -391,10 +400,10 @@ static int find_more(struct freezer *f, struct error *e)
 		int rc = 0;
 
 		if (i == 0 || page->held[i - 1].pid != h->pid)
-			rc = find_threads(f, h->pid, e);
+			rc = find_threads(f, i, e);
 		more |= rc > 0;
 		if (rc >= 0 && !h->is_gone)
-			rc = find_children(f, h, e);
+			rc = find_children(f, i, e);
 		if (rc < 0)
 			return rc;
 		more |= rc > 0;

@@ -21,9 +21,13 @@
 #include "remote/held.h"
 
 /* One thread of the subject. Before the freeze cr fills in what it knows, after it this is what is held. */
+#define HOLDER_ROOT UINT32_MAX
+
 struct held {
 	struct held_thread thread;
 	int pid;
+	uint32_t
+		above; /* index of one of its parent's, which stands before it; HOLDER_ROOT: it is of the root */
 	bool is_seized;
 	bool is_zombie; /* besides is_gone: its parent in the tree has not waited for it */
 	bool is_gone;

@@ -115,7 +115,9 @@ struct dump_process {
 	struct dump_process *memory, *actions;
 	bool has_company;     /* others of the tree have its memory */
 	bool session_is_gone; /* of the root: its session has no leader any more */
-	size_t next_held;     /* the thread that the holder's list should have next */
+	uint32_t
+		held_at; /* the index of its first thread in the holder's list, before the freeze */
+	size_t next_held; /* the thread that the holder's list should have next */
 	struct finding found, seen_memory;
 	struct maps maps;       /* as smaps tells */
 	bool has_fresh_maps;    /* they have just been read */

@@ -154,10 +154,13 @@ static int tell_holder(struct dump *d, struct error *e)
 
 	page->root = d->opt->pid;
 	vec_each(p, &d->processes) {
+		(*p)->held_at = page->n_held;
 		vec_each(t, &(*p)->threads) {
 			if (page->n_held == HOLDER_MAX_THREADS)
 				return fail(e, 0, "more than %u threads", HOLDER_MAX_THREADS);
 			page->held[page->n_held].pid = (*p)->pid;
+			page->held[page->n_held].above =
+				(*p)->parent ? (*p)->parent->held_at : HOLDER_ROOT;
 			page->held[page->n_held++].thread.tid = (*t)->tid;
 		}
 	}
