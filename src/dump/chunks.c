@@ -19,7 +19,6 @@
 #define PART_LEAST (8ull << 20)  /* less is not worth a thread */
 #define PART_PACKED (2ull << 20) /* likewise, of pages that are compressed */
 #define PARTS_EACH 2u            /* for each worker: who is slower has less to do */
-#define PLACE_UNKNOWN UINT32_MAX /* store of what is not written yet */
 
 void chunks_free(struct chunks *c)
 {
@@ -202,9 +201,12 @@ static int compare(struct reader *r, uint32_t *holders, struct error *e)
 	return any ? same_compare(r->part->c->d->same, at, r->buffer, n, holders, e) : 0;
 }
 
-/* Pages of zeros and those that others have are left out, what stays moves together. Gives how many bytes
- * stay. A new page of anonymous memory is zero anyway; one of a file has the file's contents. */
-static size_t sift(struct reader *r, const uint32_t *holder)
+/*
+ * Pages of zeros and those that the image has already are left out, what stays moves together and will lie at
+ * `place`. Gives how many bytes stay. A new page of anonymous memory is zero anyway; one of a file has the
+ * file's contents.
+ */
+static size_t sift(struct reader *r, const uint32_t *holder, uint64_t place)
 {
 	const struct vma *maps = r->chunk->process->maps.list.v;
 	char *from = r->buffer, *to = r->buffer;
@@ -226,30 +228,16 @@ static size_t sift(struct reader *r, const uint32_t *holder)
 			}
 			if (take_place(r, x.start, x.mapping, *holder))
 				continue;
+			x.sort = PAGES_DATA;
+			x.store = r->part->store;
+			x.offset = place + (uint64_t)(to - r->buffer);
+			find_extent(r, x);
 			if (to != from)
 				memcpy(to, from, PAGE);
-			x.sort = PAGES_DATA;
-			x.store = PLACE_UNKNOWN;
-			x.offset = (uint64_t)(to - r->buffer);
-			find_extent(r, x);
 			to += PAGE;
 		}
 	}
 	return (size_t)(to - r->buffer);
-}
-
-static void set_places(struct reader *r, uint64_t offset)
-{
-	struct part *p = r->part;
-
-	for (size_t i = p->found.n - r->chunk->n_found; i < p->found.n; i++) {
-		struct page_extent *x = &p->found.v[i];
-
-		if (x->sort != PAGES_DATA || x->store != PLACE_UNKNOWN)
-			continue;
-		x->store = p->store;
-		x->offset += offset;
-	}
 }
 
 static int open_memory(struct reader *r, struct error *e)
@@ -265,7 +253,6 @@ static int save_chunk(struct reader *r, struct error *e)
 {
 	struct dump *d = r->part->c->d;
 	uint32_t holders[SAME_MOST];
-	uint64_t offset;
 	size_t kept;
 	int rc;
 
@@ -279,13 +266,8 @@ static int save_chunk(struct reader *r, struct error *e)
 		rc = compare(r, holders, e);
 	if (rc < 0)
 		return rc;
-	kept = sift(r, holders);
-	if (!kept)
-		return 0;
-	rc = image_put_pages(d->writer, r->part->store, r->buffer, kept, &offset, e);
-	if (rc >= 0)
-		set_places(r, offset);
-	return rc;
+	kept = sift(r, holders, image_next_place(d->writer, r->part->store));
+	return kept ? image_put_pages(d->writer, r->part->store, r->buffer, kept, e) : 0;
 }
 
 static int save_part(void *parts, unsigned int worker, size_t k, struct error *e)

@@ -55,40 +55,39 @@ static int find_pages(struct shared_pages *o, struct error *e)
 	return 0;
 }
 
-static void add_page(struct part *p, uint64_t at, uint64_t offset)
+static void add_page(struct part *p, struct page_extent x)
 {
 	struct page_extent *last = p->found.n ? &p->found.v[p->found.n - 1] : NULL;
 
-	if (last && last->start + last->length == at && last->offset + last->length == offset) {
-		last->length += PAGE;
-		return;
-	}
-	*vec_add(&p->found) = (struct page_extent){
-		.start = at, .length = PAGE, .offset = offset, .store = p->store
-	};
+	if (last && last->start + last->length == x.start && last->store == x.store &&
+	    last->offset + last->length == x.offset)
+		last->length += x.length;
+	else
+		*vec_add(&p->found) = x;
 }
 
 /* Pages of zeros become holes. n: whole pages. */
 static int put(struct part *p, uint64_t at, char *buffer, size_t n, struct error *e)
 {
-	uint64_t places[CHUNK / PAGE], offset;
+	uint64_t place = image_next_place(p->of->d->writer, p->store);
 	char *to = buffer;
-	int rc;
 
 	for (char *from = buffer; from < buffer + n; from += PAGE, at += PAGE) {
+		struct page_extent x = { .start = at,
+					 .length = PAGE,
+					 .offset = place + (uint64_t)(to - buffer),
+					 .store = p->store };
+
 		if (page_is_zero(from))
 			continue;
+		add_page(p, x);
 		if (to != from)
 			memcpy(to, from, PAGE);
-		places[(to - buffer) / PAGE] = at;
 		to += PAGE;
 	}
 	if (to == buffer)
 		return 0;
-	rc = image_put_pages(p->of->d->writer, p->store, buffer, (size_t)(to - buffer), &offset, e);
-	for (size_t i = 0; rc >= 0 && i < (size_t)(to - buffer) / PAGE; i++)
-		add_page(p, places[i], offset + i * PAGE);
-	return rc;
+	return image_put_pages(p->of->d->writer, p->store, buffer, (size_t)(to - buffer), e);
 }
 
 static int save_piece(struct part *p, const struct piece *piece, char *buffer, struct error *e)

@@ -68,10 +68,12 @@ int image_put(struct image_writer *w, const struct record_type *type, const Prot
 	      struct error *e) must_check;
 /*
  * Appends n bytes (whole pages) to page store `store` (0, 1, ...; one writer thread each, opened at
- * first use, with its checksum kept up); *offset: where they begin.
+ * first use, with its checksum kept up). image_next_place, which that thread may ask before, tells where
+ * they begin.
  */
 int image_put_pages(struct image_writer *w, unsigned int store, const void *p, size_t n,
-		    uint64_t *offset, struct error *e) must_check;
+		    struct error *e) must_check;
+uint64_t image_next_place(const struct image_writer *w, unsigned int store);
 /*
  * Writes objects and manifest, syncs. After this DIR.partial is whole. Fills in id, format, tags
  * and files of m; these live until image_close.

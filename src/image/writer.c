@@ -183,7 +183,7 @@ int image_put(struct image_writer *w, const struct record_type *type, const Prot
 }
 
 int image_put_pages(struct image_writer *w, unsigned int store, const void *p, size_t n,
-		    uint64_t *offset, struct error *e)
+		    struct error *e)
 {
 	struct store *s = &w->stores[store];
 	int rc = 0;
@@ -191,10 +191,15 @@ int image_put_pages(struct image_writer *w, unsigned int store, const void *p, s
 	assert(store < IMAGE_STORES && n % 4096 == 0);
 	if (!s->hash)
 		rc = store_create(s, w->dir, store, w->pack, e);
-	*offset = s->size;
 	if (rc == 0)
 		rc = store_append(s, p, n, e);
 	return within(e, rc, "%s/pages-%u", w->partial_path, store);
+}
+
+uint64_t image_next_place(const struct image_writer *w, unsigned int store)
+{
+	assert(store < IMAGE_STORES);
+	return w->stores[store].size;
 }
 
 static int compare_keys(const void *a, const void *b)

@@ -143,7 +143,6 @@ static inline int put_mm(struct image_writer *w, uint32_t id, struct error *e)
 static inline int put_all(struct image_writer *w, struct error *e)
 {
 	static char pages[2 * 4096];
-	uint64_t offset;
 	int rc = put_eventfd(w, 9, 7, e);
 
 	if (rc == 0)
@@ -154,12 +153,10 @@ static inline int put_all(struct image_writer *w, struct error *e)
 		rc = put_mm(w, 1, e);
 	memset(pages, 'p', sizeof(pages));
 	if (rc == 0)
-		rc = image_put_pages(w, 0, pages, sizeof(pages), &offset, e);
-	if (rc == 0)
-		rc = offset == 0 ? image_put_pages(w, 2, pages, 4096, &offset, e) : -1;
-	if (rc == 0)
-		rc = offset == 0 ? image_put_pages(w, 2, pages, 4096, &offset, e) : -1;
-	return rc == 0 && offset != 4096 ? -1 : rc;
+		rc = image_put_pages(w, 0, pages, sizeof(pages), e);
+	for (int i = 0; i < 2 && rc == 0; i++)
+		rc = image_put_pages(w, 2, pages, 4096, e);
+	return rc == 0 && image_next_place(w, 2) != 8192 ? -1 : rc;
 }
 
 static inline int write_image(const char *dir, bool force, bool sync, struct error *e)

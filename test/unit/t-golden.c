@@ -33,12 +33,10 @@ static int copy(struct image *img, const char *to, struct error *e)
 		return rc;
 	for (size_t i = 0; i < img->n_stores && rc >= 0; i++) {
 		char *pages = mem_alloc(img->store_sizes[i]);
-		uint64_t at;
 
 		rc = fd_pread_full(img->stores[i], pages, img->store_sizes[i], 0);
 		if (rc >= 0)
-			rc = image_put_pages(w, (unsigned int)i, pages, img->store_sizes[i], &at,
-					     e);
+			rc = image_put_pages(w, (unsigned int)i, pages, img->store_sizes[i], e);
 		free(pages);
 	}
 	vec_each(r, &img->records) {
