@@ -32,6 +32,12 @@ void timeline_read(struct timeline *t, uint64_t bytes)
 		t->bytes_read += bytes;
 }
 
+void timeline_left_out(struct timeline *t, uint64_t bytes)
+{
+	if (t)
+		t->bytes_left_out += bytes;
+}
+
 void timeline_stored(struct timeline *t, uint64_t bytes)
 {
 	if (t)

@@ -17,6 +17,7 @@ struct timeline {
 	uint64_t to;                     /* the end of the last one */
 	uint64_t stopped_at, resumed_at; /* the pause of a dump; 0, 0: there was none */
 	uint64_t bytes_read;             /* pages that were looked at */
+	uint64_t bytes_left_out;         /* pages that are equal to others */
 	uint64_t bytes_stored;           /* the page stores, as they lie on the disk */
 };
 
@@ -25,6 +26,7 @@ void timeline_mark(struct timeline *t, const char *phase);
 void timeline_stopped(struct timeline *t);
 void timeline_resumed(struct timeline *t);
 void timeline_read(struct timeline *t, uint64_t bytes);
+void timeline_left_out(struct timeline *t, uint64_t bytes);
 void timeline_stored(struct timeline *t, uint64_t bytes);
 
 #endif

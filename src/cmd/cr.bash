@@ -4,7 +4,7 @@
 # Options of a command; of cr itself without one.
 _cr_options() {
 	case $1 in
-	dump) echo --leave-running --leave-stopped --force --no-sync --compress --jobs --timeline --json --timeout ;;
+	dump) echo --leave-running --leave-stopped --force --no-sync --compress --dedup --jobs --timeline --json --timeout ;;
 	restore) echo --detach --pidfile --explain --any-cpu --jobs --timeline --json --timeout ;;
 	show) echo --json ;;
 	check) echo --json ;;

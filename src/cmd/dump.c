@@ -20,6 +20,7 @@ static const struct option_row rows[] = {
 	OPTION_CLEAR(struct dump_options, sync, "no-sync", "do not wait for the disk"),
 	OPTION_TEXT(struct dump_options, compress, "compress", "WAY",
 		    "compress pages: zstd or lz4, a level like zstd:9"),
+	OPTION_SET(struct dump_options, dedup, "dedup", "store pages with equal contents once"),
 	OPTION_NUMBER(struct dump_options, jobs, "jobs", "N",
 		      "use N workers (else one for each processor)"),
 	OPTION_SET(struct dump_options, timeline, "timeline", "print where the time has gone"),

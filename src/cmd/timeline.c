@@ -41,6 +41,9 @@ static void print_json(const struct timeline *t)
 		json_object_set_new(all, "pause_ns", json_integer((json_int_t)pause_of(t)));
 	json_object_set_new(all, "pages", json_integer((json_int_t)(t->bytes_read / PAGE)));
 	json_object_set_new(all, "bytes_read", json_integer((json_int_t)t->bytes_read));
+	if (t->stopped_at)
+		json_object_set_new(all, "bytes_equal",
+				    json_integer((json_int_t)t->bytes_left_out));
 	json_object_set_new(all, "bytes_stored", json_integer((json_int_t)t->bytes_stored));
 	json_dumpf(all, stdout, JSON_INDENT(1) | JSON_PRESERVE_ORDER);
 	printf("\n");
@@ -59,8 +62,10 @@ static void print_text(const struct timeline *t)
 	print_line("all", whole(t));
 	if (t->stopped_at)
 		print_line("the tree was stopped for", pause_of(t));
-	printf("pages: %" PRIu64 ", %" PRIu64 " bytes; page stores: %" PRIu64 " bytes\n",
-	       t->bytes_read / PAGE, t->bytes_read, t->bytes_stored);
+	printf("pages: %" PRIu64 ", %" PRIu64 " bytes", t->bytes_read / PAGE, t->bytes_read);
+	if (t->bytes_left_out)
+		printf("; left out, equal to others: %" PRIu64 " bytes", t->bytes_left_out);
+	printf("; page stores: %" PRIu64 " bytes\n", t->bytes_stored);
 }
 
 void timeline_print(const struct timeline *t, bool json)

@@ -10,6 +10,7 @@
 #include "base/ends.h"
 #include "base/fd.h"
 #include "base/work.h"
+#include "dump/equal.h"
 #include "dump/pages.h"
 #include "dump/same.h"
 #include "remote/memory.h"
@@ -74,6 +75,7 @@ struct part {
 	size_t n;
 	uint32_t store;
 	vec(struct page_extent) found;
+	struct equal_walk equal;
 };
 
 struct reader {
@@ -231,10 +233,12 @@ static size_t sift(struct reader *r, const uint32_t *holder, uint64_t place)
 			x.sort = PAGES_DATA;
 			x.store = r->part->store;
 			x.offset = place + (uint64_t)(to - r->buffer);
+			if (!equal_find(&r->part->equal, from, &x.store, &x.offset)) {
+				if (to != from)
+					memcpy(to, from, PAGE);
+				to += PAGE;
+			}
 			find_extent(r, x);
-			if (to != from)
-				memcpy(to, from, PAGE);
-			to += PAGE;
 		}
 	}
 	return (size_t)(to - r->buffer);
@@ -320,6 +324,7 @@ static void cut(struct chunks *c, struct part *parts, size_t n)
 
 	for (size_t k = 0; k < n; k++) {
 		parts[k].c = c;
+		parts[k].equal.of = c->d->equal;
 		parts[k].store = (uint32_t)k;
 		parts[k].chunks = c->list.v + i;
 		for (; i < c->list.n && (k + 1 == n || done < c->bytes / n * (k + 1)); i++) {
@@ -426,8 +431,10 @@ int chunks_settle(struct chunks *c, struct error *e)
 	timeline_read(c->d->opt->times, c->bytes);
 	if (rc >= 0)
 		place_all(c, parts);
-	for (size_t k = 0; k < n; k++)
+	for (size_t k = 0; k < n; k++) {
+		timeline_left_out(c->d->opt->times, parts[k].equal.bytes_left_out);
 		vec_free(&parts[k].found);
+	}
 	c->runs.n = c->list.n = c->held.n = 0;
 	c->bytes = 0;
 	c->asks = false;

@@ -13,7 +13,7 @@
  *   identify.c   which descriptors are the same open file description
  *   ask.c        the batches that each thread runs
  *   memory.c     mappings; pages.c: which pages have contents, same.c: those that several processes share,
- *                chunks.c: reading and storing them
+ *                equal.c: those that have equal contents, chunks.c: reading and storing them
  *   records.c    everything else into records
  *   manifest.c   what the image says of itself and of this machine
  *   run.c        the phases, one behind the other
@@ -40,6 +40,7 @@ struct dump_options {
 	bool sync;              /* wait for the disk before the image gets its name */
 	const char *compress;   /* as it was typed, or NULL */
 	struct pack pack;       /* what that means */
+	bool dedup;             /* equal pages stand once in the image */
 	bool timeline, json;    /* for cmd */
 	struct timeline *times; /* or NULL */
 	uint64_t jobs;          /* workers, up to WORK_MAX; 0: as many as there are processors */

@@ -23,7 +23,8 @@ struct dump_process;
 struct description;
 struct shmem; /* dump/shmem.h */
 struct outsider;
-struct same; /* dump/same.h */
+struct same;  /* dump/same.h */
+struct equal; /* dump/equal.h */
 
 /* What a worker has found of a task, to be judged in its turn (gather.c). */
 struct finding {
@@ -215,6 +216,7 @@ struct dump {
 	int64_t realtime, monotonic, boottime; /* at the freeze, nanoseconds */
 	struct holder holder;                  /* pid 0: there is none (any more) */
 	struct same *same;                     /* NULL: there is one process only */
+	struct equal *equal;                   /* NULL: nobody asks for it */
 	size_t n_paged;                        /* processes whose pages are saved */
 	struct finding paged;                  /* what came of that, when it is at an end */
 	bool frozen;

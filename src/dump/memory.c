@@ -8,6 +8,7 @@
 #include "arch/arch.h"
 #include "base/fd.h"
 #include "base/str.h"
+#include "dump/equal.h"
 #include "dump/pages.h"
 #include "dump/same.h"
 #include "dump/shmem.h"
@@ -264,6 +265,8 @@ int memory_save_pages(struct dump *d, size_t end, struct error *e)
 
 	if (!d->n_paged && !d->same)
 		d->same = same_new(d);
+	if (d->opt->dedup && !d->equal)
+		rc = equal_new(&d->equal, d->processes.n, e);
 	while (d->n_paged < end && rc >= 0) {
 		struct dump_process *p = d->processes.v[d->n_paged];
 

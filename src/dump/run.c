@@ -8,6 +8,7 @@
 #include "base/ends.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "dump/equal.h"
 #include "dump/same.h"
 #include "dump/shmem.h"
 
@@ -393,6 +394,8 @@ static void close_all(struct dump *d)
 {
 	same_free(d->same);
 	d->same = NULL;
+	equal_free(d->equal);
+	d->equal = NULL;
 	identify_close(d);
 	discover_free(d);
 	arena_free(&d->arena);

@@ -7,6 +7,7 @@
 #include "base/ends.h"
 #include "base/fd.h"
 #include "base/work.h"
+#include "dump/equal.h"
 #include "dump/pages.h"
 #include "dump/shmem.h"
 
@@ -30,6 +31,7 @@ struct part {
 	size_t n;
 	uint32_t store;
 	vec(struct page_extent) found;
+	struct equal_walk equal;
 };
 
 static void add_run(struct shared_pages *o, uint64_t at, uint64_t end)
@@ -66,7 +68,7 @@ static void add_page(struct part *p, struct page_extent x)
 		*vec_add(&p->found) = x;
 }
 
-/* Pages of zeros become holes. n: whole pages. */
+/* Pages of zeros become holes, those that the image has already are left out. n: whole pages. */
 static int put(struct part *p, uint64_t at, char *buffer, size_t n, struct error *e)
 {
 	uint64_t place = image_next_place(p->of->d->writer, p->store);
@@ -80,10 +82,12 @@ static int put(struct part *p, uint64_t at, char *buffer, size_t n, struct error
 
 		if (page_is_zero(from))
 			continue;
+		if (!equal_find(&p->equal, from, &x.store, &x.offset)) {
+			if (to != from)
+				memcpy(to, from, PAGE);
+			to += PAGE;
+		}
 		add_page(p, x);
-		if (to != from)
-			memcpy(to, from, PAGE);
-		to += PAGE;
 	}
 	if (to == buffer)
 		return 0;
@@ -132,6 +136,7 @@ static int save_parts(struct shared_pages *o, struct part *parts, size_t n, stru
 		size_t left = o->pieces.n - at;
 
 		parts[k].of = o;
+		parts[k].equal.of = o->d->equal;
 		parts[k].store = (uint32_t)k;
 		parts[k].pieces = o->pieces.v + at;
 		parts[k].n = left < each ? left : each;
@@ -177,8 +182,10 @@ int shmem_save_pages(struct dump *d, int fd, SharedMemory *m, struct error *e)
 	timeline_read(d->opt->times, o.bytes);
 	if (rc >= 0)
 		list_extents(d, parts, n, m);
-	for (size_t k = 0; k < n; k++)
+	for (size_t k = 0; k < n; k++) {
+		timeline_left_out(d->opt->times, parts[k].equal.bytes_left_out);
 		vec_free(&parts[k].found);
+	}
 	vec_free(&o.pieces);
 	return rc;
 }
