@@ -2,11 +2,13 @@
 #include "proc/maps.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "base/fd.h"
 #include "base/str.h"
@@ -20,6 +22,8 @@ _Static_assert(sizeof(vm_flags) / sizeof(vm_flags[0]) == VMF_UNKNOWN, "one name 
 
 /* How often a list that changed under the reader is read anew. */
 #define TRIES 4
+/* That is read at once, longer than any line. */
+#define PIECE ((size_t)64 * 1024 - 1)
 
 /* The kernel writes a newline in a path as \012, and nothing else differently: a backslash stays,
  * so a path that really holds the four characters \012 cannot be told from one with a newline. */
@@ -188,54 +192,116 @@ static bool is_detail(const char *line)
 	return *line >= 'A' && *line <= 'Z';
 }
 
-static int parse(const char *text, bool smaps, struct arena *a, struct maps *out, struct error *e)
-{
-	const char *what = smaps ? "smaps" : "maps";
-	struct vma *v = NULL;
-	uint64_t before = 0;
-	bool done = true;
-	size_t n = 0;
+struct parser {
+	const char *what; /* maps or smaps */
+	bool smaps;
+	struct arena *arena;
+	struct maps *out;
+	struct vma *v;   /* the mapping that details belong to; NULL: none yet */
+	uint64_t before; /* where the one before has ended */
+	bool done;       /* all of it was there */
+	size_t n;        /* lines */
+};
 
-	for (const char *end; *text; text = end + 1) {
-		n++;
-		end = strchr(text, '\n');
-		if (!end)
-			return fail(e, 0, "%s: line %zu is cut off", what, n);
-		if (smaps && v && is_detail(text)) {
-			if (!parse_detail(text, end, v, &done))
-				return fail(e, 0, "%s: line %zu is not understood", what, n);
-			continue;
-		}
-		if (!done)
-			return fail(e, 0, "%s: no VmFlags before line %zu", what, n);
-		v = parse_mapping(text, end, a, out);
-		if (!v)
-			return fail(e, 0, "%s: line %zu is not understood", what, n);
-		if (v->start < before)
-			return fail(e, EAGAIN, "%s: line %zu: mappings overlap", what, n);
-		before = v->end;
-		done = !smaps;
-	}
-	return done ? 0 : fail(e, 0, "%s: no VmFlags at the end", what);
+static struct parser begin(bool smaps, struct arena *a, struct maps *out)
+{
+	out->list.n = 0;
+	return (struct parser){
+		.what = smaps ? "smaps" : "maps",
+		.smaps = smaps,
+		.arena = a,
+		.out = out,
+		.done = true,
+	};
+}
+
+static int parse_line(struct parser *p, const char *text, const char *end, struct error *e)
+{
+	p->n++;
+	if (p->smaps && p->v && is_detail(text))
+		return parse_detail(text, end, p->v, &p->done)
+			       ? 0
+			       : fail(e, 0, "%s: line %zu is not understood", p->what, p->n);
+	if (!p->done)
+		return fail(e, 0, "%s: no VmFlags before line %zu", p->what, p->n);
+	p->v = parse_mapping(text, end, p->arena, p->out);
+	if (!p->v)
+		return fail(e, 0, "%s: line %zu is not understood", p->what, p->n);
+	if (p->v->start < p->before)
+		return fail(e, EAGAIN, "%s: line %zu: mappings overlap", p->what, p->n);
+	p->before = p->v->end;
+	p->done = !p->smaps;
+	return 0;
+}
+
+/* Whole lines; *rest: what is left behind them. Behind `end` lies a NUL. */
+static int parse_lines(struct parser *p, const char *text, const char *end, const char **rest,
+		       struct error *e)
+{
+	const char *stop;
+	int rc = 0;
+
+	for (; rc == 0 && (stop = memchr(text, '\n', (size_t)(end - text))); text = stop + 1)
+		rc = parse_line(p, text, stop, e);
+	*rest = text;
+	return rc;
+}
+
+static int finish(const struct parser *p, bool is_rest, struct error *e)
+{
+	if (is_rest)
+		return fail(e, 0, "%s: line %zu is cut off", p->what, p->n + 1);
+	return p->done ? 0 : fail(e, 0, "%s: no VmFlags at the end", p->what);
 }
 
 int maps_parse(const char *text, bool smaps, struct arena *a, struct maps *out, struct error *e)
 {
-	out->list.n = 0;
-	return parse(text, smaps, a, out, e);
+	struct parser p = begin(smaps, a, out);
+	const char *rest;
+	int rc = parse_lines(&p, text, text + strlen(text), &rest, e);
+
+	return rc < 0 ? rc : finish(&p, *rest, e);
 }
 
-static int read_text(int proc, const char *what, struct buf *text, struct error *e)
+static int not_read(const struct parser *p, int code, struct error *e)
 {
-	int rc = fd_read_file(proc, what, text);
+	return fail(e, code == ENOENT ? ESRCH : code, "read %s", p->what);
+}
 
-	if (rc == -ENOENT || rc == -ESRCH)
-		return fail(e, ESRCH, "read %s", what);
-	if (rc < 0)
-		return fail(e, -rc, "read %s", what);
-	if (text->len == 0)
-		return fail(e, ESRCH, "%s is empty (exited, or a kernel thread)", what);
-	return 0;
+/*
+ * Piece by piece, since the kernel gives it so: of a process with many mappings it is tens of megabytes, and
+ * memory that is touched for the first time costs more than the reading.
+ */
+static int read_pieces(struct parser *p, int fd, char *buffer, struct error *e)
+{
+	size_t left = 0; /* of a line that has begun */
+	const char *rest;
+	ssize_t got;
+	int rc;
+
+	do {
+		got = read(fd, buffer + left, PIECE - left);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return not_read(p, errno, e);
+		buffer[left + (size_t)got] = '\0';
+		rc = parse_lines(p, buffer, buffer + left + got, &rest, e);
+		if (rc < 0)
+			return rc;
+		left += (size_t)(got - (rest - buffer));
+		memmove(buffer, rest, left);
+	} while (got && left < PIECE);
+	if (!p->n && !left)
+		return fail(e, ESRCH, "%s is empty (exited, or a kernel thread)", p->what);
+	return finish(p, left, e);
+}
+
+static int read_once(struct parser *p, int proc, char *buffer, struct error *e)
+{
+	auto_fd fd = fd_open(proc, p->what, O_RDONLY | O_NOCTTY);
+
+	return fd < 0 ? not_read(p, -fd, e) : read_pieces(p, fd, buffer, e);
 }
 
 #define GIVEN "[anon_shmem:"
@@ -263,15 +329,15 @@ static void look_behind_names(int proc, struct arena *a, struct maps *m)
 
 static int read_list(int proc, bool smaps, struct arena *a, struct maps *out, struct error *e)
 {
-	auto_buf text = { 0 };
+	auto_free char *buffer = mem_realloc(NULL, PIECE + 1);
 	int rc = -EAGAIN;
 
 	/* A running task may merge mappings between two reads; the kernel then shows one from its
 	 * new beginning on, which lies before what it has shown already. */
 	for (int i = 0; i < TRIES && rc == -EAGAIN; i++) {
-		rc = read_text(proc, smaps ? "smaps" : "maps", &text, e);
-		if (rc == 0)
-			rc = maps_parse(text.p, smaps, a, out, e);
+		struct parser p = begin(smaps, a, out);
+
+		rc = read_once(&p, proc, buffer, e);
 	}
 	if (rc >= 0)
 		look_behind_names(proc, a, out);
