@@ -190,17 +190,50 @@ report "... and of a restore" "$wrong"
 # --- what goes wrong -----------------------------------------------------------------------------
 small=$work/small
 mkdir "$small"
-title="a disk that is full is told, and the program runs on"
-if [ -n "${CR_OWN_MOUNTS:-}" ] && mount -t tmpfs -o size=20m none "$small" 2>/dev/null; then
-	"$cr" dump --no-sync --jobs 4 "$pid" "$small/image" 2>"$work/err"
+# full TITLE BYTES WORDS OPTION...: a disk of that size is full, which the sentence tells in these words
+full() {
+	title="a disk that is full is told, and the program runs on: $1"
+	size=$2
+	words=$3
+	shift 3
+	if [ -z "${CR_OWN_MOUNTS:-}" ] || ! mount -t tmpfs -o size="$size" none "$small" 2>/dev/null; then
+		skip "$title" "needs to mount"
+		return
+	fi
+	"$cr" dump "$@" "$pid" "$small/image" 2>"$work/err"
 	status=$?
-	wrong=$(sentence 'pages-[0-9]*: write' 'No space left')
+	wrong=$(sentence "$words" 'No space left')
 	[ $status -eq 1 ] || wrong="$wrong status $status"
 	[ -z "$(ls "$small")" ] || wrong="$wrong something is left: $(ls "$small")"
 	report "$title" "$wrong$(goes_on)"
 	umount "$small"
-else
-	skip "$title" "needs to mount"
-fi
+}
+full "by several workers" 20m 'pages-[0-9]*: write' --no-sync --jobs 4
+full "by one" 20m 'pages-0: write' --jobs 1
+full "in a block that was compressed" 20m 'pages-[0-9]*: write' --compress lz4 --jobs 4
+# The shared memory comes last of all pages, and has 14 MiB and more that are not zeros.
+full "in shared memory" $((raw - (8 << 20))) '/dev/zero .*pages-0: write' --jobs 1
+full "behind all pages" $((raw / 4096 * 4096)) 'write objects' --jobs 1
+
+# One of several workers, by its own number: they are threads, so all of cr ends, and the holder puts everything back.
+in_the_middle() { # workers are there, and some page is
+	[ "$(find "/proc/$dump/task" -mindepth 1 -maxdepth 1 | wc -l)" -gt 2 ] && [ -e "$work/image.partial/pages-0" ]
+}
+rm -rf "$work/image"
+CR_WORKERS=$work "$cr" dump --no-sync --jobs 4 --compress zstd:19 "$pid" "$work/image" 2>"$work/err" &
+dump=$!
+wrong=
+until_true in_the_middle || wrong="no workers"
+worker=$(find "/proc/$dump/task" -mindepth 1 -maxdepth 1 | sed 's|.*/||' | sort -n | tail -n 1)
+[ "$worker" -ne "$dump" ] || wrong="$wrong no worker"
+kill -9 "$worker"
+wait "$dump" 2>/dev/null
+status=$?
+[ $status -eq 137 ] || wrong="$wrong status $status"
+until_true no_cr_is_left "CR_WORKERS=$work" || wrong="$wrong a process of cr is left"
+[ ! -e "$work/image" ] || wrong="$wrong there is an image"
+report "a worker that is killed takes cr with it, and the program runs on" "$wrong$(goes_on)"
+both_ways "... and can be dumped again" --jobs 4
+[ ! -e "$work/image.partial" ] || report "what was left is replaced" "image.partial is there"
 stop
 finish_test
