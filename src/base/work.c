@@ -6,12 +6,9 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 
-struct team {
-	const struct work *work;
-	size_t next;   /* the first that nobody has begun */
-	size_t failed; /* the lowest number of those that have failed; SIZE_MAX: none */
-};
+#include "base/mem.h"
 
 struct worker {
 	struct team *team;
@@ -20,6 +17,14 @@ struct worker {
 	size_t failed; /* SIZE_MAX: none; it is the only one, since it is the last */
 	int rc;
 	struct error error; /* of that */
+};
+
+struct team {
+	struct work work;
+	size_t next;   /* the first that nobody has begun */
+	size_t failed; /* the lowest number of those that have failed; SIZE_MAX: none */
+	unsigned int n;
+	struct worker workers[WORK_MAX]; /* [0]: the caller, who has no thread */
 };
 
 unsigned int work_width(void)
@@ -47,9 +52,8 @@ static void *run(void *worker)
 {
 	struct worker *w = worker;
 	struct team *t = w->team;
-	const struct work *work = t->work;
+	const struct work *work = &t->work;
 
-	w->failed = SIZE_MAX;
 	for (;;) {
 		size_t i = __atomic_fetch_add(&t->next, 1, __ATOMIC_RELAXED);
 
@@ -64,39 +68,38 @@ static void *run(void *worker)
 	}
 }
 
-/* Without as many threads as were wanted it takes longer, no more. */
-static unsigned int start(struct worker *workers, unsigned int n)
+/* Without as many threads as were wanted it takes longer, no more. n: of the workers, the caller included. */
+static void start(struct team *t, const struct work *w, unsigned int n)
 {
 	sigset_t all, before;
-	unsigned int i = 1;
 
+	*t = (struct team){ .work = *w, .failed = SIZE_MAX, .n = 1 };
+	for (unsigned int i = 0; i < n; i++) {
+		t->workers[i].team = t;
+		t->workers[i].number = i;
+		t->workers[i].failed = SIZE_MAX;
+	}
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	while (i < n && pthread_create(&workers[i].thread, NULL, run, &workers[i]) == 0)
-		i++;
+	while (t->n < n &&
+	       pthread_create(&t->workers[t->n].thread, NULL, run, &t->workers[t->n]) == 0)
+		t->n++;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return i;
 }
 
 /* The caller itself is a worker. */
-static int run_team(struct team *t, unsigned int n, struct error *e)
+static int finish(struct team *t, struct error *e)
 {
-	struct worker workers[WORK_MAX];
 	int rc = 0;
 
-	for (unsigned int i = 0; i < n; i++) {
-		workers[i].team = t;
-		workers[i].number = i;
-	}
-	n = start(workers, n);
-	run(&workers[0]);
-	for (unsigned int i = 1; i < n; i++)
-		pthread_join(workers[i].thread, NULL);
-	for (unsigned int i = 0; i < n; i++) {
-		if (workers[i].failed == SIZE_MAX || workers[i].failed != t->failed)
+	run(&t->workers[0]);
+	for (unsigned int i = 1; i < t->n; i++)
+		pthread_join(t->workers[i].thread, NULL);
+	for (unsigned int i = 0; i < t->n; i++) {
+		if (t->workers[i].failed == SIZE_MAX || t->workers[i].failed != t->failed)
 			continue;
-		*e = workers[i].error;
-		rc = workers[i].rc;
+		*e = t->workers[i].error;
+		rc = t->workers[i].rc;
 	}
 	return rc;
 }
@@ -112,10 +115,37 @@ static int run_alone(const struct work *w, struct error *e)
 
 int work_over(const struct work *w, unsigned int width, struct error *e)
 {
-	struct team t = { .work = w, .failed = SIZE_MAX };
+	struct team t;
 	size_t n = w->grain ? w->n / w->grain : 1;
 
 	width = width > WORK_MAX ? WORK_MAX : width;
 	n = n < width ? n : width;
-	return n < 2 ? run_alone(w, e) : run_team(&t, (unsigned int)n, e);
+	if (n < 2)
+		return run_alone(w, e);
+	start(&t, w, (unsigned int)n);
+	return finish(&t, e);
+}
+
+struct team *work_begin(const struct work *w, unsigned int width)
+{
+	struct team *t = mem_alloc(sizeof(*t));
+
+	start(t, w, width < WORK_MAX ? width + 1 : WORK_MAX);
+	return t;
+}
+
+bool work_has_failed(const struct team *t)
+{
+	return __atomic_load_n(&t->failed, __ATOMIC_RELAXED) != SIZE_MAX;
+}
+
+int work_end(struct team *t, bool give_up, struct error *e)
+{
+	int rc;
+
+	if (give_up)
+		__atomic_store_n(&t->next, t->work.n, __ATOMIC_RELAXED);
+	rc = finish(t, e);
+	free(t);
+	return rc;
 }

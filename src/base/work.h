@@ -9,6 +9,7 @@
 #ifndef BASE_WORK_H
 #define BASE_WORK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/error.h"
@@ -32,5 +33,16 @@ unsigned int work_width(void);
  * worker had done everything. 0: none has failed.
  */
 int work_over(const struct work *w, unsigned int width, struct error *e) must_check;
+
+/*
+ * The same beside whatever else the caller does: `width` threads begin at once, and work_end, which must follow,
+ * helps them and gives what came of it.
+ */
+struct team;
+struct team *work_begin(const struct work *w, unsigned int width);
+/* By now something has failed. */
+bool work_has_failed(const struct team *t);
+/* give_up: what nobody has begun is left undone; a failure is told all the same. */
+int work_end(struct team *t, bool give_up, struct error *e) must_check;
 
 #endif

@@ -149,6 +149,32 @@ static void the_first_failure_wins(void)
 			fails_with(width);
 }
 
+/* Two threads, and the caller when it waits. */
+static void beside_the_caller(void)
+{
+	struct room r = { .meet = 3 }, bad = { .fails = { [700] = true } }, none = { 0 };
+	struct work w = { each, &r, MANY, 1 };
+	struct error e = { .text = "as it was" };
+	struct team *t;
+
+	r.caller = bad.caller = none.caller = pthread_self();
+	CU_ASSERT_EQUAL(work_end(work_begin(&w, 2), false, &e), 0);
+	check(&r, MANY, 3);
+	CU_ASSERT_FALSE(r.unblocked);
+	CU_ASSERT_STRING_EQUAL(e.text, "as it was");
+	w.arg = &bad;
+	t = work_begin(&w, 1);
+	while (!work_has_failed(t))
+		sched_yield();
+	CU_ASSERT_EQUAL(work_end(t, false, &e), -EIO);
+	CU_ASSERT_STRING_EQUAL(e.text, "thing 700: Input/output error");
+	CU_ASSERT_EQUAL(bad.workers[0], 0);
+	w.arg = &none;
+	t = work_begin(&w, 100);
+	CU_ASSERT_EQUAL(work_end(t, true, &e), 0);
+	CU_ASSERT_EQUAL(none.workers[0], 0);
+}
+
 /* Both fail, the later one first. */
 static int fail_late(void *arg, unsigned int worker, size_t i, struct error *e)
 {
@@ -230,6 +256,7 @@ int main(void)
 		{ "many are shared, each is done once", many_are_shared },
 		{ "the signal mask of the caller stays", the_mask_of_the_caller_stays },
 		{ "the first failure wins, whatever the number", the_first_failure_wins },
+		{ "beside the caller", beside_the_caller },
 		{ "the first by number, not by time", whoever_fails_first },
 		{ "as wide as there are processors", as_wide_as_there_are_processors },
 		{ "an arena takes another", an_arena_takes_another },
