@@ -86,7 +86,10 @@ struct move {
 #define MOVE_CALL 0xc028aa05ul /* UFFDIO_MOVE */
 #define MOVE_ALLOW_SRC_HOLES 2ul
 
-/* The kernel stops half way when somebody else has a page or the address space locked just then. */
+/*
+ * The kernel stops half way when somebody else has a page or the address space locked just then; whoever that is
+ * may have to run first.
+ */
 static int64_t op_move(const uint64_t *arg)
 {
 	struct move m = { arg[1], arg[2], arg[3], MOVE_ALLOW_SRC_HOLES, 0 };
@@ -102,6 +105,8 @@ static int64_t op_move(const uint64_t *arg)
 			m.length -= (uint64_t)m.moved;
 		}
 		m.moved = 0;
+		if (rc < 0)
+			(void)rst_call3(__NR_sched_yield, 0, 0, 0);
 	}
 	return 0;
 }
