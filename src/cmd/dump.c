@@ -57,6 +57,7 @@ static int run(int argc, char **argv, const struct common *common, struct error 
 		return rc;
 	o.dir = operands.n > 1 ? operands.v[1] : DEFAULT_DIR;
 	o.times = o.timeline || o.json ? &times : NULL;
+	timeline_begin(o.times);
 	rc = dump_run(&o, e);
 	if (rc < 0)
 		return rc;

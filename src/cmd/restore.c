@@ -40,6 +40,7 @@ static int run(int argc, char **argv, const struct common *common, struct error 
 				   WORK_MAX);
 	o.dir = operands.v[0];
 	o.times = o.timeline || o.json ? &times : NULL;
+	timeline_begin(o.times);
 	rc = restore_run(&o, &status, e);
 	if (rc < 0)
 		return rc;
