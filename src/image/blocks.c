@@ -80,15 +80,18 @@ struct opened {
 	size_t first, n; /* number of its first block among all, and how many it has */
 	uint64_t *at;    /* compressed: where each begins in the file */
 };
-struct checking {
+struct image_check {
+	struct image *img;
 	const char *dir;
 	struct opened *stores;
-	size_t n_stores, n; /* n: of all blocks */
+	size_t n_stores;
+	struct work work;  /* of all blocks */
+	struct team *team; /* that does it; NULL: nobody yet */
 	char *buffers[WORK_MAX];
 	size_t failed; /* the lowest number of a block that is not right */
 };
 
-static const struct opened *store_of(const struct checking *c, size_t i)
+static const struct opened *store_of(const struct image_check *c, size_t i)
 {
 	const struct opened *s = c->stores;
 
@@ -97,7 +100,7 @@ static const struct opened *store_of(const struct checking *c, size_t i)
 	return s;
 }
 
-static struct image_place place_of(const struct checking *c, size_t i)
+static struct image_place place_of(const struct image_check *c, size_t i)
 {
 	const struct opened *s = store_of(c, i);
 	size_t k = i - s->first;
@@ -142,7 +145,7 @@ static int unpack_one(const struct opened *s, const struct image_place *p, size_
 	return rc < 0 ? fail(e, -rc, "put its pages into memory") : 0;
 }
 
-static void note_failure(struct checking *c, size_t i)
+static void note_failure(struct image_check *c, size_t i)
 {
 	size_t lowest = __atomic_load_n(&c->failed, __ATOMIC_RELAXED);
 
@@ -153,7 +156,7 @@ static void note_failure(struct checking *c, size_t i)
 
 static int check_block(void *arg, unsigned int worker, size_t i, struct error *e)
 {
-	struct checking *c = arg;
+	struct image_check *c = arg;
 	const struct opened *s = store_of(c, i);
 	struct image_place p = place_of(c, i);
 	size_t k = i - s->first;
@@ -179,69 +182,121 @@ static int make_memory(uint64_t size, struct error *e)
 	return take_fd(&fd);
 }
 
-static int begin(struct image *img, struct checking *c, struct error *e)
+static int open_store(struct image_check *c, struct opened *s, struct error *e)
 {
-	c->stores = arena_alloc(&img->arena, (img->n_stores + 1) * sizeof(*c->stores));
-	for (size_t i = 0; i < img->n_stores; i++) {
-		const ManifestFile *f = img->manifest->files[i + 1];
-		struct opened *s = &c->stores[c->n_stores++];
-		uint64_t at = 0;
+	const ManifestFile *f = s->file;
+	uint64_t at = 0;
 
-		*s = (struct opened){ .file = f,
-				      .fd = img->stores[i],
-				      .memory = -1,
-				      .first = c->n,
-				      .n = f->has_block ? f->n_blocks : 1 };
-		c->n += s->n;
-		if (!f->has_packing)
-			continue;
-		s->at = arena_alloc(&img->arena, (f->n_blocks + 1) * sizeof(*s->at));
-		for (size_t k = 0; k < f->n_blocks; at += f->packed[k++])
-			s->at[k] = at;
-		s->memory = make_memory(f->pages, e);
-		if (s->memory < 0)
-			return within(e, s->memory, "%s/%s", c->dir, f->name);
-	}
-	return 0;
+	s->n = f->has_block ? f->n_blocks : 1;
+	s->memory = -1;
+	if (!f->has_packing)
+		return 0;
+	s->at = arena_alloc(&c->img->arena, (f->n_blocks + 1) * sizeof(*s->at));
+	for (size_t k = 0; k < f->n_blocks; at += f->packed[k++])
+		s->at[k] = at;
+	s->memory = make_memory(f->pages, e);
+	return within(e, s->memory, "%s/%s", c->dir, f->name);
 }
 
 /* Blocks that one worker more must have. */
-static size_t grain(const struct checking *c)
+static size_t grain(const struct image *img, size_t blocks)
 {
 	uint64_t bytes = 0;
 	bool packed = false;
 
-	for (size_t i = 0; i < c->n_stores; i++) {
-		bytes += blocks_pages(c->stores[i].file);
-		packed = packed || c->stores[i].at;
+	for (size_t i = 0; i < img->n_stores; i++) {
+		bytes += img->store_sizes[i];
+		packed = packed || img->manifest->files[i + 1]->has_packing;
 	}
-	bytes = c->n ? bytes / c->n + 1 : 1;
+	bytes = blocks ? bytes / blocks + 1 : 1;
 	return (packed ? GRAIN_PACKED : GRAIN_BYTES) / bytes + 1;
+}
+
+static int begin(struct image_check *c, struct image *img, const char *dir, struct error *e)
+{
+	int rc = 0;
+
+	*c = (struct image_check){ .img = img, .dir = dir, .failed = SIZE_MAX };
+	c->work = (struct work){ .each = check_block, .arg = c };
+	c->stores = arena_alloc(&img->arena, (img->n_stores + 1) * sizeof(*c->stores));
+	for (size_t i = 0; i < img->n_stores && rc >= 0; i++) {
+		struct opened *s = &c->stores[c->n_stores++];
+
+		s->file = img->manifest->files[i + 1];
+		s->fd = img->stores[i];
+		s->first = c->work.n;
+		rc = open_store(c, s, e);
+		c->work.n += s->n;
+	}
+	c->work.grain = grain(img, c->work.n);
+	return rc;
+}
+
+/* Of what has been unpacked the pages take the place of the file. */
+static int end(struct image_check *c, struct image_place *at, int rc)
+{
+	*at = (struct image_place){ 0 };
+	for (unsigned int i = 0; i < WORK_MAX; i++)
+		free(c->buffers[i]);
+	if (rc < 0 && c->failed != SIZE_MAX)
+		*at = place_of(c, c->failed);
+	for (size_t i = 0; i < c->n_stores; i++) {
+		struct opened *s = &c->stores[i];
+
+		if (s->memory < 0)
+			continue;
+		close(s->fd);
+		c->img->stores[i] = s->memory;
+	}
+	return rc;
+}
+
+static unsigned int wide(unsigned int width)
+{
+	return width ? width : work_width();
 }
 
 int image_check_pages(struct image *img, const char *dir, unsigned int width,
 		      struct image_place *at, struct error *e)
 {
-	struct checking c = { .dir = dir, .failed = SIZE_MAX };
-	struct work w = { .each = check_block, .arg = &c };
-	int rc = begin(img, &c, e);
+	struct image_check c;
+	int rc = begin(&c, img, dir, e);
 
-	*at = (struct image_place){ 0 };
-	w.n = c.n;
-	w.grain = grain(&c);
 	if (rc >= 0)
-		rc = work_over(&w, c.n < 2 * w.grain ? 1 : width ? width : work_width(), e);
-	for (unsigned int i = 0; i < WORK_MAX; i++)
-		free(c.buffers[i]);
-	if (rc < 0 && c.failed != SIZE_MAX)
-		*at = place_of(&c, c.failed);
-	for (size_t i = 0; i < c.n_stores; i++) {
-		struct opened *s = &c.stores[i];
+		rc = work_over(&c.work, c.work.n < 2 * c.work.grain ? 1 : wide(width), e);
+	return end(&c, at, rc);
+}
 
-		if (s->memory < 0)
-			continue;
-		close(s->fd);
-		img->stores[i] = s->memory;
+/* --- beside other things ----------------------------------------------------------------------- */
+
+bool image_check_can_wait(const struct image *img, unsigned int width)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < img->n_stores; i++) {
+		bytes += img->store_sizes[i];
+		if (img->manifest->files[i + 1]->has_packing)
+			return false;
 	}
-	return rc;
+	return wide(width) > 1 && bytes >= 2 * GRAIN_BYTES;
+}
+
+struct image_check *image_check_begin(struct image *img, const char *dir, unsigned int width)
+{
+	struct image_check *c = arena_alloc(&img->arena, sizeof(*c));
+	struct error none;
+
+	(void)!begin(c, img, dir, &none); /* only what is compressed can fail here */
+	c->team = work_begin(&c->work, wide(width));
+	return c;
+}
+
+bool image_check_has_failed(const struct image_check *c)
+{
+	return work_has_failed(c->team);
+}
+
+int image_check_end(struct image_check *c, bool give_up, struct image_place *at, struct error *e)
+{
+	return end(c, at, work_end(c->team, give_up, e));
 }

@@ -130,6 +130,17 @@ struct image_place {
 };
 int image_check_pages(struct image *img, const char *dir, unsigned int width,
 		      struct image_place *at, struct error *e) must_check;
+/*
+ * The same beside other things, by `width` threads that last until image_check_end, which must follow. Where it can
+ * wait: there is enough to do for several, and nothing has to be unpacked before it is read. give_up: what is not
+ * checked by then is not checked at all.
+ */
+struct image_check;
+bool image_check_can_wait(const struct image *img, unsigned int width);
+struct image_check *image_check_begin(struct image *img, const char *dir, unsigned int width);
+bool image_check_has_failed(const struct image_check *c);
+int image_check_end(struct image_check *c, bool give_up, struct image_place *at,
+		    struct error *e) must_check;
 void image_free(struct image *img);
 /* The record, or NULL. */
 const struct record *image_find(const struct image *img, const char *tag, uint32_t id);

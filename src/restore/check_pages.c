@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "restore/check.h"
+#include "restore/internal.h"
 
 typedef unsigned long long ull;
 
@@ -60,4 +61,57 @@ int restore_check_pages(struct image *img, const char *dir, unsigned int width, 
 	int rc = image_check_pages(img, dir, width, &at, e);
 
 	return rc < 0 && at.length ? name_owner(img, &at, rc, e) : rc;
+}
+
+/* --- while the tasks read them ------------------------------------------------------------------- */
+
+static unsigned int width(const struct restore *r)
+{
+	return (unsigned int)r->opt->jobs;
+}
+
+int restore_check_before(struct restore *r, struct error *e)
+{
+	r->checks_beside = !r->opt->explain && image_check_can_wait(&r->img, width(r));
+	if (r->checks_beside)
+		return 0;
+	timeline_mark(r->opt->times, "check the pages");
+	return restore_check_pages(&r->img, r->opt->dir, width(r), e);
+}
+
+void restore_check_begin(struct restore *r)
+{
+	if (r->checks_beside)
+		r->check = image_check_begin(&r->img, r->opt->dir, width(r));
+}
+
+bool restore_check_has_failed(const struct restore *r)
+{
+	return r->check && image_check_has_failed(r->check);
+}
+
+static int finish(struct restore *r, bool give_up, struct error *e)
+{
+	struct image_check *c = r->check;
+	struct image_place at;
+	int rc;
+
+	r->check = NULL;
+	rc = c ? image_check_end(c, give_up, &at, e) : 0;
+	return rc < 0 && at.length ? name_owner(&r->img, &at, rc, e) : rc;
+}
+
+int restore_check_end(struct restore *r, struct error *e)
+{
+	return finish(r, false, e);
+}
+
+/* What a task could not read may have been right when it was checked. */
+void restore_check_drop(struct restore *r, struct error *e)
+{
+	struct error other;
+
+	if (finish(r, true, &other) < 0 ||
+	    (r->is_unread && restore_check_pages(&r->img, r->opt->dir, width(r), &other) < 0))
+		*e = other;
 }

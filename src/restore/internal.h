@@ -258,7 +258,10 @@ struct restore {
 	int self_pidfd;   /* of cr, under a number that no table of the image uses */
 
 	struct terminal terminal;
-	void *region; /* mapped at hole.start; NULL: nothing has been started */
+	struct image_check *check; /* of the pages, under way; NULL: it is not */
+	bool checks_beside;        /* the tasks read their pages while they are checked */
+	bool is_unread;            /* a task has failed to read some */
+	void *region;              /* mapped at hole.start; NULL: nothing has been started */
 	struct buf
 		others; /* numbers of the children of cr that were there before, with blanks around */
 };
@@ -266,6 +269,16 @@ struct restore {
 /* The pure steps, which tests and fuzzers call one by one (restore.c): opt and self_pidfd are set. */
 int restore_read(struct restore *r, bool skip_pages, struct error *e) must_check;
 void restore_explain(const struct restore *r, struct buf *out);
+/*
+ * check_pages.c: all pages are checked before, or, where they are many, beside the tasks that read them: from
+ * restore_check_begin, when the root is forked, to the end, before the commit. After a failure it is dropped; what is
+ * wrong with the pages is put into *e, if that is known by then or a task could not read them.
+ */
+int restore_check_before(struct restore *r, struct error *e) must_check;
+void restore_check_begin(struct restore *r);
+bool restore_check_has_failed(const struct restore *r);
+int restore_check_end(struct restore *r, struct error *e) must_check;
+void restore_check_drop(struct restore *r, struct error *e);
 /* Frees all but self_pidfd. */
 void restore_end(struct restore *r);
 

@@ -84,9 +84,8 @@ int restore_read(struct restore *r, bool skip_pages, struct error *e)
 
 	timeline_mark(r->opt->times, "read the records");
 	rc = image_open(&r->img, r->opt->dir, types, n_types, true, e);
-	timeline_mark(r->opt->times, "check the pages");
 	if (rc >= 0 && !skip_pages)
-		rc = restore_check_pages(&r->img, r->opt->dir, (unsigned int)r->opt->jobs, e);
+		rc = restore_check_before(r, e);
 	timeline_mark(r->opt->times, "check, link and plan");
 	if (rc < 0)
 		return rc;
@@ -149,6 +148,14 @@ void restore_explain(const struct restore *r, struct buf *out)
 		slot_print(r, (uint32_t)i, out);
 }
 
+static void note_bytes(const struct restore *r)
+{
+	for (size_t i = 0; i < r->img.n_stores; i++) {
+		timeline_read(r->opt->times, r->img.store_sizes[i]);
+		timeline_stored(r->opt->times, r->img.manifest->files[i + 1]->size);
+	}
+}
+
 /* From the first clone to the commit: all or nothing. */
 static int bring_up(struct restore *r, struct pidfile *f, struct error *e)
 {
@@ -167,6 +174,12 @@ static int bring_up(struct restore *r, struct pidfile *f, struct error *e)
 	if (rc < 0)
 		return rc;
 	debug(RESTORE, "all tasks are ready");
+	note_bytes(r);
+	if (r->check)
+		timeline_mark(r->opt->times, "wait for the check of the pages");
+	rc = restore_check_end(r, e);
+	if (rc < 0)
+		return rc;
 	timeline_mark(r->opt->times, "finish and commit");
 	rc = shmem_finish(r, e);
 	if (rc < 0)
@@ -199,14 +212,6 @@ static void set_time(struct restore *r)
 				  (double)restore_how_many(r) / TIME_TASKS);
 }
 
-static void note_bytes(const struct restore *r)
-{
-	for (size_t i = 0; i < r->img.n_stores; i++) {
-		timeline_read(r->opt->times, r->img.store_sizes[i]);
-		timeline_stored(r->opt->times, r->img.manifest->files[i + 1]->size);
-	}
-}
-
 static int restore_all(struct restore *r, int *status, struct error *e)
 {
 	struct pidfile pidfile;
@@ -224,6 +229,8 @@ static int restore_all(struct restore *r, int *status, struct error *e)
 	debug(RESTORE, "%zu plans", r->plans.n);
 	set_time(r);
 	rc = bring_up(r, &pidfile, e);
+	if (rc < 0)
+		restore_check_drop(r, e);
 	slots_close(r);
 	shmem_close(r, rc < 0);
 	if (rc < 0) {
@@ -235,7 +242,6 @@ static int restore_all(struct restore *r, int *status, struct error *e)
 	}
 	debug(RESTORE, "committed");
 	timeline_mark(r->opt->times, "let the tasks go");
-	note_bytes(r);
 	/* What is left takes microseconds, however long the rest took. */
 	r->deadline = deadline_in(10);
 	/* The tree is what it was, and is left alone whatever happens now. */

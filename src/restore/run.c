@@ -217,6 +217,7 @@ static int failed_op(struct restore *r, uint32_t plan, uint32_t index, int64_t r
 	}
 	if (result == -ENOMEM && has_too_many_maps(t, e))
 		return -EINVAL;
+	r->is_unread = o->op.code == CR_RST_READ || o->op.code == CR_RST_READV;
 	plan_title(t, &text);
 	if (o->note)
 		buf_printf(&text, ": %s", o->note);
@@ -457,6 +458,7 @@ int run_start(struct restore *r, struct error *e)
 	mem_hold_back(false);
 	if (rc < 0)
 		return rc;
+	restore_check_begin(r);
 	rc = shmem_make_all(r, e);
 	if (rc >= 0)
 		rc = slots_open(r, e);
@@ -484,6 +486,8 @@ int run_wait_ready(struct restore *r, struct error *e)
 
 		if (rc < 0)
 			return rc;
+		if (restore_check_has_failed(r))
+			return restore_check_end(r, e);
 		if (now >= want) {
 			/* By now the root is in its group. */
 			if (r->session_plan)
