@@ -84,7 +84,15 @@ enum cr_rst_code {
 	/* UFFDIO_MOVE (6.8) on the userfaultfd arg0, to address arg1, from address arg2, arg3 bytes, until complete;
 	 * what is not there is left out. Result: 0. */
 	CR_RST_MOVE = 14,
+	/* XXH3 (64 bits, no seed) of bytes that come in pieces of whole KiB: arg0 = address of 64 bytes, aligned to 8,
+	 * in which it is kept from one to the next; arg1 = address of the piece, arg2 = its length (below 4 GiB), arg3 =
+	 * CR_RST_HASH_*, arg4 = the length of the whole, which the last one needs. Result: of the
+	 * last one the hash, of others 0. */
+	CR_RST_HASH = 15,
 };
+
+#define CR_RST_HASH_FIRST 1u
+#define CR_RST_HASH_LAST 2u
 
 /* How `want` is compared with the result. */
 enum cr_rst_want {

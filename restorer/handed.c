@@ -39,7 +39,7 @@ static int is_inside(const struct bounds *b, int64_t offset, uint64_t n)
 
 static int is_sound_op(uint32_t index, const struct cr_rst_op *op)
 {
-	if (op->code < CR_RST_CALL || op->code > CR_RST_MOVE || op->want_how > CR_RST_WANT_OK_OR ||
+	if (op->code < CR_RST_CALL || op->code > CR_RST_HASH || op->want_how > CR_RST_WANT_OK_OR ||
 	    op->how >> 12)
 		return 0;
 	for (unsigned int i = 0; i < 6; i++)

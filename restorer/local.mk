@@ -16,7 +16,7 @@ RST_COMPILE = $(CC) $(CPPFLAGS) $(rst_cflags_3) -std=gnu11 $(WARN_CFLAGS) -Os $(
 
 rst_headers = restorer/rst.h restorer/sys.h restorer/sys-x86_64.h
 # What is copied into other processes, and what is not; mem.c is in both.
-rst_copied = plan thread self
+rst_copied = plan thread self hash
 rst_staying = maps layout link elf start handed
 rst_copied_objects = $(rst_copied:%=restorer/%.rst) restorer/mem.rst
 if ARCH_X86_64

@@ -155,6 +155,8 @@ static int64_t perform(struct cr_rst_plan *plan, const struct cr_rst_op *op, con
 		return rst_op_left(arg);
 	case CR_RST_MOVE:
 		return op_move(arg);
+	case CR_RST_HASH:
+		return rst_op_hash(arg);
 	case CR_RST_END:
 		return 0;
 	}
@@ -178,7 +180,7 @@ static int is_wanted(const struct cr_rst_op *op, int64_t result)
 
 static int is_known(const struct cr_rst_op *op)
 {
-	return op->code >= CR_RST_CALL && op->code <= CR_RST_MOVE;
+	return op->code >= CR_RST_CALL && op->code <= CR_RST_HASH;
 }
 
 int64_t cr_rst_run(struct cr_rst_plan *plan)

@@ -20,6 +20,7 @@ int64_t rst_op_wait(const struct cr_rst_report *report, const uint64_t *arg);
 int64_t rst_op_post(const uint64_t *arg);
 int64_t rst_op_left(const uint64_t *arg);
 int64_t rst_op_vanish(const uint64_t *arg);
+int64_t rst_op_hash(const uint64_t *arg);
 
 /* Tells the first failure of all; waits a moment for a first one that is just being written. */
 void rst_tell(struct cr_rst_report *report, uint32_t task, uint32_t index, int64_t result);

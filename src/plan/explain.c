@@ -252,6 +252,7 @@ static const struct {
 	[CR_RST_STORE] = { "store", "ppd" },
 	[CR_RST_LEFT] = { "left", "px" },
 	[CR_RST_MOVE] = { "move", "dppx" },
+	[CR_RST_HASH] = { "hash", "ppxdx" },
 };
 
 void plan_explain_op(const struct plan *p, uint32_t index, struct buf *out)

@@ -87,7 +87,7 @@ static void test_refusals(void)
 	CU_ASSERT_EQUAL(room->report.state, 0);
 
 	one->plan.abi--;
-	room_want(room_op(one, CR_RST_MOVE + 1), CR_RST_WANT_ANY, 0);
+	room_want(room_op(one, CR_RST_HASH + 1), CR_RST_WANT_ANY, 0);
 	CU_ASSERT_EQUAL(run(one), -EINVAL);
 	check_report(room, 100, 1, -EINVAL);
 

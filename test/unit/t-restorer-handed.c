@@ -175,7 +175,7 @@ static const struct {
 	{ &P.plan.report, 8, sizeof(P) - 16, -EINVAL },
 	{ &P.plan.report, 8, (uint64_t)-24, -EINVAL },
 	{ &P.op[0].code, 1, 0, -EINVAL },
-	{ &P.op[0].code, 1, CR_RST_MOVE + 1, -EINVAL },
+	{ &P.op[0].code, 1, CR_RST_HASH + 1, -EINVAL },
 	{ &P.op[0].want_how, 1, CR_RST_WANT_OK_OR + 1, -EINVAL },
 	{ &P.op[0].how, 2, CR_RST_RESULT, -EINVAL }, /* its own */
 	{ &P.op[0].how, 2, 1 << 12, -EINVAL },

@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 #include <sys/uio.h>
 
+#include "image/hash.h"
 #include "restorer-room.h"
 
 static struct cr_rst_op *read_op(struct one *one, int code, int fd, const void *where,
@@ -229,6 +230,48 @@ static void test_move(void)
 	room_free(room);
 }
 
+/* As the library has it, whatever the pieces. */
+static void test_hash(void)
+{
+	static const uint64_t lengths[] = { 1024, 2048, 4096, 4096 * 5, 1 << 20 };
+	char *bytes = malloc((1 << 20) + 8);
+	struct room *room = room_new();
+	struct one *one = &room->one[0];
+
+	for (size_t i = 0; i < (1 << 20) + 8; i++)
+		bytes[i] = (char)(i * i >> 5 ^ i >> 11);
+	for (size_t i = 0; i < 5; i++) {
+		for (uint64_t piece = lengths[i]; piece >= 1024 && piece * 8 >= lengths[i];
+		     piece = piece / 2048 * 1024) {
+			const char *from = bytes + i; /* aligned to nothing */
+
+			one->plan.n_ops = 0;
+			for (uint64_t at = 0; at < lengths[i]; at += piece) {
+				struct cr_rst_op *op = room_op(one, CR_RST_HASH);
+				uint64_t n = lengths[i] - at < piece ? lengths[i] - at : piece;
+
+				room_arg(op, 0, CR_RST_DATA, 64);
+				op->arg[1] = (uintptr_t)(from + at);
+				op->arg[2] = n;
+				op->arg[3] = (at ? 0 : CR_RST_HASH_FIRST) |
+					     (at + n == lengths[i] ? CR_RST_HASH_LAST : 0);
+				op->arg[4] = lengths[i];
+				room_want(op, CR_RST_WANT_EXACT,
+					  at + n == lengths[i]
+						  ? (int64_t)XXH3_64bits(from, lengths[i])
+						  : 0);
+			}
+			CU_ASSERT_EQUAL(run(one), 0);
+		}
+	}
+	one->plan.n_ops = 0;
+	room_op(one, CR_RST_HASH)->arg[2] = 1025;
+	CU_ASSERT_EQUAL(run(one), -ECANCELED);
+	CU_ASSERT_EQUAL(one->result[0], -EINVAL);
+	room_free(room);
+	free(bytes);
+}
+
 int main(void)
 {
 	CU_TestInfo calls[] = {
@@ -238,6 +281,7 @@ int main(void)
 		{ "COPY", test_copy },
 		{ "STORE", test_store },
 		{ "MOVE", test_move },
+		{ "HASH", test_hash },
 		CU_TEST_INFO_NULL,
 	};
 	CU_SuiteInfo suites[] = {
