@@ -85,8 +85,9 @@ struct image_check {
 	const char *dir;
 	struct opened *stores;
 	size_t n_stores;
-	struct work work;  /* of all blocks */
+	struct work work;  /* of all blocks, or of those in the list */
 	struct team *team; /* that does it; NULL: nobody yet */
+	size_t *list;
 	char *buffers[WORK_MAX];
 	size_t failed; /* the lowest number of a block that is not right */
 };
@@ -154,9 +155,10 @@ static void note_failure(struct image_check *c, size_t i)
 		continue;
 }
 
-static int check_block(void *arg, unsigned int worker, size_t i, struct error *e)
+static int check_block(void *arg, unsigned int worker, size_t n, struct error *e)
 {
 	struct image_check *c = arg;
+	size_t i = c->list ? c->list[n] : n;
 	const struct opened *s = store_of(c, i);
 	struct image_place p = place_of(c, i);
 	size_t k = i - s->first;
@@ -269,6 +271,23 @@ int image_check_pages(struct image *img, const char *dir, unsigned int width,
 
 /* --- beside other things ----------------------------------------------------------------------- */
 
+size_t image_blocks(const struct image *img, uint32_t store)
+{
+	const ManifestFile *f = img->manifest->files[store + 1];
+
+	return f->has_block ? f->n_blocks : 1;
+}
+
+uint64_t image_block(const struct image *img, uint32_t store, uint64_t *xxh3, uint64_t at)
+{
+	const ManifestFile *f = img->manifest->files[store + 1];
+
+	if (!f->has_block || f->has_packing || at >= img->store_sizes[store])
+		return 0;
+	*xxh3 = f->blocks[at / f->block];
+	return f->block;
+}
+
 bool image_check_can_wait(const struct image *img, unsigned int width)
 {
 	uint64_t bytes = 0;
@@ -281,13 +300,22 @@ bool image_check_can_wait(const struct image *img, unsigned int width)
 	return wide(width) > 1 && bytes >= 2 * GRAIN_BYTES;
 }
 
-struct image_check *image_check_begin(struct image *img, const char *dir, unsigned int width)
+struct image_check *image_check_begin(struct image *img, const char *dir, unsigned int width,
+				      const bool *done)
 {
 	struct image_check *c = arena_alloc(&img->arena, sizeof(*c));
+	size_t n, most;
 	struct error none;
 
 	(void)!begin(c, img, dir, &none); /* only what is compressed can fail here */
-	c->team = work_begin(&c->work, wide(width));
+	n = c->work.n;
+	c->list = arena_alloc(&img->arena, (n + 1) * sizeof(*c->list));
+	c->work.n = 0;
+	for (size_t i = 0; i < n; i++)
+		if (!done[i])
+			c->list[c->work.n++] = i;
+	most = c->work.n / c->work.grain;
+	c->team = work_begin(&c->work, most < wide(width) ? (unsigned int)most : wide(width));
 	return c;
 }
 

@@ -130,14 +130,20 @@ struct image_place {
 };
 int image_check_pages(struct image *img, const char *dir, unsigned int width,
 		      struct image_place *at, struct error *e) must_check;
+/* How many blocks a store has: they are numbered through all stores, one behind the other. */
+size_t image_blocks(const struct image *img, uint32_t store);
+/* Bytes of a block of this store, and the checksum of the one in which byte `at` of the pages lies, if it is that of
+ * the pages themselves; 0: it is not, or there is none. */
+uint64_t image_block(const struct image *img, uint32_t store, uint64_t *xxh3, uint64_t at);
 /*
- * The same beside other things, by `width` threads that last until image_check_end, which must follow. Where it can
- * wait: there is enough to do for several, and nothing has to be unpacked before it is read. give_up: what is not
- * checked by then is not checked at all.
+ * The same beside other things, by up to `width` threads that last until image_check_end, which must follow. Where it
+ * can wait: there is enough to do for several, and nothing has to be unpacked before it is read. done: of all blocks,
+ * those that somebody else checks. give_up: what is not checked by then is not checked at all.
  */
 struct image_check;
 bool image_check_can_wait(const struct image *img, unsigned int width);
-struct image_check *image_check_begin(struct image *img, const char *dir, unsigned int width);
+struct image_check *image_check_begin(struct image *img, const char *dir, unsigned int width,
+				      const bool *done);
 bool image_check_has_failed(const struct image_check *c);
 int image_check_end(struct image_check *c, bool give_up, struct image_place *at,
 		    struct error *e) must_check;

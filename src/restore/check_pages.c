@@ -72,8 +72,14 @@ static unsigned int width(const struct restore *r)
 
 int restore_check_before(struct restore *r, struct error *e)
 {
-	r->checks_beside = !r->opt->explain && image_check_can_wait(&r->img, width(r));
-	if (r->checks_beside)
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < r->img.n_stores; i++)
+		n += image_blocks(&r->img, i);
+	r->n_blocks = n;
+	r->is_checked = arena_alloc(&r->arena, n + 1);
+	r->checks_beside = image_check_can_wait(&r->img, width(r));
+	if (r->checks_beside && !r->opt->explain)
 		return 0;
 	timeline_mark(r->opt->times, "check the pages");
 	return restore_check_pages(&r->img, r->opt->dir, width(r), e);
@@ -82,7 +88,7 @@ int restore_check_before(struct restore *r, struct error *e)
 void restore_check_begin(struct restore *r)
 {
 	if (r->checks_beside)
-		r->check = image_check_begin(&r->img, r->opt->dir, width(r));
+		r->check = image_check_begin(&r->img, r->opt->dir, width(r), r->is_checked);
 }
 
 bool restore_check_has_failed(const struct restore *r)
@@ -93,7 +99,7 @@ bool restore_check_has_failed(const struct restore *r)
 static int finish(struct restore *r, bool give_up, struct error *e)
 {
 	struct image_check *c = r->check;
-	struct image_place at;
+	struct image_place at = { 0 };
 	int rc;
 
 	r->check = NULL;

@@ -260,8 +260,10 @@ struct restore {
 	struct terminal terminal;
 	struct image_check *check; /* of the pages, under way; NULL: it is not */
 	bool checks_beside;        /* the tasks read their pages while they are checked */
-	bool is_unread;            /* a task has failed to read some */
-	void *region;              /* mapped at hole.start; NULL: nothing has been started */
+	bool *is_checked;          /* of the blocks of all stores: by the reader that reads it */
+	size_t n_blocks;
+	bool is_unread; /* a task has failed to read some */
+	void *region;   /* mapped at hole.start; NULL: nothing has been started */
 	struct buf
 		others; /* numbers of the children of cr that were there before, with blanks around */
 };
@@ -271,7 +273,8 @@ int restore_read(struct restore *r, bool skip_pages, struct error *e) must_check
 void restore_explain(const struct restore *r, struct buf *out);
 /*
  * check_pages.c: all pages are checked before, or, where they are many, beside the tasks that read them: from
- * restore_check_begin, when the root is forked, to the end, before the commit. After a failure it is dropped; what is
+ * restore_check_begin, when the root is forked, to the end, before the commit. What a reader has as a whole it checks
+ * itself (plan_hash.c). After a failure it is dropped; what is
  * wrong with the pages is put into *e, if that is known by then or a task could not read them.
  */
 int restore_check_before(struct restore *r, struct error *e) must_check;

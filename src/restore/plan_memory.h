@@ -6,6 +6,7 @@
  *   plan_shut.c      mappings that come when all those that may be written are there
  *   plan_contents.c  pages
  *   plan_readers.c   pages, where there are many
+ *   plan_hash.c      checksums of what they read
  *   plan_manners.c   protection, advice and whatever else comes when the pages are there
  */
 #ifndef RESTORE_PLAN_MEMORY_H
@@ -78,5 +79,21 @@ bool readers_may_collapse(const struct memory *mem, uint64_t at);
 /* Gives whether there are readers for that. */
 bool readers_plan_rest(struct memory *mem, const struct runs *runs);
 void readers_plan_blocks(struct memory *mem, const struct runs *moved);
+
+/* --- what a reader checks; plan_hash.c --------------------------------------------------------------- */
+
+/* The runs that one reader reads, in this order; of zeros none is there. */
+struct hashing {
+	struct reader *reader;
+	const struct run *v;
+	size_t n, at;  /* at: the next one that is read */
+	uint64_t sums; /* in the data */
+	/* The block that is under way, up to `next`; end 0: none. */
+	uint32_t store;
+	uint64_t begin, next, end, xxh3;
+};
+void hashing_begin(struct hashing *h, struct reader *rd, const struct run *v, size_t n);
+/* The next n runs have been read to where x->start tells; zeros are passed over. */
+void hashing_go_on(struct hashing *h, const struct run *x, size_t n);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Much memory is read by several: readers, processes that the leader clones with its memory, waits for, and
- * that leave nothing behind. Each has a plan of its own, with every n-th part of what there is to read. Pure.
+ * that leave nothing behind. Each has a plan of its own, with an n-th of what there is to read. Pure.
  *
  * A page fault for every 4 KiB is what costs. So a whole block of 2 MiB of private anonymous memory is read
  * into a huge page of the reader's own, its scratch, which is then moved to its place (UFFDIO_MOVE): that
@@ -215,7 +215,7 @@ struct reader readers_leader(struct memory *mem)
 struct readers {
 	struct reader v[WORK_MAX];
 	struct task_plan *t[WORK_MAX]; /* NULL: the leader itself */
-	uint32_t n, next;
+	uint32_t n;
 };
 
 static void begin(struct memory *mem, uint64_t bytes, struct readers *rs)
@@ -264,42 +264,79 @@ static void end(struct memory *mem, const struct readers *rs)
 	}
 }
 
-static struct reader *next_reader(struct readers *rs)
+/* What reader i of n has of so many things: as much as each other, and one behind the other in the image. */
+static size_t share_of(size_t things, uint32_t i, uint32_t n)
 {
-	return &rs->v[rs->next++ % rs->n];
+	return things * i / n;
+}
+
+/* What is read at once: v, in the order of the image. */
+struct part {
+	struct run *v;
+	size_t n;
+	uint64_t to; /* whole blocks: where it is moved */
+};
+struct parts {
+	vec(struct part) list;
+};
+
+static void begin_hashing(struct hashing *h, struct reader *rd, const struct part *v, size_t n)
+{
+	struct runs all = { 0 };
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < v[i].n; k++)
+			if (v[i].v[k].store != RUN_ZERO)
+				*vec_add(&all.list) = v[i].v[k];
+	hashing_begin(h, rd,
+		      all.list.n ? arena_copy(&rd->mem->r->arena, all.list.v,
+					      all.list.n * sizeof(*all.list.v))
+				 : NULL,
+		      all.list.n);
+	runs_free(&all);
 }
 
 /* --- pages where they belong ----------------------------------------------------------------------- */
 
-static void read_part(struct readers *rs, const struct run *v, size_t n)
+static void read_parts(struct reader *rd, const struct part *v, size_t n)
 {
-	struct reader *rd = next_reader(rs);
+	struct hashing h;
 
-	for (size_t i = 0; i < n; i++)
-		contents_populate(rd->plan, v[i].start, v[i].end);
-	contents_read(rd, v, n);
+	begin_hashing(&h, rd, v, n);
+	for (size_t i = 0; i < n; i++) {
+		for (size_t k = 0; k < v[i].n; k++)
+			contents_populate(rd->plan, v[i].v[k].start, v[i].v[k].end);
+		contents_read(rd, v[i].v, v[i].n);
+		hashing_go_on(&h, v[i].v, v[i].n);
+	}
+}
+
+static void add_part(struct memory *mem, struct runs *pieces, struct parts *parts)
+{
+	size_t n = pieces->list.n;
+
+	if (n)
+		*vec_add(&parts->list) = (struct part){
+			.v = arena_copy(&mem->r->arena, pieces->list.v,
+					n * sizeof(*pieces->list.v)),
+			.n = n,
+		};
+	pieces->list.n = 0;
 }
 
 /* In pieces of at most a block, which are gathered to parts of about one. */
-bool readers_plan_rest(struct memory *mem, const struct runs *runs)
+static void cut_parts(struct memory *mem, const struct runs *runs, struct parts *parts)
 {
+	const struct run *v = contents_by_place(mem, runs);
 	struct runs pieces = { 0 };
-	uint64_t bytes = bytes_of(runs), part = 0;
-	const struct run *v;
-	struct readers rs;
-	size_t first = 0;
+	uint64_t part = 0;
 
-	if (readers_width(mem->r) < 2 || bytes < READERS_LEAST)
-		return false;
-	begin(mem, bytes, &rs);
-	v = contents_by_place(mem, runs);
 	for (size_t i = 0; i < runs->list.n; i++) {
 		for (uint64_t at = v[i].start; at < v[i].end;) {
 			uint64_t stop = at + BLOCK - part < v[i].end ? at + BLOCK - part : v[i].end;
 
 			if (v[i].store == RUN_ZERO)
 				stop = v[i].end;
-
 			*vec_add(&pieces.list) = (struct run){
 				.start = at,
 				.end = stop,
@@ -310,14 +347,32 @@ bool readers_plan_rest(struct memory *mem, const struct runs *runs)
 			at = stop;
 			if (part < BLOCK)
 				continue;
-			read_part(&rs, pieces.list.v + first, pieces.list.n - first);
-			first = pieces.list.n;
+			add_part(mem, &pieces, parts);
 			part = 0;
 		}
 	}
-	read_part(&rs, pieces.list.v + first, pieces.list.n - first);
-	end(mem, &rs);
+	add_part(mem, &pieces, parts);
 	runs_free(&pieces);
+}
+
+bool readers_plan_rest(struct memory *mem, const struct runs *runs)
+{
+	uint64_t bytes = bytes_of(runs);
+	struct parts parts = { 0 };
+	struct readers rs;
+
+	if (readers_width(mem->r) < 2 || bytes < READERS_LEAST)
+		return false;
+	begin(mem, bytes, &rs);
+	cut_parts(mem, runs, &parts);
+	for (uint32_t i = 0; i < rs.n; i++) {
+		size_t first = share_of(parts.list.n, i, rs.n);
+
+		read_parts(&rs.v[i], parts.list.v + first,
+			   share_of(parts.list.n, i + 1, rs.n) - first);
+	}
+	end(mem, &rs);
+	vec_free(&parts.list);
 	return true;
 }
 
@@ -374,9 +429,9 @@ static void plan_scratch(const struct reader *rd, bool is_begin)
 	plan_call_any(rd->plan, SYS_madvise, at, size, arg_num(MADV_HUGEPAGE));
 }
 
-/* The runs of one block, in its scratch. */
-static void read_block(struct memory *mem, struct reader *rd, uint32_t fd, const struct runs *runs,
-		       uint64_t block)
+/* The runs of one block, as they lie in the scratch. */
+static void cut_block(struct memory *mem, const struct reader *rd, const struct runs *runs,
+		      uint64_t block, struct part *out)
 {
 	struct runs part = { 0 };
 
@@ -385,30 +440,50 @@ static void read_block(struct memory *mem, struct reader *rd, uint32_t fd, const
 		x->start += rd->scratch - block;
 		x->end += rd->scratch - block;
 	}
-	contents_read(rd, contents_by_place(mem, &part), part.list.n);
-	plan_op(rd->plan, CR_RST_MOVE, 0,
-		PLAN_ARGS(arg_num(fd), arg_num(block), arg_num(rd->scratch), arg_num(BLOCK)),
-		CR_RST_WANT_EXACT, 0);
+	*out = (struct part){ contents_by_place(mem, &part), part.list.n, block };
 	runs_free(&part);
+}
+
+static void move_blocks(struct reader *rd, uint32_t fd, const struct part *v, size_t n)
+{
+	struct hashing h;
+
+	begin_hashing(&h, rd, v, n);
+	plan_scratch(rd, true);
+	for (size_t i = 0; i < n; i++) {
+		contents_read(rd, v[i].v, v[i].n);
+		hashing_go_on(&h, v[i].v, v[i].n);
+		plan_op(rd->plan, CR_RST_MOVE, 0,
+			PLAN_ARGS(arg_num(fd), arg_num(v[i].to), arg_num(rd->scratch),
+				  arg_num(BLOCK)),
+			CR_RST_WANT_EXACT, 0);
+	}
+	plan_scratch(rd, false);
 }
 
 void readers_plan_blocks(struct memory *mem, const struct runs *runs)
 {
 	uint32_t fd = plan_watch(mem, runs);
+	struct parts parts = { 0 };
 	uint64_t at = 0;
 	struct readers rs;
 
-	begin(mem, bytes_of(runs), &rs);
-	for (uint32_t i = 0; i < rs.n; i++)
-		plan_scratch(&rs.v[i], true);
 	vec_each(x, &runs->list) {
 		if (x->start > at)
 			at = x->start & ~(BLOCK - 1);
 		for (; at < x->end; at += BLOCK)
-			read_block(mem, next_reader(&rs), fd, runs, at);
+			vec_add(&parts.list)->to = at;
 	}
-	for (uint32_t i = 0; i < rs.n; i++)
-		plan_scratch(&rs.v[i], false);
+	begin(mem, bytes_of(runs), &rs);
+	for (uint32_t i = 0; i < rs.n; i++) {
+		size_t first = share_of(parts.list.n, i, rs.n);
+		size_t next = share_of(parts.list.n, i + 1, rs.n);
+
+		for (size_t k = first; k < next; k++)
+			cut_block(mem, &rs.v[i], runs, parts.list.v[k].to, &parts.list.v[k]);
+		move_blocks(&rs.v[i], fd, parts.list.v + first, next - first);
+	}
+	vec_free(&parts.list);
 	end(mem, &rs);
 	/* It watches nothing any more then. */
 	plan_note(&mem->t->plan, "contents");

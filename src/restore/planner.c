@@ -682,6 +682,8 @@ static int compile(struct restore *r, struct error *e)
 		r->known[i].slot = 0;
 	r->notes.n = 0;
 	r->n_words = 0;
+	if (r->n_blocks)
+		memset(r->is_checked, 0, r->n_blocks);
 	if (tables_find_words(r, e) < 0 || members_find_words(r, e) < 0 ||
 	    shmem_find_words(r, e) < 0 || continued_find_word(r, e) < 0)
 		return -EINVAL;

@@ -217,7 +217,8 @@ static int failed_op(struct restore *r, uint32_t plan, uint32_t index, int64_t r
 	}
 	if (result == -ENOMEM && has_too_many_maps(t, e))
 		return -EINVAL;
-	r->is_unread = o->op.code == CR_RST_READ || o->op.code == CR_RST_READV;
+	r->is_unread = o->op.code == CR_RST_READ || o->op.code == CR_RST_READV ||
+		       o->op.code == CR_RST_HASH;
 	plan_title(t, &text);
 	if (o->note)
 		buf_printf(&text, ": %s", o->note);

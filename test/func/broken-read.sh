@@ -97,11 +97,11 @@ fails() {
 		# shellcheck disable=SC2086 # empty or a number
 		[ -z "$hunter" ] || wait $hunter
 		[ ! -e "$work/whole" ] || cp "$work/whole" "$work/image/$file"
-		[ $status -eq 0 ] || break
+		[ "$status" -eq 0 ] || break
 		end_ours "$pid"
 		until_true is_gone
 	done
-	[ $status -eq 1 ] || echo "status $status"
+	[ "$status" -eq 1 ] || echo "status $status"
 	sentence "$@"
 	nothing_is_left
 }
