@@ -12,7 +12,8 @@ build_packages="autoconf automake make gcc libc6-dev binutils pkg-config protobu
 	libprotobuf-c-dev libcap-dev libjansson-dev libxxhash-dev libzstd-dev liblz4-dev
 	libcunit1-dev bash"
 demo_packages="python3-minimal"
-test_packages="python3-minimal perl-base gdb tmux nano less procps vim bsdutils nodejs openjdk-17-jdk-headless xz-utils openssl"
+test_packages="python3-minimal python3-numpy perl-base gdb tmux nano less procps vim bsdutils nodejs
+	openjdk-17-jdk-headless xz-utils openssl"
 lint_packages="clang libclang-rt-14-dev clang-format cppcheck shellcheck mandoc codespell"
 
 packages="$build_packages $demo_packages"

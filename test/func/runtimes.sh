@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Large programs of others, dumped twice in the middle of their work and restored: node with worker
-# threads, java with its collector and compilers, xz with two threads, openssl. Each ends as if nothing
-# had happened: with the output, or the file, that it would have made.
+# threads, java with its collector and compilers, and with a heap of 2 GiB, python3 with the arrays of numpy and a
+# file mapped shared, xz with two threads, openssl. Each ends as if nothing had happened: with the output, or the
+# file, that it would have made.
 # shellcheck source=test/func/lib.sh
 . "${srcdir:-$(dirname "$0")/../..}/test/func/lib.sh"
 
@@ -147,6 +148,97 @@ if command -v javac >/dev/null; then
 	same "java with its collector and its compilers" "$work/want" "$work/got"
 else
 	missing "java"
+fi
+
+# Two GiB that are all there (AlwaysPreTouch), more than half of them live, and so much garbage that the collector works
+# all the time. What comes out does not depend on the machine. Not for a cr with sanitizers, which would take minutes.
+has_room() {
+	[ "$(sed -n 's/^MemAvailable: *\([0-9]*\) kB/\1/p' /proc/meminfo)" -gt 9000000 ]
+}
+cat >"$work/Heap.java" <<'END'
+import java.lang.management.GarbageCollectorMXBean;
+import java.lang.management.ManagementFactory;
+
+public class Heap {
+	static final int ARRAYS = 19200, LENGTH = 1 << 13;
+
+	public static void main(String[] arguments) throws Exception {
+		long[][] live = new long[ARRAYS][LENGTH];
+		long x = 88172645463325252L, sum = 0, collections = 0;
+
+		for (long[] array : live) {
+			for (int i = 0; i < LENGTH; i++) {
+				x ^= x << 13;
+				x ^= x >>> 7;
+				x ^= x << 17;
+				array[i] = x;
+			}
+		}
+		for (int step = 0; step < 40; step++) {
+			for (int k = 0; k < 1600; k++) {
+				int at = (step * 1277 + k * 13) % ARRAYS;
+				long[] old = live[at], now = new long[LENGTH];
+
+				for (int i = 0; i < LENGTH; i++)
+					now[i] = old[i] * 31 + i;
+				live[at] = now;
+				sum += now[step];
+			}
+			System.out.println(step);
+		}
+		for (long[] array : live)
+			for (long value : array)
+				sum = sum * 31 + value;
+		for (GarbageCollectorMXBean bean : ManagementFactory.getGarbageCollectorMXBeans())
+			collections += bean.getCollectionCount();
+		System.out.println("end " + sum + (collections > 2 ? " collected" : " never collected"));
+	}
+}
+END
+title="java with a heap of 2 GiB, and much garbage"
+if ! command -v javac >/dev/null; then
+	missing "$title" "java"
+elif grep -q __asan_init "$cr"; then
+	skip "$title" "cr has sanitizers"
+elif ! has_room; then
+	skip "$title" "needs 9 GB of memory"
+else
+	javac -d "$work" "$work/Heap.java"
+	{
+		seq 0 39
+		echo "end -2239914782934774647 collected"
+	} >"$work/want"
+	whole "$work/out" java -Xms2g -Xmx2g -XX:+AlwaysPreTouch -cp "$work" Heap
+	same "$title" "$work/want" "$work/out"
+	rm -rf "$work/image"
+fi
+
+# --- python3 ---------------------------------------------------------------------------------------------
+# Arrays of 160 and 80 MB that are made anew all the time, and one of 32 MB that is a file.
+cat >"$work/arrays.py" <<'END'
+import sys, numpy
+a = numpy.arange(20000000, dtype=numpy.float64)
+b = numpy.random.default_rng(7).integers(0, 1 << 60, 10000000)
+file = numpy.memmap(sys.argv[1], dtype=numpy.int64, mode="w+", shape=(4000000,))
+for step in range(24):
+    a = numpy.sqrt(a * a + step)
+    b ^= numpy.roll(b, 1) >> 3
+    file[step::24] = b[step:4000000:24]
+    print(step, repr(float(a.sum())), int(b.sum()), int(file.sum()), flush=True)
+a.sort()
+print("end", repr(float(a[::1001].sum())), int(numpy.bitwise_xor.reduce(b)), flush=True)
+file.flush()
+END
+python=$(readlink -f /usr/bin/python3)
+if [ -x "$python" ] && "$python" -c 'import numpy' 2>/dev/null; then
+	"$python" "$work/arrays.py" "$work/want.file" >"$work/want" 2>&1 </dev/null
+	whole "$work/out" "$python" "$work/arrays.py" "$work/file"
+	same "python3 with large arrays" "$work/want" "$work/out"
+	cmp "$work/want.file" "$work/file" >"$work/err" 2>&1
+	result $? "... and a file that it maps shared"
+	rm -rf "$work/image" "$work/file" "$work/want.file"
+else
+	missing "python3 with large arrays" "python3-numpy"
 fi
 
 # --- xz ------------------------------------------------------------------------------------------------
