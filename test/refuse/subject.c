@@ -600,7 +600,8 @@ static void traced(void)
 
 		while (f && !tracer && fgets(line, sizeof(line), f))
 			sscanf(line, "TracerPid: %d", &tracer);
-		fclose(f);
+		if (f)
+			fclose(f);
 		if (tracer)
 			return;
 		nap();
