@@ -247,6 +247,11 @@ static inline bool has_own_actions(const struct dump_process *p)
 /* --- discover.c -------------------------------------------------------------------------------- */
 
 int discover_tree(struct dump *d, int pid, struct error *e) must_check;
+/*
+ * -ESRCH in words: it has ended, or another thread than the first runs another program and becomes the first, so
+ * what was looked at is gone.
+ */
+int discover_has_ended(const struct dump_process *p, struct error *e) must_check;
 /* After the freeze: exactly what the holder holds. */
 int discover_held(struct dump *d, struct error *e) must_check;
 void discover_free(struct dump *d);

@@ -65,6 +65,14 @@ static int open_child(struct dump *d, void *level, size_t i, struct error *e)
 	return finding_note(d, &p->found, process_open(d, p, e), e);
 }
 
+int discover_has_ended(const struct dump_process *p, struct error *e)
+{
+	return fail(
+		e, ESRCH,
+		"process %d has ended, or runs another program, since it was looked at; try again",
+		p->pid);
+}
+
 /* Whether the threads are those that were listed; what has ended meanwhile has no children either. */
 static int take_threads(struct dump *d, struct level *l, struct error *e)
 {
@@ -76,6 +84,8 @@ static int take_threads(struct dump *d, struct level *l, struct error *e)
 		rc = finding_take(&(*p)->found, e);
 		if (rc == -ESRCH && *p != d->processes.v[0])
 			continue;
+		if (rc == -ESRCH)
+			return discover_has_ended(*p, e);
 		if (rc < 0)
 			return rc;
 		vec_each(t, &(*p)->threads)

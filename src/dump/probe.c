@@ -185,15 +185,6 @@ static int probe_tables(struct dump *d, struct dump_process *p, struct error *e)
 	return rc;
 }
 
-/* A thread other than the first that runs another program becomes the first: what was looked at is gone. */
-static int ended(const struct dump_process *p, struct error *e)
-{
-	return fail(
-		e, ESRCH,
-		"process %d has ended, or runs another program, since it was looked at; try again",
-		p->pid);
-}
-
 static int check_relations(struct dump *d, struct error *e)
 {
 	struct object o = { "tree", d->processes.v[0]->pid, 0 };
@@ -313,7 +304,7 @@ static int probe_each(struct dump *d, unsigned int parts, struct error *e)
 		if (rc == -ESRCH && i && !d->frozen)
 			rc = 0;
 		if (rc == -ESRCH)
-			rc = ended(p, e);
+			rc = discover_has_ended(p, e);
 	}
 	return rc;
 }
