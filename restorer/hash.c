@@ -104,7 +104,7 @@ int64_t rst_op_hash(const uint64_t *arg)
 	const struct word *in = (const void *)(uintptr_t)arg[1];
 	unsigned int left = (unsigned int)arg[2] / KIB, how = (unsigned int)arg[3];
 
-	if (!left || (unsigned int)arg[2] % KIB)
+	if (!left || arg[2] % KIB || arg[2] >> 32)
 		return -EINVAL;
 	if (how & CR_RST_HASH_FIRST)
 		rst_copy_up(sums, first, sizeof(first));

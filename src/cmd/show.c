@@ -63,32 +63,6 @@ static void show_made(struct buf *out, const Manifest *m)
 	add_text(out, m->host);
 }
 
-static uint64_t bytes_of(Extent *const *v, size_t n)
-{
-	uint64_t bytes = 0;
-
-	for (size_t i = 0; i < n; i++)
-		bytes += v[i]->sort == EXTENT__SORT__DATA ? v[i]->length : 0;
-	return bytes;
-}
-
-/* Bytes of memory that have their contents from the page stores. */
-static uint64_t filled(const struct image *img)
-{
-	uint64_t bytes = 0;
-
-	vec_each(r, &img->records) {
-		const Mm *mm = (const Mm *)r->msg;
-		const SharedMemory *s = (const SharedMemory *)r->msg;
-
-		if (!strcmp(r->type->tag, record_mm.tag))
-			bytes += bytes_of(mm->extents, mm->n_extents);
-		else if (!strcmp(r->type->tag, record_shmem.tag))
-			bytes += bytes_of(s->extents, s->n_extents);
-	}
-	return bytes;
-}
-
 static void show_sizes(struct buf *out, const struct image *img)
 {
 	uint64_t pages = 0, all = 0;
@@ -103,9 +77,9 @@ static void show_sizes(struct buf *out, const struct image *img)
 	summary_size(out, pages);
 	if (img->n_stores && img->manifest->files[1]->has_packing)
 		buf_printf(out, " (%s)", pack_name(img->manifest->files[1]->packing));
-	if (filled(img) > pages) {
+	if (restore_filled(img) > pages) {
 		buf_printf(out, ", which stand for ");
-		summary_size(out, filled(img));
+		summary_size(out, restore_filled(img));
 	}
 	buf_printf(out, ", %zu records\n", img->records.n);
 }

@@ -88,6 +88,8 @@ struct image_check {
 	struct work work;  /* of all blocks, or of those in the list */
 	struct team *team; /* that does it; NULL: nobody yet */
 	size_t *list;
+	int (*may_go_on)(void *arg, struct error *e); /* NULL: nobody is asked */
+	void *arg;
 	char *buffers[WORK_MAX];
 	size_t failed; /* the lowest number of a block that is not right */
 };
@@ -162,8 +164,10 @@ static int check_block(void *arg, unsigned int worker, size_t n, struct error *e
 	const struct opened *s = store_of(c, i);
 	struct image_place p = place_of(c, i);
 	size_t k = i - s->first;
-	int rc;
+	int rc = c->may_go_on ? c->may_go_on(c->arg, e) : 0;
 
+	if (rc < 0)
+		return rc;
 	if (s->at && !c->buffers[worker])
 		c->buffers[worker] = mem_realloc(NULL, (size_t)2 * BLOCK_MOST);
 	rc = s->at ? unpack_one(s, &p, k, c->buffers[worker], e) : check_raw(s, &p, k, e);
@@ -294,20 +298,24 @@ bool image_check_can_wait(const struct image *img, unsigned int width)
 
 	for (size_t i = 0; i < img->n_stores; i++) {
 		bytes += img->store_sizes[i];
-		if (img->manifest->files[i + 1]->has_packing)
+		if (img->manifest->files[i + 1]->has_packing ||
+		    !img->manifest->files[i + 1]->has_block)
 			return false;
 	}
 	return wide(width) > 1 && bytes >= 2 * GRAIN_BYTES;
 }
 
 struct image_check *image_check_begin(struct image *img, const char *dir, unsigned int width,
-				      const bool *done)
+				      const bool *done,
+				      int (*may_go_on)(void *arg, struct error *e), void *arg)
 {
 	struct image_check *c = arena_alloc(&img->arena, sizeof(*c));
 	size_t n, most;
 	struct error none;
 
 	(void)!begin(c, img, dir, &none); /* only what is compressed can fail here */
+	c->may_go_on = may_go_on;
+	c->arg = arg;
 	n = c->work.n;
 	c->list = arena_alloc(&img->arena, (n + 1) * sizeof(*c->list));
 	c->work.n = 0;

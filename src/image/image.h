@@ -137,13 +137,16 @@ size_t image_blocks(const struct image *img, uint32_t store);
 uint64_t image_block(const struct image *img, uint32_t store, uint64_t *xxh3, uint64_t at);
 /*
  * The same beside other things, by up to `width` threads that last until image_check_end, which must follow. Where it
- * can wait: there is enough to do for several, and nothing has to be unpacked before it is read. done: of all blocks,
- * those that somebody else checks. give_up: what is not checked by then is not checked at all.
+ * can wait: there is enough to do for several, nothing has to be unpacked before it is read, and no store is a single
+ * block (format 1). done: of all blocks, those that somebody else checks. may_go_on is asked before each block, by
+ * any of the threads: a failure ends the check, and no block is to blame. give_up: what is not checked by then is not
+ * checked at all.
  */
 struct image_check;
 bool image_check_can_wait(const struct image *img, unsigned int width);
 struct image_check *image_check_begin(struct image *img, const char *dir, unsigned int width,
-				      const bool *done);
+				      const bool *done,
+				      int (*may_go_on)(void *arg, struct error *e), void *arg);
 bool image_check_has_failed(const struct image_check *c);
 int image_check_end(struct image_check *c, bool give_up, struct image_place *at,
 		    struct error *e) must_check;

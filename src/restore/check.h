@@ -25,6 +25,8 @@
 #define CHECK_PAGE 4096u
 
 int restore_check(const struct image *img, struct error *e) must_check;
+/* Bytes of memory that have their contents from the page stores. */
+uint64_t restore_filled(const struct image *img);
 /* image_check_pages; a damaged block is named with one whose pages it has. */
 int restore_check_pages(struct image *img, const char *dir, unsigned int width,
 			struct error *e) must_check;

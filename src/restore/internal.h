@@ -259,6 +259,7 @@ struct restore {
 
 	struct terminal terminal;
 	struct image_check *check; /* of the pages, under way; NULL: it is not */
+	bool can_check_again;      /* a task that could not read has its pages checked */
 	bool checks_beside;        /* the tasks read their pages while they are checked */
 	bool *is_checked;          /* of the blocks of all stores: by the reader that reads it */
 	size_t n_blocks;
@@ -278,6 +279,8 @@ void restore_explain(const struct restore *r, struct buf *out);
  * wrong with the pages is put into *e, if that is known by then or a task could not read them.
  */
 int restore_check_before(struct restore *r, struct error *e) must_check;
+/* What would be checked beside them is checked now. */
+int restore_check_instead(struct restore *r, struct error *e) must_check;
 void restore_check_begin(struct restore *r);
 bool restore_check_has_failed(const struct restore *r);
 int restore_check_end(struct restore *r, struct error *e) must_check;

@@ -202,13 +202,9 @@ static int bring_up(struct restore *r, struct pidfile *f, struct error *e)
 /* Where the user has set no time: what the slowest of disks and a machine with much else to do would need. */
 static void set_time(struct restore *r)
 {
-	uint64_t bytes = 0;
-
 	if (r->opt->timeout > 0)
 		return;
-	for (size_t i = 0; i < r->img.n_stores; i++)
-		bytes += r->img.store_sizes[i];
-	r->deadline = deadline_in(TIME_SECONDS + (double)bytes / TIME_BYTES +
+	r->deadline = deadline_in(TIME_SECONDS + (double)restore_filled(&r->img) / TIME_BYTES +
 				  (double)restore_how_many(r) / TIME_TASKS);
 }
 

@@ -28,6 +28,8 @@
 #include "base/str.h"
 #include "proc/task.h"
 
+/* cr's own beside those of slots and shared memory. */
+#define MORE_FDS 64
 #define LOOK_AGAIN_NS (20 * 1000 * 1000)
 #define ZOMBIE_SECONDS 3.0
 #define NOBODY_TURNS 200
@@ -372,11 +374,11 @@ static int64_t await_clone(struct restore *r, const struct task_plan *t)
 }
 
 /*
- * Readers live for a while, under numbers that the kernel chooses: behind the last one it has given, and that is what
+ * Readers, and the threads of cr that check pages, live for a while, under numbers that the kernel chooses: behind the last one it has given, and that is what
  * it goes by, not the numbers that are wanted. In a young pid namespace they would get those that others still need.
- * Who may not write this has numbers enough, or finds one that is taken.
+ * False: this may not be written. Readers are worth that one may find a number taken, threads are not.
  */
-static void keep_off_numbers(const struct restore *r)
+static bool keep_off_numbers(const struct restore *r)
 {
 	const char *path = "/proc/sys/kernel/ns_last_pid";
 	uint64_t last = 0, highest = 0;
@@ -387,14 +389,18 @@ static void keep_off_numbers(const struct restore *r)
 		for (size_t k = 0; k < r->processes[i].n_threads; k++)
 			if (r->processes[i].threads[k].rec->id > highest)
 				highest = r->processes[i].threads[k].rec->id;
+	for (size_t i = 0; i < r->relatives->n; i++)
+		if (r->relatives->v[i].id > highest)
+			highest = r->relatives->v[i].id;
 	if (fd_read_file(AT_FDCWD, path, &text) < 0)
-		return;
+		return false;
 	p = text.p;
-	if (!str_take_u64(&p, 10, &last) || last >= highest)
-		return;
+	if (!str_take_u64(&p, 10, &last))
+		return false;
+	if (last >= highest)
+		return true;
 	auto_fd fd = fd_open(AT_FDCWD, path, O_WRONLY);
-	if (fd >= 0)
-		(void)!dprintf(fd, "%" PRIu64, highest);
+	return fd >= 0 && dprintf(fd, "%" PRIu64, highest) > 0;
 }
 
 /*
@@ -440,8 +446,12 @@ static int clone_root(struct restore *r, struct error *e)
 
 int run_start(struct restore *r, struct error *e)
 {
-	int rc = map_region(r, e);
+	int rc = 0;
 
+	if ((readers_are_there(r) || r->checks_beside) && !keep_off_numbers(r))
+		rc = restore_check_instead(r, e);
+	if (rc >= 0)
+		rc = map_region(r, e);
 	if (rc < 0)
 		return rc;
 	write_plans(r);
@@ -452,13 +462,13 @@ int run_start(struct restore *r, struct error *e)
 	if (rc < 0)
 		return rc;
 	await_numbers(r);
-	if (readers_are_there(r))
-		keep_off_numbers(r);
 	mem_hold_back(true);
 	rc = clone_root(r, e);
 	mem_hold_back(false);
 	if (rc < 0)
 		return rc;
+	if (r->checks_beside) /* a table that threads share grows slowly */
+		fd_make_room(r->slots.n + 2 * r->n_shmems + MORE_FDS);
 	restore_check_begin(r);
 	rc = shmem_make_all(r, e);
 	if (rc >= 0)

@@ -14,6 +14,7 @@ cat >"$work/large.c" <<'END'
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/shm.h>
 #include <unistd.h>
 
 #define OWN (192ul << 20)
@@ -26,15 +27,19 @@ static uint64_t sum(const uint64_t *p, unsigned long n)
 		s = (s ^ p[i]) * 0x9e3779b97f4a7c15ull;
 	return s;
 }
-int main(void)
+int main(int argc, char **argv)
 {
 	uint64_t *own = mmap(0, OWN, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	uint64_t *shared = mmap(0, SHARED, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int id = argc > 1 ? shmget(IPC_PRIVATE, SHARED, 0600) : -1;
+	uint64_t *shared = id >= 0 ? shmat(id, 0, 0)
+				   : mmap(0, SHARED, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	for (unsigned long i = 0; i < OWN / 8; i++)
 		own[i] = i * 0x9e3779b97f4a7c15ull;
 	for (unsigned long i = 0; i < SHARED / 8; i++)
 		shared[i] = ~i;
+	if (id >= 0)
+		dprintf(2, "%d\n", id);
 	for (;;) {
 		dprintf(1, "%llx %llx\n", (unsigned long long)sum(own, OWN), (unsigned long long)sum(shared, SHARED));
 		usleep(50000);
@@ -126,4 +131,38 @@ wrong=$(cat "$work/err")
 [ -n "$wrong" ] || runs_on || wrong="it does not go on"
 [ "$(sort -u "$work/out" | wc -l)" -eq 1 ] || wrong="$wrong its memory has changed"
 report "after all that it goes on as it was" "$wrong"
+end_ours "$pid"
+until_true is_gone
+
+# --- a segment outlives its tree, and is used again ---------------------------------------------------------
+: >"$work/out"
+bare setsid "$work/large" segment </dev/null >>"$work/out" 2>"$work/segment" &
+pid=$!
+started=$pid
+until_true has_lines 1 || give_up "the program does not run: $(cat "$work/segment")"
+id=$(cat "$work/segment")
+rm -rf "$work/image"
+"$cr" dump --no-sync --jobs 2 "$pid" "$work/image" 2>"$work/err" || give_up "$(cat "$work/err")"
+wait "$started" 2>/dev/null
+until_true is_gone
+segment() {
+	perl -e 'shmread($ARGV[0], my $all, 0, 16 << 20) or die "shmread: $!"; print unpack("%32L*", $all), "\n"' "$id" 2>&1
+}
+before=$(segment)
+# The store in which its pages are, and where they begin.
+place=$(perl -0777 -ne 'my $at = index($_, pack("Q<4", map { ~$_ } 0 .. 3)); print "$ARGV $at\n" if $at >= 0' \
+	"$work"/image/pages-*)
+store=$(basename "${place% *}")
+cp "$work/image/$store" "$work/whole"
+printf X | dd of="$work/image/$store" bs=1 seek="${place#* }" conv=notrunc 2>/dev/null
+wrong=$(fails '' "$store" "^cr: $work/image/$store: block $((${place#* } / 1048576)) at 0x[0-9a-f]+: checksum differs: the image is damaged")
+[ "$(segment)" = "$before" ] || wrong="$wrong the segment was $before, is $(segment)"
+report "a damaged image leaves a segment that is there as it is" "$wrong"
+"$cr" restore --detach --jobs 2 "$work/image" </dev/null >"$work/told" 2>"$work/err"
+wrong=$(cat "$work/err")
+[ -n "$wrong" ] || runs_on || wrong="it does not go on"
+report "... and the whole image is restored with it" "$wrong"
+end_ours "$pid"
+until_true is_gone
+perl -e 'shmctl($ARGV[0], 0, 0)' "$id"
 finish_test
