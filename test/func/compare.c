@@ -20,7 +20,8 @@ static const struct exception {
 	{ "*/status/VmPeak", "a high-water mark of the past" },
 	{ "*/status/VmHWM", "a high-water mark of the past" },
 	{ "*/status/VmRSS", "residency" },
-	{ "*/status/Rss*", "residency: see has_grown" },
+	{ "*/status/Rss*", "residency" },
+	{ "*/resident/*", "residency: see has_grown" },
 	{ "*/status/HugetlbPages", "residency: pages that hold nothing but zeros" },
 	{ "*/status/VmPTE", "page tables: follows residency" },
 	{ "*/status/VmSwap", "residency" },
@@ -57,8 +58,7 @@ static bool has_grown(const char *key, const char *before, const char *after)
 {
 	unsigned long kb = strtoul(before, NULL, 10);
 
-	return (fnmatch("*/status/RssAnon", key, 0) == 0 ||
-		fnmatch("*/status/RssShmem", key, 0) == 0) &&
+	return fnmatch("*/resident/*", key, 0) == 0 &&
 	       strtoul(after, NULL, 10) > kb + kb / 20 + RESIDENT_MORE_KB;
 }
 

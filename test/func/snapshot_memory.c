@@ -11,8 +11,8 @@ struct area {
 	unsigned long start, end, offset;
 	char rest[PATH_MAX + 64]; /* permissions, device, inode, path */
 	char flags[256];
-	char key[16]; /* protection key, where the processor has them */
-	bool anonymous, set;
+	char key[16];                /* protection key, where the processor has them */
+	bool anonymous, memory, set; /* memory: nobody's file, though it has a number */
 };
 
 /* Two neighbours that are alike are one or two as their history wants it: written as one. */
@@ -78,15 +78,42 @@ static void area_parse(struct snapshot *s, struct area *a, const char *line)
 		at = (int)strlen(line);
 	}
 	next.anonymous = strcmp(inode, "0") == 0;
-	if (is_memory(line + at))
+	next.memory = is_memory(line + at);
+	if (next.memory)
 		snprintf(inode, sizeof(inode), "#%zu",
 			 inode_index(&s->memory, strtoul(inode, NULL, 10)));
 	snprintf(next.rest, sizeof(next.rest), "%s %s %s %s", perms, device, inode, line + at);
 	*a = next;
 }
 
+/* What is there, of anonymous memory and of memory files. The counters in `status` lag behind before Linux 6.16. */
+struct resident {
+	unsigned long anonymous_kb, memory_kb;
+};
+
+static void resident_add(struct resident *r, const struct area *a, const char *line)
+{
+	unsigned long kb;
+
+	if (sscanf(line, "Anonymous: %lu", &kb) == 1)
+		r->anonymous_kb += kb;
+	else if (a->memory && sscanf(line, "Rss: %lu", &kb) == 1)
+		r->memory_kb += kb;
+}
+
+static void resident_write(struct snapshot *s, const char *proc, const struct resident *r)
+{
+	char value[32];
+
+	snprintf(value, sizeof(value), "%lu kB", r->anonymous_kb);
+	add(s, value, "%s/resident/anonymous", proc + strlen("/proc/"));
+	snprintf(value, sizeof(value), "%lu kB", r->memory_kb);
+	add(s, value, "%s/resident/memory", proc + strlen("/proc/"));
+}
+
 void read_maps(struct snapshot *s, const char *proc)
 {
+	struct resident resident = { 0 };
 	char path[PATH_MAX];
 	struct area last = { .set = false }, now = { .set = false };
 	char *text, *line, *save = NULL;
@@ -98,6 +125,7 @@ void read_maps(struct snapshot *s, const char *proc)
 		sscanf(line, "ProtectionKey: %15s", now.key);
 		if (strncmp(line, "VmFlags:", 8) != 0) {
 			area_parse(s, &now, line);
+			resident_add(&resident, &now, line);
 			continue;
 		}
 		area_set_flags(&now, line + 8);
@@ -107,5 +135,6 @@ void read_maps(struct snapshot *s, const char *proc)
 		last = now;
 	}
 	area_add(s, proc, &last);
+	resident_write(s, proc, &resident);
 	free(text);
 }
