@@ -300,13 +300,26 @@ static bool is_new(const struct held *h)
 	return !h->is_gone && !h->is_read;
 }
 
-/* One past those, from held[start] on, whose parents stand before all of them. */
+static bool is_of_wave(const struct holder_page *page, uint32_t start, uint32_t i)
+{
+	const struct held *first = &page->held[start], *h = &page->held[i];
+
+	if (h->above != HOLDER_ROOT && h->above >= start)
+		return false;
+	if (first->has_company || h->has_company)
+		return h->pid == first->pid;
+	return true;
+}
+
+/*
+ * One past those, from held[start] on, whose parents stand before all of them. A process that shares its memory is
+ * alone: the child of its vfork may be its sibling (CLONE_PARENT).
+ */
 static uint32_t end_of_wave(const struct holder_page *page, uint32_t start)
 {
 	uint32_t end = start;
 
-	while (end < page->n_held &&
-	       (page->held[end].above == HOLDER_ROOT || page->held[end].above < start))
+	while (end < page->n_held && is_of_wave(page, start, end))
 		end++;
 	return end;
 }

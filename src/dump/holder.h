@@ -28,6 +28,7 @@ struct held {
 	int pid;
 	uint32_t
 		above; /* index of one of its parent's, which stands before it; HOLDER_ROOT: it is of the root */
+	bool has_company; /* others of the tree have the memory of its process, as of one in vfork */
 	bool is_seized;
 	bool is_zombie; /* besides is_gone: its parent in the tree has not waited for it */
 	bool is_gone;

@@ -160,6 +160,8 @@ static int tell_holder(struct dump *d, struct error *e)
 			if (page->n_held == HOLDER_MAX_THREADS)
 				return fail(e, 0, "more than %u threads", HOLDER_MAX_THREADS);
 			page->held[page->n_held].pid = (*p)->pid;
+			page->held[page->n_held].has_company =
+				!has_own_memory(*p) || (*p)->has_company;
 			page->held[page->n_held].above =
 				(*p)->parent ? (*p)->parent->held_at : HOLDER_ROOT;
 			page->held[page->n_held++].thread.tid = (*t)->tid;

@@ -276,6 +276,24 @@ static int join_all(struct dump *d, struct heads *h, struct error *e)
 
 /* --- outside the tree ------------------------------------------------------------------------------ */
 
+static int open_parent(const struct dump *d)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d", speaker_of(d->processes.v[0])->stat.ppid);
+	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* An I/O context is a thread's. */
+static void find_threads_of_parent(const struct dump *d, struct pids *out)
+{
+	struct error ignored;
+	auto_fd dir = open_parent(d);
+
+	if (dir >= 0)
+		(void)!proc_threads(dir, out, &ignored);
+}
+
 /*
  * No count in /proc tells that somebody else has what a task has, and to compare all tasks of a machine would
  * take longer than the dump. The root has what it shares from birth: from its parent, whose other children may have
@@ -287,9 +305,8 @@ static void find_relatives(const struct dump *d, struct pids *out)
 	struct pids tids = { 0 };
 	struct error ignored;
 	char path[32];
+	auto_fd dir = open_parent(d);
 
-	snprintf(path, sizeof(path), "/proc/%d", parent);
-	auto_fd dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (!parent || dir < 0 || proc_threads(dir, &tids, &ignored) < 0)
 		return;
 	*vec_add(&out->list) = parent;
@@ -441,6 +458,10 @@ static int find_part(struct dump *d, enum part which, const struct pids *others,
 
 	if (rc >= 0 && (which < PART_VM || which == PART_IO) && h.list.n)
 		rc = compare_outside(d, &h, others, e);
+	if (rc >= 0 && which == PART_IO && h.list.n && !d->frozen) {
+		find_threads_of_parent(d, &all);
+		rc = compare_outside(d, &h, &all, e);
+	}
 	if (rc >= 0)
 		rc = join_all(d, &h, e);
 	*is_shared = h.is_shared;

@@ -48,7 +48,8 @@ take "without it everything is stored" 0
 modes="cr cr-twice leave-running"
 take "equal pages stand once" $few --dedup
 wrong=
-grep -q 'which stand for 6[34]\.[0-9] MiB,' "$work/shown" || wrong=$(cat "$work/shown")
+[ "$(grep -c 'which stand for 6[34]\.[0-9] MiB,' "$work/shown")" -eq "$(grep -c . "$work/sizes")" ] ||
+	wrong=$(cat "$work/sizes" "$work/shown")
 report "... and cr show tells for how much" "$wrong"
 modes=cr
 take "... with one worker" $few --dedup --jobs 1

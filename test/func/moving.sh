@@ -121,6 +121,26 @@ static void wait_in_vfork(const char *us)
 	}
 	waitpid(p, NULL, 0);
 }
+/* The same, but the child becomes its sibling: their parent waits for them. */
+static int end_later(void *us)
+{
+	usleep((unsigned int)atoi(us));
+	_exit(0);
+}
+static void vfork_siblings(char *us)
+{
+	static char stack[16384];
+	static int started;
+
+	if (!started++ && !fork()) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+		for (;;)
+			if (clone(end_later, stack + sizeof(stack),
+				  CLONE_VM | CLONE_VFORK | CLONE_PARENT | SIGCHLD, us) < 0)
+				_exit(1);
+	}
+	waitpid(-1, NULL, 0);
+}
 /* The thread that is not the first one runs the program: it gets the number of the first. */
 static void *exec_from_thread(void *argv)
 {
@@ -156,6 +176,8 @@ int main(int argc, char **argv)
 			spawn_in_threads();
 		else if (!strcmp(argv[1], "vfork"))
 			wait_in_vfork(argv[2]);
+		else if (!strcmp(argv[1], "vfork-siblings"))
+			vfork_siblings(argv[2]);
 		else {
 			usleep((unsigned int)atoi(argv[2]));
 			return 0;
@@ -203,6 +225,7 @@ goes_on() {
 		runs_on || wrong="$wrong; it does not run on: $(state)"
 	done
 	! grep -q 'trace thread' "$work/said" || wrong="$wrong; nobody forbids it"
+	! grep -q 'does not stop' "$work/said" || wrong="$wrong; it was waited for in vain"
 	! grep -q 'shares its' "$work/said" || wrong="$wrong; it shares nothing"
 	report "$title: $((i - $(wc -l <"$work/said"))) of $i dumps were done" "$wrong"
 	sed 's/[0-9][0-9]*/N/g; s/^/# /' "$work/said" | sort -u
@@ -229,6 +252,7 @@ goes_on "a child that runs itself again and again" child-exec 0
 goes_on "posix_spawn in a loop" spawn
 goes_on "... in threads, beside one who shares the memory" spawn-threads
 goes_on "children by vfork that take their time" vfork 50000
+goes_on "... and are siblings of who waits for them" vfork-siblings 50000
 
 # One that takes longer than the dump may.
 start_moving vfork 2000000
