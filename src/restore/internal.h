@@ -247,8 +247,8 @@ struct restore {
 	uint32_t n_words;                   /* of region_head.words that are given away */
 	/* One of them: how many are in their plans behind their stop (continued.c). */
 	uint64_t continued_at;
-	uint32_t n_continued;   /* of so many */
-	struct host_range hole; /* of the region and, behind it, room for a vDSO */
+	uint32_t n_continued;       /* of so many */
+	struct host_range hole;     /* of the region and, behind it, room for a vDSO */
 	char vdso_missing[64];      /* a function of the image's vDSO that nothing stands for */
 	uint64_t scratch;           /* a block of memory for each reader */
 	uint64_t region_size, room; /* bytes that it needs, bytes that there are */
@@ -263,7 +263,7 @@ struct restore {
 	bool checks_beside;        /* the tasks read their pages while they are checked */
 	bool *is_checked;          /* of the blocks of all stores: by the reader that reads it */
 	size_t n_blocks;
-	bool is_unread; /* a task has failed to read some */
+	bool is_unread; /* a task, or cr for shared memory, has failed to read some */
 	void *region;   /* mapped at hole.start; NULL: nothing has been started */
 	struct buf
 		others; /* numbers of the children of cr that were there before, with blanks around */

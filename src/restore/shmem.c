@@ -230,6 +230,7 @@ static int fill_extent(struct restore *r, const struct made_shmem *s, const Exte
 		uint64_t left = s->rec->size - (x->start + at);
 		int rc = fd_pread_full(r->img.stores[x->store], buffer, n, (off_t)(x->offset + at));
 
+		r->is_unread = rc < 0;
 		if (rc < 0)
 			return fail(e, -rc, "read the pages of shared memory");
 		/* The last page may be larger than what is left of the file. */
@@ -261,6 +262,7 @@ static int fill_huge(struct restore *r, const struct made_shmem *s, const Extent
 	rc = fd_pread_full(r->img.stores[x->store], p + (x->start - start), x->length,
 			   (off_t)x->offset);
 	munmap(p, end - start);
+	r->is_unread = rc < 0;
 	return rc < 0 ? fail(e, -rc, "read the pages of shared memory into huge pages") : 0;
 }
 
