@@ -68,6 +68,7 @@ def worker(me):
 threads = [threading.Thread(target=worker, args=(i,)) for i in range(4)]
 for t in threads: t.start()
 for i in range(lines):
+    while i == 12 and not os.path.exists(sys.argv[2] + "-1"): time.sleep(0.05)
     while i == 20 and not os.path.exists(sys.argv[2]): time.sleep(0.05)
     print(i, sum(range(i)), flush=True)
     time.sleep(0.05)
@@ -80,6 +81,7 @@ cat >"$work/count.pl" <<'END'
 $| = 1;
 my %seen;
 for my $i (0 .. 39) {
+	select(undef, undef, undef, 0.05) while $i == 12 && !-e "$ARGV[0]-1";
 	select(undef, undef, undef, 0.05) while $i == 20 && !-e $ARGV[0];
 	$seen{$_ % 1009} += $_ * $i for 0 .. 2000;
 	print "$i ", scalar(keys %seen), "\n";
@@ -90,17 +92,18 @@ $sum += $seen{$_} for keys %seen;
 print "end $sum\n";
 END
 
-# whole WHAT PROGRAM ARGUMENT...: its output with a dump and a restore, and a second pair, in the middle, where
-# it waits for the file `rest`
+# whole WHAT PROGRAM ARGUMENT...: its output with a dump and a restore, and a second pair, in the middle. It waits
+# for the file `rest-1` after the first and for `rest` after the second, however slow cr is.
 whole()
 {
 	what=$1
 	shift
 	: >"$work/rest"
+	: >"$work/rest-1"
 	"$@" >"$work/want" 2>&1 </dev/null
-	rm "$work/rest"
+	rm "$work/rest" "$work/rest-1"
 	start "$@"
-	until_lines "$work/out" 8 && dump && restore && until_lines "$work/out" 16 && dump && restore
+	until_lines "$work/out" 8 && dump && restore && : >"$work/rest-1" && until_lines "$work/out" 16 && dump && restore
 	rc=$?
 	: >"$work/rest"
 	# cr ends as the program does
