@@ -76,11 +76,6 @@ static long ask_continued(long pid)
 	return ask(pid, WCONTINUED);
 }
 
-static long call(unsigned int number, kin_call *what, long arg)
-{
-	return kin_do(number, KIN_CALL, (long)what, (unsigned long)arg);
-}
-
 /* A child of the subject's, which is told of each. */
 static const char *send_to(unsigned int number, int signal, char until)
 {
@@ -104,7 +99,7 @@ static const char *make_all(void)
 	need(kin_clone(ONCE, 0) > 0 && kin_clone(TWICE, 0) > 0 && kin_clone(TOLD, 0) > 0);
 	need(kin_clone(AGAIN, 0) > 0 && kin_clone(MEMBER, CLONE_VM) > 0 && kin_clone(ENDED, 0) > 0);
 	need(kin_thread(THREAD) == 0 && kin_do(THREAD, KIN_CLONE, OF_THREAD, 0) > 0);
-	need(call(ONCE, block, SIGCHLD) == 0 && kin_do(ONCE, KIN_CLONE, BELOW, 0) > 0);
+	need(kin_run(ONCE, block, SIGCHLD) == 0 && kin_do(ONCE, KIN_CLONE, BELOW, 0) > 0);
 	return NULL;
 }
 
@@ -116,7 +111,7 @@ static const char *prepare(void)
 	need(signal(SIGCHLD, on_signal) != SIG_ERR && signal(SIGCONT, on_signal) != SIG_ERR);
 	pass_on(make_all());
 	pass_on(stop_and_continue(ONCE));
-	need(call(TWICE, block, SIGCONT) == 0);
+	need(kin_run(TWICE, block, SIGCONT) == 0);
 	pass_on(stop_and_continue(TWICE));
 	pass_on(stop_and_continue(TWICE));
 	pass_on(stop_and_continue(TOLD));
@@ -134,9 +129,9 @@ static const char *prepare(void)
 	need(kill(kin_pid(BELOW), SIGSTOP) == 0);
 	while (subject_state(kin_pid(BELOW)) != 'T')
 		usleep(1000);
-	need(kill(kin_pid(BELOW), SIGCONT) == 0 && call(BELOW, times_on, 0) == 1);
-	need(call(ONCE, times_on, 0) == 1 && call(TWICE, pends, SIGCONT) == 1);
-	need(call(ONCE, pends, SIGCHLD) == 1);
+	need(kill(kin_pid(BELOW), SIGCONT) == 0 && kin_run(BELOW, times_on, 0) == 1);
+	need(kin_run(ONCE, times_on, 0) == 1 && kin_run(TWICE, pends, SIGCONT) == 1);
+	need(kin_run(ONCE, pends, SIGCHLD) == 1);
 	told_before = told;
 	return NULL;
 }
@@ -157,12 +152,13 @@ static const char *verify(void)
 		if (first != CLD_CONTINUED || second)
 			return wrong("of kin %u is told %d, then %d", own[i], first, second);
 	}
-	need(call(ONCE, ask_continued, kin_pid(BELOW)) == CLD_CONTINUED);
-	need(call(ONCE, ask_continued, kin_pid(BELOW)) == 0 && call(ONCE, pends, SIGCHLD) == 1);
+	need(kin_run(ONCE, ask_continued, kin_pid(BELOW)) == CLD_CONTINUED);
+	need(kin_run(ONCE, ask_continued, kin_pid(BELOW)) == 0 &&
+	     kin_run(ONCE, pends, SIGCHLD) == 1);
 	need(ask(ended, WCONTINUED | WEXITED) == CLD_EXITED);
-	need(call(ONCE, times_on, 0) == 1 && call(BELOW, times_on, 0) == 1);
-	need(call(TWICE, times_on, 0) == 0 && call(TWICE, pends, SIGCONT) == 1);
-	need(call(ONCE, pends, SIGCONT) == 0 && pends(SIGCHLD) == 0);
+	need(kin_run(ONCE, times_on, 0) == 1 && kin_run(BELOW, times_on, 0) == 1);
+	need(kin_run(TWICE, times_on, 0) == 0 && kin_run(TWICE, pends, SIGCONT) == 1);
+	need(kin_run(ONCE, pends, SIGCONT) == 0 && pends(SIGCHLD) == 0);
 	kin_end_all();
 	return NULL;
 }

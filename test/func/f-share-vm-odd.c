@@ -49,19 +49,6 @@ enum {
 #define BASE 40
 #define USER 65534
 
-static volatile long value;
-
-static long call(unsigned int number, kin_call *what, long arg)
-{
-	return kin_do(number, KIN_CALL, (long)what, (unsigned long)arg);
-}
-
-static long get_value(long unused)
-{
-	(void)unused;
-	return value;
-}
-
 static long begin_session(long unused)
 {
 	(void)unused;
@@ -188,17 +175,17 @@ static const char *clone_all(void)
 	need(kin_do(ALL, KIN_CLONE, FILES, CLONE_FILES) > 0);
 	need(kin_clone(SESSION, CLONE_VM) > 0);
 	need(kin_do(SESSION, KIN_CLONE, EARLY, CLONE_VM | CLONE_SIGHAND) > 0);
-	need(call(SESSION, begin_session, 0) == kin_pid(SESSION));
+	need(kin_run(SESSION, begin_session, 0) == kin_pid(SESSION));
 	need(kin_do(SESSION, KIN_CLONE, LATE, 0) > 0);
 	need(kin_clone(GROUP, CLONE_VM | CLONE_FILES) > 0);
-	need(call(GROUP, enter_group, 0) == 0);
+	need(kin_run(GROUP, enter_group, 0) == 0);
 	need(kin_do(GROUP, KIN_CLONE, ENDED, 0) > 0);
 	need(kin_do(ALL, KIN_CLONE, OF_GROUP, CLONE_VM) > 0);
-	need(call(OF_GROUP, enter_group, kin_pid(GROUP)) == 0);
+	need(kin_run(OF_GROUP, enter_group, kin_pid(GROUP)) == 0);
 	need(kin_clone(NOBODY, CLONE_VM | CLONE_SIGHAND) > 0);
 	need(kin_clone(FILTERED, CLONE_VM | CLONE_FILES) > 0);
 	need(kin_clone(HEADLESS, CLONE_VM | CLONE_SIGHAND) > 0);
-	need(call(HEADLESS, raw_thread, HEADLESS2) > 0);
+	need(kin_run(HEADLESS, raw_thread, HEADLESS2) > 0);
 	need(kin_clone(LOCKED, CLONE_VM) > 0 && kin_clone(NARROW, CLONE_VM) > 0);
 	return NULL;
 }
@@ -211,21 +198,21 @@ static const char *prepare(void)
 	need(kin_init() == 0);
 	pass_on(clone_all());
 	ended = kin_pid(ENDED);
-	need(kin_do(ENDED, KIN_EXIT, 0, 0) == 0 && call(GROUP, has_ended, ended) == 1);
+	need(kin_do(ENDED, KIN_EXIT, 0, 0) == 0 && kin_run(GROUP, has_ended, ended) == 1);
 	kin_order(HEADLESS, KIN_CALL, (long)exit_thread, 0);
 	while (subject_state(kin_pid(HEADLESS)) != 'Z')
 		sched_yield();
-	need(call(NARROW, limit_space, 4096) == 0);
-	need(call(FILTERED, forbid, SYS_sched_yield) == 0);
+	need(kin_run(NARROW, limit_space, 4096) == 0);
+	need(kin_run(FILTERED, forbid, SYS_sched_yield) == 0);
 	/* It could not have that filter once more. */
-	need(call(NOBODY, forbid, SYS_sched_yield) == 0);
-	need(geteuid() || call(NOBODY, change_user, USER) == 0);
-	need(call(LOCKED, lock_future, MCL_FUTURE) == 0 || errno == EPERM || errno == ENOMEM);
-	need(call(NOBODY, dumpable, 1) == 0 && call(OF_GROUP, huge_pages, 1) == 0);
-	forbids = call(GROUP, forbid_code, 1);
+	need(kin_run(NOBODY, forbid, SYS_sched_yield) == 0);
+	need(geteuid() || kin_run(NOBODY, change_user, USER) == 0);
+	need(kin_run(LOCKED, lock_future, MCL_FUTURE) == 0 || errno == EPERM || errno == ENOMEM);
+	need(kin_run(NOBODY, dumpable, 1) == 0 && kin_run(OF_GROUP, huge_pages, 1) == 0);
+	forbids = kin_run(GROUP, forbid_code, 1);
 	need(forbids == 0 || forbids == EINVAL);
 	need(kin_do(OF_ALL, KIN_OPEN, BASE, 0) == BASE);
-	value = 42;
+	kin_set_value(42);
 	return NULL;
 }
 
@@ -236,24 +223,24 @@ static const char *verify(void)
 
 		if (i == HEADLESS || i == ENDED)
 			continue;
-		need(call(i, get_value, 0) == (has ? 42 : 0));
-		need(call(i, make_call, SYS_sched_yield) ==
+		need(kin_run(i, kin_get_value, 0) == (has ? 42 : 0));
+		need(kin_run(i, make_call, SYS_sched_yield) ==
 		     (i == FILTERED || i == NOBODY ? EXDEV : 0));
-		need(call(i, may_map, 0) == (i != NARROW));
-		need(call(i, huge_pages, -1) == has);
-		need(forbids || call(i, forbids_code, 0) == has);
-		need(call(i, get_user, 0) == (i == NOBODY && !geteuid() ? USER : getuid()));
+		need(kin_run(i, may_map, 0) == (i != NARROW));
+		need(kin_run(i, huge_pages, -1) == has);
+		need(forbids || kin_run(i, forbids_code, 0) == has);
+		need(kin_run(i, get_user, 0) == (i == NOBODY && !geteuid() ? USER : getuid()));
 		need(kin_do(i, KIN_HAS, BASE, 0) ==
 		     (i == ALL || i == OF_ALL || i == FILES || i == GROUP || i == FILTERED ? 3
 											   : 0));
 	}
-	need(call(SESSION, session_of, 0) == kin_pid(SESSION));
-	need(call(LATE, session_of, 0) == kin_pid(SESSION));
-	need(call(EARLY, session_of, 0) == getsid(0));
-	need(call(OF_GROUP, group_of, 0) == kin_pid(GROUP));
-	need(call(GROUP, has_ended, ended) == 1);
-	need(dumpable(-1) == 1 && call(HEADLESS2, dumpable, 0) == 0 && dumpable(-1) == 0);
-	need(call(OF_ALL, dumpable, 1) == 0);
+	need(kin_run(SESSION, session_of, 0) == kin_pid(SESSION));
+	need(kin_run(LATE, session_of, 0) == kin_pid(SESSION));
+	need(kin_run(EARLY, session_of, 0) == getsid(0));
+	need(kin_run(OF_GROUP, group_of, 0) == kin_pid(GROUP));
+	need(kin_run(GROUP, has_ended, ended) == 1);
+	need(dumpable(-1) == 1 && kin_run(HEADLESS2, dumpable, 0) == 0 && dumpable(-1) == 0);
+	need(kin_run(OF_ALL, dumpable, 1) == 0);
 	kin_end_all();
 	return NULL;
 }

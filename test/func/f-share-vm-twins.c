@@ -28,25 +28,6 @@ enum {
 
 #define BASE 40
 
-static volatile long value;
-
-static long call(unsigned int number, kin_call *what, long arg)
-{
-	return kin_do(number, KIN_CALL, (long)what, (unsigned long)arg);
-}
-
-static long get_value(long unused)
-{
-	(void)unused;
-	return value;
-}
-
-static long set_value(long to)
-{
-	value = to;
-	return 0;
-}
-
 static long lead_group(long unused)
 {
 	(void)unused;
@@ -117,14 +98,15 @@ static const char *prepare(void)
 {
 	need(kin_init() == 0);
 	pass_on(make_all());
-	need(call(SECOND, lead_group, 0) == 0 && call(BARE, lead_session, 0) == kin_pid(BARE));
-	need(call(FIRST, set_value, 42) == 0 && call(SECOND, ignore, SIGUSR1) == 0);
+	need(kin_run(SECOND, lead_group, 0) == 0 &&
+	     kin_run(BARE, lead_session, 0) == kin_pid(BARE));
+	need(kin_run(FIRST, kin_set_value, 42) == 0 && kin_run(SECOND, ignore, SIGUSR1) == 0);
 	need(kin_do(SECOND, KIN_OPEN, BASE, 0) == BASE);
 	strcpy(kin_text(WENT_ON), "/");
 	need(kin_do(WENT_ON, KIN_CD, 0, 0) == 0);
 	pass_on(stop(BARE));
 	pass_on(stop(WENT_ON));
-	need(kill(kin_pid(WENT_ON), SIGCONT) == 0 && call(WENT_ON, get_value, 0) == 42);
+	need(kill(kin_pid(WENT_ON), SIGCONT) == 0 && kin_run(WENT_ON, kin_get_value, 0) == 42);
 	return NULL;
 }
 
@@ -133,17 +115,17 @@ static const char *verify(void)
 	need(subject_state(kin_pid(BARE)) == 'T' && ask(BARE, WSTOPPED) == CLD_STOPPED);
 	need(kill(kin_pid(BARE), SIGCONT) == 0);
 	need(ask(WENT_ON, WCONTINUED) == CLD_CONTINUED && ask(WENT_ON, WCONTINUED) == 0);
-	need(call(SECOND, set_value, 43) == 0);
+	need(kin_run(SECOND, kin_set_value, 43) == 0);
 	for (unsigned int i = FIRST; i < N_KIN; i++) {
 		bool is_below = i == BELOW || i == APART;
 
-		need(call(i, get_value, 0) == (i == OTHER || i == APART ? 0 : 43));
-		need(call(i, ignores, SIGUSR1) == (i == FIRST || i == SECOND));
-		need(call(i, parent, 0) == (is_below ? kin_pid(SECOND) : getpid()));
+		need(kin_run(i, kin_get_value, 0) == (i == OTHER || i == APART ? 0 : 43));
+		need(kin_run(i, ignores, SIGUSR1) == (i == FIRST || i == SECOND));
+		need(kin_run(i, parent, 0) == (is_below ? kin_pid(SECOND) : getpid()));
 		need(kin_do(i, KIN_HAS, BASE, 0) ==
 		     (i == FIRST || i == SECOND || i == BELOW ? 3 : 0));
 	}
-	need(value == 0 && getpgid(kin_pid(SECOND)) == kin_pid(SECOND));
+	need(kin_get_value(0) == 0 && getpgid(kin_pid(SECOND)) == kin_pid(SECOND));
 	need(getsid(kin_pid(BARE)) == kin_pid(BARE) && getpgid(kin_pid(FIRST)) == getpgid(0));
 	need(kin_do(FIRST, KIN_CLOSE, BASE, 0) == 0 && kin_do(BELOW, KIN_HAS, BASE, 0) == 0);
 	strcpy(kin_text(FIRST), "");

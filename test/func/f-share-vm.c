@@ -41,22 +41,10 @@ static const char files[N_KIN] = { 'p', 'p', 'r', 'a', 'g', 'f', 'm', 'n', 'h', 
 #define PAGES 64
 #define PAGE 4096
 
-static volatile long value, caught, told;
+static volatile long caught, told;
 static volatile long *segment;   /* of System V, attached in each memory once */
 static volatile int cleared = 1; /* by the end of a thread */
 static volatile char *pages;
-
-static long set_value(long to)
-{
-	value = to;
-	return 0;
-}
-
-static long get_value(long unused)
-{
-	(void)unused;
-	return value;
-}
 
 static long get_page(long i)
 {
@@ -139,16 +127,11 @@ static long is_mapped(long at)
 	return msync((void *)at, PAGE, MS_ASYNC) == 0;
 }
 
-static long call(unsigned int number, kin_call *what, long arg)
-{
-	return kin_do(number, KIN_CALL, (long)what, (unsigned long)arg);
-}
-
 /* What one with that memory has done all see who have it, and nobody else. */
 static const char *expect_memory(char of, kin_call *what, long arg, long wanted)
 {
 	for (unsigned int i = 0; i < N_KIN; i++) {
-		long is = call(i, what, arg);
+		long is = kin_run(i, what, arg);
 
 		if ((is == wanted) != (memory[i] == of))
 			return wrong("kin %u says %ld of what %c has", i, is, of);
@@ -161,7 +144,7 @@ static const char *expect_memory(char of, kin_call *what, long arg, long wanted)
 static const char *expect_action(char of, long mask)
 {
 	for (unsigned int i = 0; i < N_KIN; i++)
-		if (call(i, has_action, mask) != (actions[i] == of))
+		if (kin_run(i, has_action, mask) != (actions[i] == of))
 			return wrong("kin %u and the signal action of %c", i, of);
 	if (has_action(mask) != (of == 'r'))
 		return wrong("the subject and the signal action of %c", of);
@@ -179,19 +162,19 @@ static const char *expect_file(char of, int number)
 /* Each does something that others have to see. */
 static const char *set_all(long base)
 {
-	need(call(THREAD, set_value, base + 1) == 0);
-	need(call(FORKED, set_value, base + 2) == 0);
-	need(call(MEMBER, set_value, base + 3) == 0);
-	need(call(HEIR, set_value, base + 4) == 0);
+	need(kin_run(THREAD, kin_set_value, base + 1) == 0);
+	need(kin_run(FORKED, kin_set_value, base + 2) == 0);
+	need(kin_run(MEMBER, kin_set_value, base + 3) == 0);
+	need(kin_run(HEIR, kin_set_value, base + 4) == 0);
 	return NULL;
 }
 
 static const char *expect_all(long base)
 {
-	pass_on(expect_memory('r', get_value, 0, base + 1));
-	pass_on(expect_memory('f', get_value, 0, base + 2));
-	pass_on(expect_memory('m', get_value, 0, base + 3));
-	return expect_memory('h', get_value, 0, base + 4);
+	pass_on(expect_memory('r', kin_get_value, 0, base + 1));
+	pass_on(expect_memory('f', kin_get_value, 0, base + 2));
+	pass_on(expect_memory('m', kin_get_value, 0, base + 3));
+	return expect_memory('h', kin_get_value, 0, base + 4);
 }
 
 static const char *prepare(void)
@@ -213,20 +196,20 @@ static const char *prepare(void)
 	need(kin_do(FAMILY, KIN_CLONE, HEIR, 0) > 0);
 	need(kin_do(FAMILY, KIN_CLONE, MEMBER, CLONE_VM) > 0);
 	need(kin_clone(PLAIN, CLONE_VM) > 0 && kin_clone(FILES, CLONE_VM | CLONE_FILES) > 0);
-	need(call(PLAIN, raw_thread, THREAD) > 0);
+	need(kin_run(PLAIN, raw_thread, THREAD) > 0);
 	need(kin_do(PLAIN, KIN_CLONE, FORKED, 0) > 0);
 	need(kin_clone(ACTIONS, CLONE_VM | CLONE_SIGHAND) > 0);
 	need(kin_do(ACTIONS, KIN_CLONE, GRANDCHILD, CLONE_VM | CLONE_SIGHAND) > 0);
 	need(kin_do(PLAIN, KIN_CLONE, STOPPED, CLONE_VM) > 0);
 	need(kin_do(GRANDCHILD, KIN_CLONE, HALTED, CLONE_VM) > 0);
-	need(call(GRANDCHILD, set_action, 20) == 0 && call(PLAIN, set_action, 21) == 0);
-	need(call(MEMBER, set_action, 22) == 0);
+	need(kin_run(GRANDCHILD, set_action, 20) == 0 && kin_run(PLAIN, set_action, 21) == 0);
+	need(kin_run(MEMBER, set_action, 22) == 0);
 	need(kin_do(FILES, KIN_OPEN, BASE, 0) == BASE);
 	need(kin_do(MEMBER, KIN_OPEN, BASE + 1, 0) == BASE + 1);
-	need(call(ACTIONS, clear_at_end, 0) > 0);
+	need(kin_run(ACTIONS, clear_at_end, 0) > 0);
 	pass_on(set_all(100));
 	need(sigaction(SIGCHLD, &a, NULL) == 0);
-	need(call(PLAIN, stop, kin_pid(STOPPED)) && call(GRANDCHILD, stop, kin_pid(HALTED)));
+	need(kin_run(PLAIN, stop, kin_pid(STOPPED)) && kin_run(GRANDCHILD, stop, kin_pid(HALTED)));
 	if (told != 1)
 		return wrong("told of %ld stops", told);
 	return NULL;
@@ -247,27 +230,27 @@ static const char *verify(void)
 	pass_on(expect_all(200));
 	for (int i = 0; i < PAGES; i++)
 		for (unsigned int k = 0; k < N_KIN; k++)
-			need(call(k, get_page, i) == i + 1);
+			need(kin_run(k, get_page, i) == i + 1);
 	need(*segment == 1234);
 	pass_on(expect_action('r', 20));
 	pass_on(expect_action('p', 21));
 	pass_on(expect_action('n', 22));
-	need(call(ACTIONS, set_action, 23) == 0);
+	need(kin_run(ACTIONS, set_action, 23) == 0);
 	pass_on(expect_action('r', 23));
-	need(call(GRANDCHILD, signal_self, 0) == 1 && call(THREAD, signal_self, 0) == 1);
+	need(kin_run(GRANDCHILD, signal_self, 0) == 1 && kin_run(THREAD, signal_self, 0) == 1);
 	pass_on(expect_file('r', BASE));
 	pass_on(expect_file('n', BASE + 1));
 	/* One maps, the others have it. */
-	need(call(GRANDCHILD, unmap_page, page) == 0);
+	need(kin_run(GRANDCHILD, unmap_page, page) == 0);
 	pass_on(expect_memory('r', is_mapped, page, 0));
-	need(call(FILES, map_page, page) == 1);
-	need(call(PLAIN, get_page, PAGES / 2) == 0 && call(FORKED, get_page, PAGES / 2) != 0);
+	need(kin_run(FILES, map_page, page) == 1);
+	need(kin_run(PLAIN, get_page, PAGES / 2) == 0 && kin_run(FORKED, get_page, PAGES / 2) != 0);
 	/* Its child becomes the subject's, and the memory lives on. */
 	ended = kin_pid(ACTIONS);
 	need(kin_do(ACTIONS, KIN_EXIT, 0, 0) == 0 && waitpid(ended, NULL, 0) == ended);
 	need(cleared == 0);
-	need(call(GRANDCHILD, set_value, 300) == 0 && call(THREAD, get_value, 0) == 300 &&
-	     value == 300);
+	need(kin_run(GRANDCHILD, kin_set_value, 300) == 0 &&
+	     kin_run(THREAD, kin_get_value, 0) == 300 && kin_get_value(0) == 300);
 	kin_end_all();
 	return NULL;
 }

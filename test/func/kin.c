@@ -223,3 +223,22 @@ char *kin_text(unsigned int number)
 {
 	return kins[number].text;
 }
+
+long kin_run(unsigned int number, kin_call *what, long arg)
+{
+	return kin_do(number, KIN_CALL, (long)what, (unsigned long)arg);
+}
+
+static volatile long value;
+
+long kin_get_value(long unused)
+{
+	(void)unused;
+	return value;
+}
+
+long kin_set_value(long to)
+{
+	value = to;
+	return 0;
+}

@@ -43,6 +43,11 @@ pid_t kin_raw_thread(unsigned int number, unsigned long flags);
 pid_t kin_pid(unsigned int number);
 /* The answer; -1 if it failed. The caller waits for it, which `number` must be alive for. */
 long kin_do(unsigned int number, enum kin_order what, long arg, unsigned long flags);
+/* KIN_CALL. */
+long kin_run(unsigned int number, kin_call *what, long arg);
+/* For that: a value that all who share the memory have. */
+long kin_get_value(long unused);
+long kin_set_value(long to);
 /* Does not wait for an answer, which never comes. */
 void kin_order(unsigned int number, enum kin_order what, long arg, unsigned long flags);
 /* What it says with KIN_CD (in) and KIN_PWD (out). */

@@ -273,7 +273,7 @@ else
 fi
 # A shell waits for its children, sleep does not.
 # shellcheck disable=SC2016 # for the other shell
-sh -c '(until grep -qx sleep /proc/$$/comm; do :; done) & echo $!; exec sleep 1000' >"$work/number" &
+sh -c '(until grep -qx sleep /proc/$$/comm || [ ! -e /proc/$$ ]; do sleep 0.02; done) & echo $!; exec sleep 1000' >"$work/number" &
 pid=$!
 until_true [ -s "$work/number" ]
 zombie=$(cat "$work/number")
