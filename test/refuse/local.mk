@@ -2,8 +2,10 @@
 # The programs of test/func/refuse.sh; the last one is there where the compiler can make it.
 refuse_programs = test/refuse/subject test/refuse/no-ptrace
 check_PROGRAMS += $(refuse_programs)
-test_refuse_subject_SOURCES = test/refuse/subject.c
+test_refuse_subject_SOURCES = test/refuse/subject.c test/refuse/subject.h test/refuse/descriptors.c \
+	test/refuse/memory.c test/refuse/tasks.c
 test_refuse_subject_CFLAGS = $(FUNC_CFLAGS)
+test_refuse_subject_CPPFLAGS = $(AM_CPPFLAGS) -I$(srcdir)/test/refuse
 test_refuse_subject_LDFLAGS = -pthread
 test_refuse_no_ptrace_SOURCES = test/refuse/no-ptrace.c
 test_refuse_no_ptrace_CFLAGS = $(FUNC_CFLAGS)
